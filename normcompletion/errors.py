@@ -1,0 +1,111 @@
+"""Every error this library raises, by what the reader does next.
+
+    NormalizeError (ValueError)
+    ├── MalformedPayloadError      not JSON, cut off, not UTF-8, too deep, too long: fix the bytes
+    ├── UnknownPayloadError        JSON, but no completion: hand in something else, or name the source
+    │   └── AmbiguousPayloadError  the marks of two sources hold: name the source
+    ├── InvalidPayloadError        a completion that breaks its own types: look at `.path` (strict: all `.faults`)
+    ├── SourceReportedError        the service says the call failed: ask the service (`.error`, `.completion`)
+    ├── EncryptedPayloadError      a confidential envelope: decrypt it first (`.completion` holds usage)
+    └── UnknownSourceError         no such source or variant: fix the call (`.known`)
+
+The attributes are the interface; the text is for people, at most 500 characters, and never holds a payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .model import Completion, Note, ServiceError
+
+TEXT_LIMIT = 500
+VALUE_LIMIT = 64
+
+
+def excerpt(value: object) -> str:
+    """At most 64 characters of a value, for a message."""
+    text = str(value)
+    return text if len(text) <= VALUE_LIMIT else text[: VALUE_LIMIT - 1] + "…"
+
+
+class NormalizeError(ValueError):
+    """Base of all errors.
+
+    `code` is one word of a closed list, `path` a JSON Pointer into what was handed in, `offset` a byte offset,
+    `index` the position in `normalize_many`; each is `None` where it does not apply.
+    """
+
+    code: str = "invalid"
+    path: str | None = None
+    offset: int | None = None
+    source: str | None = None
+    variant: str | None = None
+    index: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        path: str | None = None,
+        offset: int | None = None,
+        source: str | None = None,
+        variant: str | None = None,
+    ) -> None:
+        super().__init__(message if len(message) <= TEXT_LIMIT else message[: TEXT_LIMIT - 1] + "…")
+        if code is not None:
+            self.code = code
+        self.path = path
+        self.offset = offset
+        self.source = source
+        self.variant = variant
+
+
+class MalformedPayloadError(NormalizeError):
+    """The bytes are no JSON text, or exceed a limit. `code` says how, `offset` where."""
+
+    code = "syntax"
+
+
+class UnknownPayloadError(NormalizeError):
+    """The payload is JSON but no completion this library knows; the text names what it looks like."""
+
+    code = "unknown_shape"
+
+
+class AmbiguousPayloadError(UnknownPayloadError):
+    """The marks of more than one source hold; `candidates` names them, `source=` settles it."""
+
+    code = "ambiguous"
+    candidates: Sequence[str] = ()
+
+
+class InvalidPayloadError(NormalizeError):
+    """A completion whose structure leaves nothing to normalise, or, in strict mode, one with `faults`."""
+
+    code = "wrong_type"
+    faults: Sequence[Note] = ()
+
+
+class SourceReportedError(NormalizeError):
+    """The service reported an error. `error` is it; `completion` is what came beside it, with `error` set."""
+
+    code = "provider_error"
+    error: ServiceError
+    completion: Completion
+
+
+class EncryptedPayloadError(NormalizeError):
+    """The body is encrypted. `completion` holds its usage and what stands in clear in `extra`."""
+
+    code = "encrypted"
+    completion: Completion
+
+
+class UnknownSourceError(NormalizeError):
+    """The call names a source or variant that is not registered; `known` lists those that are."""
+
+    code = "unknown_source"
+    known: Sequence[str] = ()

@@ -1,0 +1,98 @@
+"""The ledger of one payload: what the canonical model has no field for, and every repair.
+
+`NOTES` is the closed table of repairs. A *fault* is a known member of a wrong type or out of range, and refuses the
+payload in strict mode; a *remark* is a reading that strict mode lets pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from .model import Completion, Note
+from .pointer import camel, pointer
+
+Kind = Literal["fault", "remark"]
+
+NOTES: dict[str, tuple[Kind, str]] = {
+    "wrong_type": ("fault", "the value has no honest reading here; the field is None, the value is in `extra`"),
+    "out_of_range": ("fault", "the number does not fit the field; the field is None, the exact value is in `extra`"),
+    "float_as_integer": ("fault", "a whole float where an integer is meant was read as that integer"),
+    "text_as_integer": ("fault", "digits in a string were read as an integer"),
+    "text_as_number": ("fault", "a decimal number in a string was read as that number"),
+    "number_as_text": ("fault", "a number where a string is meant was kept as its digits"),
+    "object_as_text": ("fault", "JSON where a string is meant (tool arguments) was written as compact JSON text"),
+    "text_as_object": ("fault", "a plain string where an object is meant was put into that object's main field"),
+    "uneven_logprobs": ("fault", "the parallel lists of log-probs differ in length; they are in `extra`"),
+    "lone_surrogate": ("fault", "half a surrogate pair was replaced by U+FFFD; `before` shows it escaped"),
+    "duplicate_key": ("fault", "a key stood twice; the last one was read (only noted in strict mode)"),
+    "fractional_time": ("remark", "`created` was no whole number; it was cut to whole seconds"),
+    "text_time": ("remark", "`created` was ISO 8601 text; it was read as Unix seconds"),
+    "milliseconds": ("remark", "`created` was in milliseconds; it was read as seconds"),
+    "unknown_finish_reason": ("remark", "the finish word is in no table; it is in `native_finish_reason`"),
+    "unknown_role": ("remark", "the role is in no table; `before` holds the word"),
+    "placeholder": ("remark", "a value this source writes for 'not known' was read as None"),
+    "python_arguments": ("remark", "the tool arguments are a Python repr, not JSON; they were left as they are"),
+}
+
+
+def is_fault(note: Note) -> bool:
+    """Whether strict mode refuses a payload for this note."""
+    return NOTES[note.code][0] == "fault"
+
+
+class Ledger:
+    """Where adapters and salvage record what they could not place and what they repaired.
+
+    Paths are given in the snake_case names of the wire Structs and written as pointers in the payload's own spelling,
+    below `prefix`, the pointer at which the response stands in what was handed in. `source` is what the caller named;
+    `fallback` is the source of an unmarked response here. `read` reads a response inside this one.
+    """
+
+    __slots__ = ("camel", "extra", "fallback", "notes", "prefix", "read", "source")
+
+    def __init__(
+        self,
+        prefix: str = "",
+        *,
+        source: str | None = None,
+        fallback: str = "openai",
+        read: Callable[[bytes, Ledger], Completion] | None = None,
+    ) -> None:
+        self.prefix = prefix
+        self.camel = False
+        self.source = source
+        self.fallback = fallback
+        self.extra: dict[str, Any] = {}
+        self.notes: list[Note] = []
+        self.read = read
+
+    def pointer(self, *path: str | int) -> str:
+        """The pointer of a path of wire names, in the payload's spelling."""
+        if self.camel:
+            return self.prefix + pointer(camel(key) if isinstance(key, str) else key for key in path)
+        return self.prefix + pointer(path)
+
+    def keep(self, value: Any, *path: str | int) -> None:
+        """Put a value that has no canonical field into `extra`."""
+        self.extra[self.pointer(*path)] = value
+
+    def note(self, code: str, before: Any, *path: str | int) -> None:
+        """Record a repair."""
+        self.notes.append(Note(code=code, path=self.pointer(*path), before=before))
+
+    def drop(self, code: str, value: Any, *path: str | int) -> None:
+        """Record a value without an honest reading: its field stays None, the value goes to `extra` as it was."""
+        self.keep(value, *path)
+        self.note(code, value, *path)
+
+    def below(self, *path: str | int, fallback: str | None = None) -> Ledger:
+        """A ledger for a response that stands inside this payload; it writes into the same books.
+
+        An unmarked response there has the source `fallback`, if given.
+        """
+        inner = Ledger(self.pointer(*path), fallback=fallback or self.fallback, read=self.read)
+        if fallback is None:
+            inner.source = self.source
+        inner.extra, inner.notes = self.extra, self.notes
+        return inner

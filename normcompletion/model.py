@@ -1,0 +1,366 @@
+"""The canonical model: one `Completion` for every source.
+
+A superset of the OpenAI chat completion, with its names and its nesting, so that `msgspec.json.encode(completion)` is
+useful as it stands. What a payload does not say is `None`; zero is zero. This module knows no source.
+
+Adding a field is a feature. Removing or renaming one, or changing the `Completion` made from bytes that already
+normalised, is a breaking change (CHANGELOG.md has a *Wire* section for what the services change).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+# Counts and times are 64-bit: what Arrow, Parquet and every decoder agree on. Larger ones stay exact in `extra`.
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+# A cost of 0 stays 0 and a cost of 0.0 stays 0.0.
+Number = Integer | float
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "unknown"]
+Role = Literal["assistant", "user", "system", "developer", "tool", "function", "unknown"]
+
+
+class Leaf(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Base of the parts that hold only scalars and other leaves.
+
+    They are decoded in place from the wire, so a key without a field here must be refused there, never skipped; and
+    they hold no reference cycles, so the garbage collector need not look at them.
+    """
+
+
+class FunctionCall(Leaf, kw_only=True):
+    """The function a model asks for.
+
+    `arguments` is the raw text as the service sent it, whole or cut off; it is never parsed for you.
+    """
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(Leaf, kw_only=True):
+    """One tool call. `index` is the source's own number, absent where none was sent."""
+
+    id: str | None = None
+    type: str | None = None
+    index: Integer | None = None
+    function: FunctionCall | None = None
+
+    def parse_arguments(self) -> Any:
+        """The arguments as JSON; raises `ValueError` where the text is absent, cut off or no JSON."""
+
+        if self.function is None or self.function.arguments is None:
+            raise ValueError("this tool call has no arguments; check `function.arguments` before parsing")
+        try:
+            return msgspec.json.decode(self.function.arguments)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            raise ValueError("the arguments are no JSON; read `function.arguments` as text") from None
+
+
+class ReasoningDetail(Leaf, kw_only=True):
+    """One member of `reasoning_details` (OpenRouter's `reasoning.text`, `.summary`, `.encrypted`, …).
+
+    `type` is open; members' keys that are not listed here are in `Completion.extra`.
+    """
+
+    type: str | None = None
+    text: str | None = None
+    summary: str | None = None
+    data: str | None = None
+    id: str | None = None
+    format: str | None = None
+    index: Integer | None = None
+    signature: str | None = None
+    tool_name: str | None = None
+    arguments: str | None = None
+    result: str | None = None
+    tool_call_id: str | None = None
+
+
+class ImageURL(Leaf, kw_only=True):
+    """Where an image is: a web address or a `data:` URI."""
+
+    url: str | None = None
+    detail: str | None = None
+
+
+class Image(Leaf, kw_only=True):
+    """A generated image (`message.images[]`)."""
+
+    type: str | None = None
+    image_url: ImageURL | None = None
+    index: Integer | None = None
+
+
+class Audio(Leaf, kw_only=True):
+    """Generated audio; `data` is base64, `expires_at` Unix seconds."""
+
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+    expires_at: Integer | None = None
+    format: str | None = None
+
+
+class File(Leaf, kw_only=True):
+    """A file named by a content part or an annotation."""
+
+    hash: str | None = None
+    name: str | None = None
+    filename: str | None = None
+    file_id: str | None = None
+    file_data: str | None = None
+    content: list[FilePart] | None = None
+
+
+class FilePart(Leaf, kw_only=True):
+    """One piece of a parsed file: text or an image."""
+
+    type: str | None = None
+    text: str | None = None
+    image_url: ImageURL | None = None
+
+
+class ThinkingText(Leaf, kw_only=True):
+    """One piece of a thinking part (Mistral's `content[].thinking[]`)."""
+
+    type: str | None = None
+    text: str | None = None
+
+
+class Part(Leaf, kw_only=True):
+    """One member of a content list, in the order the wire sent it; `type` is open."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: str | list[ThinkingText] | None = None
+    refusal: str | None = None
+    image_url: ImageURL | None = None
+    video_url: ImageURL | None = None
+    input_audio: Audio | None = None
+    file: File | None = None
+
+
+class Citation(Leaf, kw_only=True):
+    """What an annotation cites. Offsets count characters of the content."""
+
+    url: str | None = None
+    title: str | None = None
+    start_index: Integer | None = None
+    end_index: Integer | None = None
+    content: str | None = None
+    file_id: str | None = None
+    quote: str | None = None
+    encrypted_index: str | None = None
+    cited_text: str | None = None
+
+
+class Annotation(Leaf, kw_only=True):
+    """One annotation, in the nested form of the chat API; `type` is open."""
+
+    type: str | None = None
+    url_citation: Citation | None = None
+    file: File | None = None
+    file_annotation: Citation | None = None
+    web_search_citation: Citation | None = None
+
+
+class Message(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the model said.
+
+    `content` is the whole text, also where the wire sent a list of parts; the parts themselves are in `parts`.
+    `reasoning` is unified from `reasoning`, `reasoning_content` and thinking parts.
+    """
+
+    role: Role | None = None
+    content: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    tool_calls: list[ToolCall] | None = None
+    annotations: list[Annotation] | None = None
+    images: list[Image] | None = None
+    audio: Audio | None = None
+    name: str | None = None
+    parts: list[Part] | None = None
+
+
+class TopLogprob(Leaf, kw_only=True):
+    """An alternative at one position; `logprob` is a natural logarithm, `bytes` the token's UTF-8."""
+
+    token: str | None = None
+    logprob: Number | None = None
+    bytes: list[Integer] | None = None
+
+
+class TokenLogprob(Leaf, kw_only=True):
+    """The token at one position. `text_offset` is only sent in the text-completion form."""
+
+    token: str | None = None
+    logprob: Number | None = None
+    bytes: list[Integer] | None = None
+    top_logprobs: list[TopLogprob] | None = None
+    text_offset: Integer | None = None
+
+
+class Logprobs(Leaf, kw_only=True):
+    """Log probabilities, one form for chat and for text completions."""
+
+    content: list[TokenLogprob] | None = None
+    refusal: list[TokenLogprob] | None = None
+
+
+class ServiceError(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a service reported instead of, or beside, an answer.
+
+    `code` is the number or word the service sent, `type` its class of error, `metadata` whatever JSON it added.
+    """
+
+    code: Integer | str | None = None
+    message: str | None = None
+    type: str | None = None
+    metadata: dict[str, Any] | None = None
+    provider: str | None = None
+
+
+class Choice(Struct, kw_only=True, forbid_unknown_fields=True):
+    """One answer. `index` is the source's own number, never renumbered.
+
+    `finish_reason` is closed; `None` where the payload has none. `native_finish_reason` is what the wire sent under
+    that name, or the wire's own word where ours differs. `error` stands beside the partial text it cut off.
+    """
+
+    index: Integer | None = None
+    message: Message = field(default_factory=Message)
+    finish_reason: FinishReason | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+    error: ServiceError | None = None
+
+
+class PromptTokensDetails(Leaf, kw_only=True):
+    """Parts of `prompt_tokens`, in tokens."""
+
+    cached_tokens: Integer | None = None
+    cache_write_tokens: Integer | None = None
+    audio_tokens: Integer | None = None
+    image_tokens: Integer | None = None
+    video_tokens: Integer | None = None
+    text_tokens: Integer | None = None
+
+
+class CompletionTokensDetails(Leaf, kw_only=True):
+    """Parts of `completion_tokens`, in tokens."""
+
+    reasoning_tokens: Integer | None = None
+    audio_tokens: Integer | None = None
+    image_tokens: Integer | None = None
+    accepted_prediction_tokens: Integer | None = None
+    rejected_prediction_tokens: Integer | None = None
+
+
+class CostDetails(Leaf, kw_only=True):
+    """What the upstream provider charged, in US dollars (OpenRouter)."""
+
+    upstream_inference_cost: Number | None = None
+    upstream_inference_prompt_cost: Number | None = None
+    upstream_inference_completions_cost: Number | None = None
+
+
+class Usage(Leaf, kw_only=True):
+    """Token counts as reported; sums that do not add up are kept.
+
+    `prompt_tokens` includes cached tokens. `cost` is what the account pays, in US dollars; with `is_byok` it is only
+    the gateway's fee.
+    """
+
+    prompt_tokens: Integer | None = None
+    completion_tokens: Integer | None = None
+    total_tokens: Integer | None = None
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+    cost: Number | None = None
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
+
+
+class Note(Struct, kw_only=True):
+    """One repair: what was done (`code`, see `normcompletion.NOTES`), where, and the value as it stood before."""
+
+    code: str
+    path: str
+    before: Any = None
+
+
+class Envelope(Struct, kw_only=True):
+    """What stood around the response.
+
+    `kind` names it (`log10_record`, `success_data`, …). `duration` is in seconds; `created_at` is the envelope's own
+    time as sent; `request` is the logged request, parsed where it was JSON text.
+    """
+
+    kind: str
+    id: str | None = None
+    status: str | None = None
+    tags: list[str] | None = None
+    duration: Number | None = None
+    session_id: str | None = None
+    created_at: str | None = None
+    request: Any = None
+
+
+class Completion(Struct, kw_only=True):
+    """One response of one service, canonical and whole.
+
+    `source` wrote the payload, `variant` is the shape it wrote, `provider` the upstream that ran the model. `created`
+    is in Unix seconds. `extra` holds, by JSON Pointer into the payload, every value the model has no field for;
+    `notes` every repair. Both are empty, never `None`.
+    """
+
+    id: str | None = None
+    source: str
+    variant: str
+    model: str | None = None
+    provider: str | None = None
+    created: Integer | None = None
+    choices: list[Choice] = field(default_factory=list)
+    usage: Usage | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    error: ServiceError | None = None
+    envelope: Envelope | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    @property
+    def first(self) -> Choice | None:
+        """The choice with the lowest index (those without one count as 0), or `None` where there is no choice."""
+        return min(self.choices, key=lambda choice: choice.index or 0, default=None)
+
+    @property
+    def text(self) -> str | None:
+        """The text of the first choice."""
+        choice = self.first
+        return None if choice is None else choice.message.content
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tool calls of the first choice; empty where it made none."""
+        choice = self.first
+        return [] if choice is None else choice.message.tool_calls or []
+
+
+def to_builtins(completion: Completion) -> dict[str, Any]:
+    """The completion as plain dictionaries, lists, strings and numbers, every key in declared order."""
+
+    built: dict[str, Any] = msgspec.to_builtins(completion)
+    return built
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `Completion`."""
+
+    return msgspec.json.schema(Completion)

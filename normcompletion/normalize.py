@@ -1,0 +1,244 @@
+"""The public verbs: `normalize`, `normalize_many`, `detect`, `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, Literal, overload
+
+import msgspec
+
+from . import envelope
+from .errors import (
+    EncryptedPayloadError,
+    InvalidPayloadError,
+    MalformedPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    UnknownPayloadError,
+    excerpt,
+)
+from .ledger import Ledger, is_fault
+from .model import Completion, Note
+from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
+from .reader import Reader, Refusal
+from .registry import installed
+
+
+@cache
+def default_reader() -> Reader:
+    """The reader of the built-in sources and of those that installed packages offer; made at the first call."""
+    return Reader(installed())
+
+
+def normalize(
+    payload: object,
+    *,
+    source: str | None = None,
+    variant: str | None = None,
+    strict: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Completion:
+    """Any whole completion response as one canonical `Completion`.
+
+    Args:
+        payload: JSON as bytes, bytearray, memoryview or str; a mapping; or an SDK object (a pydantic model, a msgspec
+            Struct, a dataclass).
+        source: who wrote the payload, where the caller knows; it is believed. Detected otherwise.
+        variant: the only shape to accept, such as `"text"`.
+        strict: raise one `InvalidPayloadError` that names every fault, instead of repairing with notes.
+        max_record_bytes: refuse longer texts.
+
+    Raises:
+        NormalizeError: and nothing else; `errors.py` draws the tree.
+    """
+    raw = payload if type(payload) is bytes else to_bytes(payload)
+    if len(raw) > max_record_bytes:
+        raise too_long(len(raw), max_record_bytes)
+    reader = default_reader()
+    if variant is None and reader.hint is reader.tight and (source is None or source in reader.registry.sources):
+        try:
+            completion = reader.quick(raw, source)
+        except Refusal:
+            completion = None
+        if completion is not None:
+            return completion
+    return read(raw, source=source, variant=variant, strict=strict)
+
+
+def too_long(length: int, limit: int) -> MalformedPayloadError:
+    """The error for a record over the limit."""
+    return MalformedPayloadError(
+        f"{length} bytes are more than max_record_bytes={limit}; raise the limit or split the record",
+        code="too_long",
+        offset=limit,
+    )
+
+
+def read(
+    raw: bytes, *, source: str | None = None, variant: str | None = None, strict: bool = False
+) -> Completion:
+    """`normalize` for bytes within the limit, by the whole road."""
+    completion = read_any(raw, source=source, variant=variant)
+    if strict:
+        check(completion, raw)
+    if completion.error is not None:
+        raise reported(completion)
+    if completion.variant == "confidential":
+        raise encrypted(completion)
+    return completion
+
+
+def read_any(raw: bytes, *, source: str | None = None, variant: str | None = None) -> Completion:
+    """`read`, with failed and encrypted calls as completions instead of errors: what bulk conversion wants."""
+    reader = default_reader()
+    if source is not None or variant is not None:
+        reader.registry.check(source, variant)
+    completion = reader.read(raw, Ledger(source=source, read=reader.read))
+    if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
+        raise InvalidPayloadError(
+            f"the payload is {completion.source} {completion.variant}, not {excerpt(variant)}; leave out variant=",
+            code="unknown_shape",
+            source=completion.source,
+            variant=completion.variant,
+        )
+    return completion
+
+
+def _is_envelope(completion: Completion, variant: str) -> bool:
+    kinds = {"log_record": "log10_record", "nested": "nested_provider"}
+    return completion.envelope is not None and completion.envelope.kind == kinds.get(variant)
+
+
+def check(completion: Completion, raw: bytes) -> None:
+    """Raise one `InvalidPayloadError` for all faults of a completion."""
+    faults = [note for note in completion.notes if is_fault(note)]
+    if not faults:
+        faults = [Note(code="duplicate_key", path="", before=None) for _ in duplicate_keys(raw)[:1]]
+    if not faults:
+        return
+    places = ", ".join(f"{note.code} at {excerpt(note.path) or '/'}" for note in faults[:5])
+    more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+    error = InvalidPayloadError(
+        f"{len(faults)} faults: {places}{more}; call without strict to repair them",
+        code=faults[0].code,
+        path=faults[0].path,
+        source=completion.source,
+        variant=completion.variant,
+    )
+    error.faults = tuple(faults)
+    raise error
+
+
+def reported(completion: Completion) -> SourceReportedError:
+    """The error for a call that the service says failed."""
+    assert completion.error is not None
+    failure = completion.error
+    what = " ".join(excerpt(word) for word in (failure.code, failure.type, failure.message) if word is not None)
+    error = SourceReportedError(
+        f"{completion.source} reports: {what or 'an error without a message'}; see .error and .completion",
+        source=completion.source,
+        variant=completion.variant,
+    )
+    error.error = failure
+    error.completion = completion
+    return error
+
+
+def encrypted(completion: Completion) -> EncryptedPayloadError:
+    """The error for a confidential envelope."""
+    error = EncryptedPayloadError(
+        "the body is encrypted; decrypt it with the request's key, then normalise the text; see .completion.usage",
+        source=completion.source,
+        variant=completion.variant,
+    )
+    error.completion = completion
+    return error
+
+
+@overload
+def normalize_many(
+    payloads: Iterable[object],
+    *,
+    on_error: Literal["raise"] = "raise",
+    source: str | None = None,
+    variant: str | None = None,
+    strict: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Iterator[Completion]: ...
+
+
+@overload
+def normalize_many(
+    payloads: Iterable[object],
+    *,
+    on_error: Literal["yield"],
+    source: str | None = None,
+    variant: str | None = None,
+    strict: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Iterator[Completion | NormalizeError]: ...
+
+
+def normalize_many(
+    payloads: Iterable[object],
+    *,
+    on_error: Literal["raise", "yield"] = "raise",
+    source: str | None = None,
+    variant: str | None = None,
+    strict: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Iterator[Completion | NormalizeError]:
+    """Completions of many payloads, lazily and in order; a page of records yields each of them.
+
+    With `on_error="yield"` a payload that fails gives its error in its place. The error's `.index` is the payload's
+    position, in either mode; its `.path` says which record of a page it was.
+    """
+    if on_error not in ("raise", "yield"):
+        raise ValueError(f"on_error is 'raise' or 'yield', not {excerpt(on_error)!r}")
+    options: dict[str, Any] = {"source": source, "variant": variant, "strict": strict}
+    return _many(payloads, on_error == "yield", max_record_bytes, options)
+
+
+def _many(
+    payloads: Iterable[object], yields: bool, max_record_bytes: int, options: dict[str, Any]
+) -> Iterator[Completion | NormalizeError]:
+    for index, payload in enumerate(payloads):
+        try:
+            yield normalize(payload, max_record_bytes=max_record_bytes, **options)
+            continue
+        except NormalizeError as refusal:
+            error = refusal
+        if isinstance(error, UnknownPayloadError) and error.code == "list":
+            for item in _records(payload, options):
+                if isinstance(item, NormalizeError):
+                    item.index = index
+                    if not yields:
+                        raise item
+                yield item
+            continue
+        error.index = index
+        if not yields:
+            raise error
+        yield error
+
+
+def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
+    """The records of a page, each as `normalize` would give it, with pointers from the page's root."""
+    reader = default_reader()
+    found = envelope.members(parse(to_bytes(payload)))
+    for pointer, item in found or ():
+        ledger = Ledger(pointer, source=options["source"], read=reader.read)
+        try:
+            raw = msgspec.json.encode(item)
+            completion = reader.read(raw, ledger)
+            if options["strict"]:
+                check(completion, raw)
+            if completion.error is not None:
+                raise reported(completion)
+            if completion.variant == "confidential":
+                raise encrypted(completion)
+            yield completion
+        except NormalizeError as error:
+            error.path = pointer if not error.path else error.path
+            yield error

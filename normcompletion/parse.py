@@ -1,0 +1,292 @@
+"""Payload to bytes, bytes to a generic tree, and foreign errors to ours. The only module that catches them.
+
+The typed road never comes here but for an error. Limits: a record of 16 MiB, 128 nested containers (the root
+included) on every Python version, whatever the stack of the caller.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import re
+import uuid
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import orjson
+
+from .errors import MalformedPayloadError, NormalizeError, UnknownPayloadError, excerpt
+from .pointer import pointer
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 128
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_decode = msgspec.json.Decoder(strict=True).decode
+
+
+def too_deep() -> MalformedPayloadError:
+    """The error for more nesting than the limit."""
+    return MalformedPayloadError(
+        f"more than {MAX_DEPTH} nested arrays and objects; flatten the payload", code="too_deep"
+    )
+
+
+def nesting(raw: bytes) -> int:
+    """How deep the containers of a text nest, counted up to one more than the limit."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    for mark in _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS):
+        if mark in b"[{":
+            depth += 1
+            if depth > deepest:
+                deepest = depth
+                if deepest > MAX_DEPTH:
+                    break
+        else:
+            depth -= 1
+    return deepest
+
+
+def parse(raw: bytes, *, depth: int = 0) -> Any:
+    """JSON text to dictionaries and lists, with integers of any size exact.
+
+    `depth` containers stand around the text already. Lone surrogates are kept in the strings, for salvage to replace.
+    Raises `MalformedPayloadError`.
+    """
+    if nesting(raw) + depth > MAX_DEPTH:
+        raise too_deep()
+    try:
+        return _decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as refusal:
+        error = refusal
+    if "surrogate" in str(error) and not isinstance(error, UnicodeDecodeError):
+        try:
+            return json.loads(raw.decode(), parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            pass
+    raise malformed(raw, error) from None
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(word)
+
+
+def parse_nested(text: str, ledger_depth: int = 1) -> Any:
+    """JSON inside a string; raises `MalformedPayloadError`."""
+    return parse(text.encode("utf-8", "surrogatepass"), depth=ledger_depth)
+
+
+def duplicate_keys(raw: bytes) -> list[str]:
+    """The keys that stand more than once in one object of a text that `parse` accepts."""
+    found: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in items}) < len(items):
+            seen: set[str] = set()
+            found.extend(key for key, _ in items if key in seen or seen.add(key))
+
+    json.loads(raw, object_pairs_hook=pairs)
+    return found
+
+
+def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
+    """Why a text is no JSON, for people and with a byte offset; never quotes the text."""
+    if not raw.strip(b" \t\r\n"):
+        return MalformedPayloadError("the payload is empty; log the response body, not only its headers", code="empty")
+    if isinstance(error, RecursionError):
+        return too_deep()
+    for mark, code, name in _PREFIXES:
+        if raw.startswith(mark):
+            return MalformedPayloadError(f"the payload is {name}", code=code, offset=0)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as fault:
+        return MalformedPayloadError(
+            f"invalid UTF-8 at byte {fault.start}; encode the payload as UTF-8", code="not_utf8", offset=fault.start
+        )
+    if "\x00" in text[:4]:
+        return MalformedPayloadError("the payload looks like UTF-16 or UTF-32; encode it as UTF-8", code="utf16")
+    try:
+        json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as fault:
+        offset = len(text[: fault.pos].encode())
+        if fault.msg == "Extra data":
+            return MalformedPayloadError(
+                f"a second value starts at byte {offset}; hand in one response at a time", code="trailing_data", offset=offset
+            )
+        if not text[fault.pos :].strip() or fault.msg.startswith("Unterminated"):
+            return MalformedPayloadError(
+                "the JSON text ends too early; the body was cut off", code="truncated", offset=len(raw)
+            )
+        return MalformedPayloadError(
+            f"no JSON at byte {offset} ({fault.msg}); log the body as it was sent", code="syntax", offset=offset
+        )
+    except (ValueError, RecursionError):
+        pass
+    if "range" in str(error) or "digits" in str(error):
+        return MalformedPayloadError("a number is beyond what a 64-bit float can hold", code="number_range")
+    if "surrogate" in str(error):
+        return MalformedPayloadError("half a surrogate pair in a string", code="lone_surrogate")
+    return MalformedPayloadError("no JSON text; log the body as it was sent", code="syntax")
+
+
+_PREFIXES = (
+    (b"\xef\xbb\xbf", "bom", "marked with a byte-order mark; cut the first three bytes"),
+    (b"\xff\xfe", "utf16", "UTF-16; encode it as UTF-8"),
+    (b"\xfe\xff", "utf16", "UTF-16; encode it as UTF-8"),
+    (b"<", "syntax", "HTML or XML, not JSON; a gateway answered in place of the service"),
+)
+
+
+def looks_like_stream(raw: bytes) -> bool:
+    """Whether a text that is no JSON is a saved event stream."""
+    head = raw[:4096].lstrip(b" \t\r\n")
+    return head.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
+
+
+def to_bytes(payload: object) -> bytes:
+    """What was handed in as JSON bytes.
+
+    bytes, bytearray, memoryview and str are the text itself; a mapping, a pydantic model (`model_dump`), a msgspec
+    Struct or a dataclass is written as JSON. Raises `MalformedPayloadError` for what JSON cannot say (NaN, a lone
+    surrogate, a key that is no string) and `UnknownPayloadError` for any other object.
+    """
+    if isinstance(payload, bytes):
+        return payload
+    if isinstance(payload, bytearray):
+        return bytes(payload)
+    if isinstance(payload, memoryview):
+        return payload.tobytes()
+    if isinstance(payload, str):
+        try:
+            return payload.encode()
+        except UnicodeEncodeError as fault:
+            raise MalformedPayloadError(
+                "the text holds half a surrogate pair; decode it with errors='replace'",
+                code="lone_surrogate",
+                offset=fault.start,
+            ) from None
+    return _write(payload)
+
+
+def _write(payload: object) -> bytes:
+    tree = plain(payload)
+    if not isinstance(tree, dict | list):
+        raise UnknownPayloadError(
+            f"a {type(payload).__name__} is no payload; hand in JSON text, a mapping or an SDK object", code="not_object"
+        )
+    tree = _writable(tree)
+    try:
+        return orjson.dumps(tree)
+    except (orjson.JSONEncodeError, RecursionError):
+        pass
+    try:
+        return msgspec.json.encode(tree)  # integers beyond 64 bits, exactly
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        raise MalformedPayloadError("the object cannot be written as JSON", code="wrong_type") from None
+
+
+def plain(value: Any) -> Any:
+    """An SDK object as dictionaries and lists, by its wire names; anything else as it is."""
+    if isinstance(value, dict | list):
+        return value
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        try:
+            return dump(mode="json", by_alias=True, exclude_unset=True)
+        except NormalizeError:
+            raise
+        except Exception:  # third-party code: whatever it raises, the object cannot be read
+            raise MalformedPayloadError(
+                f"model_dump() of {type(value).__name__} failed; hand in its JSON text", code="wrong_type"
+            ) from None
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return value
+
+
+def _writable(tree: dict[str, Any] | list[Any]) -> Any:
+    """A copy with nested objects made plain; refuses what JSON text cannot say or a writer would change silently."""
+    root: Any = [None]
+    stack: list[tuple[tuple[str | int, ...], Any, Any, Any]] = [((), tree, root, 0)]
+    while stack:
+        path, value, parent, key = stack.pop()
+        if isinstance(value, dict | list):
+            if len(path) >= MAX_DEPTH:
+                raise too_deep()
+            target: Any = {} if isinstance(value, dict) else [None] * len(value)
+            parent[key] = target
+            items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+            for name, item in items:
+                if isinstance(value, dict):
+                    if not isinstance(name, str):
+                        raise _unwritable("a key that is no string", path, "wrong_type")
+                    target[name] = None  # keeps the order of the keys
+                stack.append(((*path, name), item, target, name))
+        else:
+            parent[key] = _scalar(value, path)
+            if parent[key] is _NOT_SCALAR:
+                replaced = plain(value)
+                if not isinstance(replaced, dict | list):
+                    raise _unwritable(f"a {type(value).__name__}, which is no JSON value,", path, "wrong_type")
+                stack.append((path, replaced, parent, key))
+    return root[0]
+
+
+_NOT_SCALAR = object()
+
+
+def _scalar(value: Any, path: tuple[str | int, ...]) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _unwritable("a number that is not finite", path, "number_range")
+        return value
+    if isinstance(value, str):
+        if not value.isascii() and _SURROGATES.search(value):
+            raise _unwritable("half a surrogate pair", path, "lone_surrogate")
+        return value
+    if isinstance(value, Decimal) and value.is_finite():
+        number = int(value) if value == value.to_integral_value() else float(value)
+        if Decimal(repr(number)) != value:
+            raise _unwritable("a decimal number with more digits than a float holds", path, "number_range")
+        return number
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    return _NOT_SCALAR
+
+
+def _unwritable(what: str, path: tuple[str | int, ...], code: str) -> MalformedPayloadError:
+    where = pointer(path)
+    return MalformedPayloadError(
+        f"{what} at {excerpt(where)!r}; JSON cannot hold it, hand in the response's own text", code=code, path=where
+    )
+
+
+def escape_surrogates(text: str) -> str:
+    """The text with half surrogate pairs written as escapes, so that it can be shown."""
+    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def replace_surrogates(text: str) -> str | None:
+    """The text with U+FFFD for half surrogate pairs, or `None` where there is none."""
+    if text.isascii() or not _SURROGATES.search(text):
+        return None
+    return _SURROGATES.sub("\ufffd", text)

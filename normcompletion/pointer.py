@@ -1,0 +1,26 @@
+"""JSON Pointers (RFC 6901) and the two spellings of a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+Path = tuple[str | int, ...]
+
+_WORD = re.compile(r"_([a-z0-9])")
+
+
+def escape(key: str | int) -> str:
+    """One reference token."""
+    text = str(key)
+    return text.replace("~", "~0").replace("/", "~1") if "~" in text or "/" in text else text
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """The pointer of a path; the root is the empty string."""
+    return "".join("/" + escape(key) for key in path)
+
+
+def camel(key: str) -> str:
+    """`finish_reason` → `finishReason`, the way TypeScript SDKs re-case their keys."""
+    return _WORD.sub(lambda found: found[1].upper(), key)

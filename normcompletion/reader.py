@@ -1,0 +1,476 @@
+"""The reader: bytes to a `Completion`, by the fastest decoder that proves its reading.
+
+Theory. A *shape* is a compiled Struct in one spelling: the tight chat, the open body, a source's own
+envelope, and tight and open ones widened by vendor keys. Every shape is strict and forbids unknown keys, so a shape that accepts a payload has
+read all of it, and it does not matter which one was tried first: only how long it took. The reader starts with the
+shape that fitted last, and a refusal names the key that did not fit, which names the shape to try next. What no shape
+accepts takes the salvage road, which reads any JSON object into the same Structs.
+
+Which source wrote a payload is read off the result, never off the order of trying: `judge` asks every source for its
+mark. Touch the marks and the shuffling test in `tests/test_detect.py` must still hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from . import envelope, wire
+from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
+from .ledger import Ledger, is_fault
+from .model import Choice, Completion, Envelope
+from .parse import looks_like_stream, parse
+from .pointer import camel, escape
+from .registry import Registry
+from .salvage import Salvage
+from .spelling import camel_twin, map_structs
+from .variant import Variant
+from .widen import Paths, Plan, collect, widen
+
+Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+MAX_WIDE_SHAPES = 64
+MAX_WIDE_KEYS = 64
+# A shape that fits everything is tried first only for a while, so that a log that changes finds the tight one again.
+PROBE_EVERY = 16
+
+_NOTHING: Mapping[str, Any] = {}
+_UNKNOWN_FIELD = "Object contains unknown field `"
+
+
+class Shape:
+    """One compiled decoder: which Struct it stands for, in which spelling, widened by which keys."""
+
+    __slots__ = ("camel", "decode", "original", "paths", "plan", "same")
+
+    def __init__(
+        self, original: type[msgspec.Struct], *, camel_keys: bool = False, paths: Paths = frozenset()
+    ) -> None:
+        self.original = original
+        self.camel = camel_keys
+        self.paths = paths
+        self.plan: Plan | None = None
+        struct = camel_twin(original) if camel_keys else original
+        if paths:
+            struct, self.plan = widen(struct, paths)
+        self.same = struct is original
+        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
+
+
+class Reader:
+    """Reads payloads with the variants of one registry; safe to share between threads."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.tight = Shape(wire.Chat)
+        self.body = Shape(wire.Body)
+        self.tight_camel = Shape(wire.Chat, camel_keys=True)
+        self.body_camel = Shape(wire.Body, camel_keys=True)
+        self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
+        self.hint = self.tight
+        self.count = 0
+        self.routes = self._fixed_routes()
+        self.learned: dict[str, Shape] = {}
+        self.sighted: dict[tuple[bool, Paths], int] = {}
+        self.lock = Lock()
+        self.wide_shapes = 0
+        self.settles = {source: row.settle for source, row in registry.dialect.items() if row.settle is not None}
+        self.quick_marks = tuple(variant for variant in registry.marked if variant.in_canonical_words)
+
+    def _fixed_routes(self) -> dict[str, Shape]:
+        """Which shape to try for a key that another one refused."""
+        tight = _keys(wire.Chat)
+        routes = {camel(key): self.tight_camel for key in tight if camel(key) != key}
+        for key in _keys(wire.Body) - tight:
+            routes[key] = self.body
+            if camel(key) != key:
+                routes[camel(key)] = self.body_camel
+        top = {field.encode_name for field in msgspec.structs.fields(wire.Chat)}
+        for struct in self.typed:
+            shape = Shape(struct)
+            for field in msgspec.structs.fields(struct):
+                if field.encode_name not in tight:
+                    routes[field.encode_name] = shape
+        routes.update(dict.fromkeys(top - {"id"}, self.tight))
+        return routes
+
+    def quick(self, raw: bytes, source: str | None) -> Completion | None:
+        """A whole chat in canonical words, without a ledger; `None` or a decoder's refusal for anything else."""
+        chat: wire.Chat = self.tight.decode(raw)
+        if not _becomes_canonical(chat) or self.registry.outsiders:
+            return None
+        if source is None:
+            source = self._judge_quickly(chat)
+        settle = self.settles.get(source)
+        if settle is not None:
+            return None
+        return Completion(
+            id=chat.id,
+            source=source,
+            variant="chat",
+            model=chat.model,
+            provider=chat.provider,
+            created=chat.created,
+            choices=chat.choices,  # type: ignore[arg-type]  # each has just become a Choice
+            usage=chat.usage,
+            system_fingerprint=chat.system_fingerprint,
+            service_tier=chat.service_tier,
+        )
+
+    def read(self, raw: bytes, ledger: Ledger) -> Completion:
+        """One whole response; a reported error is a completion with `error` set.
+
+        Raises `NormalizeError` for what is no completion.
+        """
+        shape = self.hint
+        tried: list[Shape] = []
+        while True:
+            refused_key = None
+            try:
+                decoded = shape.decode(raw)
+            except Refusal as refusal:
+                message = str(refusal)
+                if message.startswith(_UNKNOWN_FIELD):
+                    refused_key = message.split("`", 2)[1]
+            else:
+                completion = self._settle(shape, decoded, raw, ledger)
+                if completion is not None:
+                    self._remember(shape, tried)
+                    return completion
+            tried.append(shape)
+            following = self._next(shape, refused_key, tried)
+            if following is None:
+                return self._salvage(raw, ledger, tried)
+            shape = following
+
+    def _remember(self, shape: Shape, tried: list[Shape]) -> None:
+        if shape is self.tight:
+            self.hint = shape
+            return
+        self.count += 1
+        self.hint = self.tight if self.count % PROBE_EVERY == 0 and not tried else shape
+
+    def _next(self, shape: Shape, key: str | None, tried: list[Shape]) -> Shape | None:
+        """The shape to try after a refusal, or `None` for the salvage road."""
+        candidates: list[Shape | None] = []
+        if key is not None:
+            candidates = [self.learned.get(key), self.routes.get(key)]
+            if shape is not self.tight:
+                candidates.append(self.tight)
+        elif shape.original is wire.Chat:
+            candidates = [self.body_camel if shape.camel else self.body]
+        elif shape is not self.body:
+            candidates = [self.tight]
+        for candidate in candidates:
+            if candidate is not None and candidate not in tried and len(tried) < 4:
+                return candidate
+        return None
+
+    # -- the typed road
+
+    def _settle(self, shape: Shape, decoded: Any, raw: bytes, ledger: Ledger) -> Completion | None:
+        """The completion of a decoded Struct, or `None` where the salvage road must decide."""
+        ledger.camel = shape.camel
+        if shape.plan is not None:
+            collect(decoded, shape.plan, ledger.prefix, ledger.extra)
+        if not shape.same:
+            decoded = msgspec.convert(decoded, shape.original, from_attributes=True)
+        if self.registry.outsiders and self._outsider_claims(raw):
+            return self._undo(shape, ledger)
+        if type(decoded) is wire.Chat:
+            completion = self.from_chat(decoded, ledger)
+        elif type(decoded) is wire.Body:
+            if _is_chunk(decoded):
+                return self._undo(shape, ledger)
+            completion = self.from_body(decoded, ledger)
+        else:
+            variant = self.typed[type(decoded)]
+            if ledger.source not in (None, variant.source) or variant.typed is None or not variant.typed(decoded):
+                return self._undo(shape, ledger)
+            completion = variant.adapt(decoded, ledger)
+        return self._undo(shape, ledger) if completion is None else completion
+
+    def _undo(self, shape: Shape, ledger: Ledger) -> None:
+        """Empty the books that a reading opened and did not finish."""
+        if shape.plan is not None:
+            for pointer in [pointer for pointer in ledger.extra if pointer.startswith(ledger.prefix)]:
+                del ledger.extra[pointer]
+
+    def _outsider_claims(self, raw: bytes) -> bool:
+        tree = parse(raw)
+        return any(variant.claims is not None and variant.claims(tree) for variant in self.registry.outsiders)
+
+    def from_chat(self, chat: wire.Chat, ledger: Ledger) -> Completion | None:
+        """A chat that came in canonical words; `None` where it holds what the open road must note."""
+        if not _becomes_canonical(chat):
+            return None
+        source = ledger.source or self.judge(chat, ledger)
+        completion = Completion(
+            id=chat.id,
+            source=source,
+            variant="chat",
+            model=chat.model,
+            provider=chat.provider,
+            created=chat.created,
+            choices=chat.choices,  # type: ignore[arg-type]  # each has just become a Choice
+            usage=chat.usage,
+            system_fingerprint=chat.system_fingerprint,
+            service_tier=chat.service_tier,
+            extra=ledger.extra,
+            notes=ledger.notes,
+        )
+        settle = self.settles.get(source)
+        if settle is not None:
+            settle(completion, ledger)
+        return completion
+
+    def from_body(self, body: wire.Body, ledger: Ledger) -> Completion:
+        """A body of the open form, by the adapter of its source."""
+        source = ledger.source or self.judge(body, ledger)
+        variant = self.dialect_of(source)
+        completion = variant.adapt(body, ledger)
+        completion.source = source
+        settle = self.settles.get(source)
+        if settle is not None:
+            settle(completion, ledger)
+        return completion
+
+    def dialect_of(self, source: str) -> Variant:
+        """The variant whose adapter reads a source's OpenAI-shaped bodies."""
+        variant = self.registry.dialect.get(source)
+        if variant is None or variant.wire is not wire.Body:
+            return self.registry.dialect["openai"]
+        return variant
+
+    def _judge_quickly(self, chat: wire.Chat) -> str:
+        weak = "openai"
+        for variant in self.quick_marks:
+            if variant.mark(chat, _NOTHING) is not None:  # type: ignore[misc]  # `marked` variants have one
+                if variant.decisive:
+                    return variant.source
+                weak = variant.source
+        return weak
+
+    def judge(self, body: wire.Body | wire.Chat, ledger: Ledger) -> str:
+        """The source of a body that was read, by the marks of every source."""
+        extra: Mapping[str, Any] = ledger.extra
+        if ledger.prefix and extra:
+            extra = {
+                pointer.removeprefix(ledger.prefix): value
+                for pointer, value in extra.items()
+                if pointer.startswith(ledger.prefix)
+            }
+        variants = self.quick_marks if type(body) is wire.Chat and not extra else self.registry.marked
+        weak = None
+        found: list[str] = []
+        for variant in variants:
+            if variant.mark is not None and variant.mark(body, extra) is not None:
+                if variant.decisive:
+                    found.append(variant.source)
+                elif weak is None:
+                    weak = variant.source
+        if len(found) > 1:
+            error = AmbiguousPayloadError(
+                f"the marks of {' and '.join(found)} hold; name one with source=", path=ledger.prefix
+            )
+            error.candidates = tuple(found)
+            raise error
+        return found[0] if found else weak or ledger.fallback
+
+    # -- the salvage road
+
+    def _salvage(self, raw: bytes, ledger: Ledger, tried: list[Shape]) -> Completion:
+        try:
+            tree = parse(raw)
+        except ValueError:
+            if looks_like_stream(raw):
+                raise UnknownPayloadError(
+                    "the payload is a saved event stream (SSE); normalize() takes whole responses",
+                    code="sse",
+                    path=ledger.prefix or None,
+                ) from None
+            raise
+        return self.from_tree(tree, ledger, raw, tried)
+
+    def from_tree(
+        self, tree: Any, ledger: Ledger, raw: bytes | None = None, tried: list[Shape] | None = None
+    ) -> Completion:
+        """Any JSON value as a completion, by the salvage road."""
+        where = ledger.prefix or None
+        if not isinstance(tree, dict):
+            if isinstance(tree, list):
+                raise UnknownPayloadError(
+                    "the payload is a list; normalize_many() yields its records", code="list", path=where
+                )
+            raise UnknownPayloadError(
+                f"the payload is {_json_word(tree)}, not an object; hand in the response body",
+                code="not_object",
+                path=where,
+            )
+        variant = self._claimed(tree, ledger)
+        if variant is not None:
+            return self._adapt(variant, tree, ledger)
+        if envelope.members(tree) is not None:
+            raise UnknownPayloadError(
+                "the payload is a page of records; normalize_many() yields each", code="list", path=where
+            )
+        wrapper = envelope.unwrap(tree)
+        if wrapper is not None:
+            return self._unwrap(tree, *wrapper, ledger)
+        name = envelope.recognise(tree)
+        if name is not None:
+            raise UnknownPayloadError(f"the payload is {name}", path=where)
+        choices = tree.get("choices")
+        if choices is None:
+            raise UnknownPayloadError(
+                "`choices` is null and there is no error; the service answered nothing"
+                if "choices" in tree
+                else "the object has neither `choices` nor an error; hand in the response body",
+                path=where,
+            )
+        if not isinstance(choices, list):
+            raise InvalidPayloadError(
+                f"`choices` is {_json_word(choices)}, not a list; hand in the body as it was sent",
+                path=f"{ledger.prefix}/choices",
+            )
+        walk = Salvage(ledger)
+        body = walk.struct(tree, wire.Body, ledger.prefix)
+        ledger.camel = walk.camel_keys > walk.snake_keys
+        completion = self.from_body(body, ledger)
+        if raw is not None and tried is not None and not (walk.camel_keys and walk.snake_keys):
+            self._learn(raw, walk, ledger, tried)
+        return completion
+
+    def _claimed(self, tree: dict[str, Any], ledger: Ledger) -> Variant | None:
+        """The variant that recognises an object as its own; `openai` only where no other source does."""
+        found: dict[str, Variant] = {}
+        for variant in self.registry.claiming:
+            if ledger.source not in (None, variant.source) and variant.source != "openai":
+                continue
+            if variant.source not in found and variant.claims is not None and variant.claims(tree):
+                found[variant.source] = variant
+        unmarked = found.pop("openai", None)
+        if len(found) > 1:
+            error = AmbiguousPayloadError(
+                f"the marks of {' and '.join(found)} hold; name one with source=", path=ledger.prefix or None
+            )
+            error.candidates = tuple(found)
+            raise error
+        return next(iter(found.values()), unmarked)
+
+    def _adapt(self, variant: Variant, tree: dict[str, Any], ledger: Ledger) -> Completion:
+        walk = Salvage(ledger)
+        decoded = walk.struct(tree, variant.wire, ledger.prefix)
+        ledger.camel = walk.camel_keys > walk.snake_keys
+        completion = variant.adapt(decoded, ledger)
+        if variant.source == "openai":
+            completion.source = ledger.source or ledger.fallback
+        return completion
+
+    def _unwrap(self, tree: dict[str, Any], kind: str, key: str, ledger: Ledger) -> Completion:
+        walk = Salvage(ledger)
+        for name, value in tree.items():
+            if name != key and value is not None:
+                at = f"{ledger.prefix}/{escape(name)}"
+                ledger.extra[at] = walk.clean(value, at)
+        inner = ledger.below(key)
+        inner.source = ledger.source
+        completion = self.from_tree(tree[key], inner)
+        if completion.envelope is None:
+            completion.envelope = Envelope(kind=kind)
+        return completion
+
+    # -- learning
+
+    def _learn(self, raw: bytes, walk: Salvage, ledger: Ledger, tried: list[Shape]) -> None:
+        """Widen a shape by the vendor keys of a payload that was seen for the second time.
+
+        Speed only: the widened shape reads what salvage read. Bounded in keys, in shapes and so in compilations.
+        """
+        paths = frozenset(walk.unknown)
+        if not paths or any("?" in path or "raw" in path for path in paths):
+            return
+        if any(is_fault(note) for note in ledger.notes):
+            return
+        sighting = (walk.camel_keys > 0, paths)
+        with self.lock:
+            if self.wide_shapes >= MAX_WIDE_SHAPES:
+                return
+            seen = self.sighted.get(sighting, 0) + 1
+            if len(self.sighted) >= 4 * MAX_WIDE_SHAPES:
+                self.sighted.clear()
+            self.sighted[sighting] = seen
+            if seen < 2:
+                return
+            merged = paths.union(*(shape.paths for shape in tried if shape.camel == sighting[0]))
+            if len(merged) > MAX_WIDE_KEYS:
+                merged = paths
+            if len(merged) > MAX_WIDE_KEYS:
+                return
+            self.wide_shapes += 1
+            shape = self._widened(raw, merged, camel_keys=sighting[0])
+            if shape is not None:
+                for path in merged:
+                    self.learned[path[-1]] = shape
+
+    def _widened(self, raw: bytes, paths: Paths, *, camel_keys: bool) -> Shape | None:
+        for original in (wire.Chat, wire.Body):
+            try:
+                shape = Shape(original, camel_keys=camel_keys, paths=paths)
+                shape.decode(raw)
+            except (ValueError, TypeError, RecursionError):
+                continue
+            return shape
+        return None
+
+
+def _keys(struct: type[msgspec.Struct]) -> set[str]:
+    """Every key in a tree of Structs."""
+    found: set[str] = set()
+
+    def visit(item: type[msgspec.Struct]) -> type[msgspec.Struct]:
+
+        for field in msgspec.structs.fields(item):
+            found.add(field.encode_name)
+            map_structs(field.type, visit)
+        return item
+
+    visit(struct)
+    return found
+
+
+def _becomes_canonical(chat: wire.Chat) -> bool:
+    """Turn the choices into canonical ones, in place; false where the open road must note something."""
+    for choice in chat.choices:
+        message = choice.message
+        if message.parts is not None:  # `parts` is our word, not the wire's
+            return False
+        if message.tool_calls:
+            for call in message.tool_calls:
+                function = call.function
+                if function is not None and function.arguments is not None and function.arguments[:2] == "{'":
+                    return False
+        choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
+    return True
+
+
+def _is_chunk(body: wire.Body) -> bool:
+    word = body.object
+    if word is not None and word.endswith(".chunk"):
+        return True
+    return bool(body.choices) and (
+        body.choices[0].delta is not None
+        and body.choices[0].message is None
+        and word not in ("chat.completion", "completion")
+    )
+
+
+def _json_word(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    return {str: "a string", dict: "an object", list: "a list"}.get(type(value), "a number")

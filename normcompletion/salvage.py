@@ -1,0 +1,337 @@
+"""The salvage road: any JSON object into a wire Struct, nothing lost and nothing silent.
+
+It walks the same wire Structs that the strict decoders use. A key that a Struct knows, in either spelling, is read
+as its type says; a value with one other honest reading is coerced and noted; a value without one goes to `extra`
+with a note, and its field stays `None`; an unknown key goes to `extra`. Null is absence, everywhere.
+
+The paths of unknown keys are collected on the way, for `widen.py` to learn.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import types
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+
+from .dialect import in_range
+from .errors import InvalidPayloadError
+from .ledger import Ledger
+from .model import ImageURL, Note
+from .parse import escape_surrogates, replace_surrogates
+from .pointer import camel, escape
+
+_INTEGER = re.compile(r"-?\d{1,19}")
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
+EXACT_FLOAT = 2**53
+
+Reader = Callable[[Any, str, tuple[str, ...]], Any]
+
+
+class Field(NamedTuple):
+    """How one key of a Struct is read."""
+
+    attribute: str
+    key: str
+    read: Callable[[Salvage, Any, str, tuple[str, ...]], Any]
+
+
+class Salvage:
+    """One walk over one tree. `unknown` holds the paths of unknown keys, with `*` for a list's index."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.unknown: set[tuple[str, ...]] = set()
+        self.camel_keys = 0
+        self.snake_keys = 0
+
+    def struct(self, tree: dict[str, Any], wanted: type[msgspec.Struct], at: str, path: tuple[str, ...] = ()) -> Any:
+        """`tree`, which stands at the pointer `at`, as a `wanted`."""
+        fields, twins = _fields(wanted)
+        found: dict[str, Any] = {}
+        for key, value in tree.items():
+            field = fields.get(key)
+            if field is None:
+                field = twins.get(key)
+                if field is not None and tree.get(field.key) is not None:
+                    field = None  # both spellings: the wire's own key is read, the other is kept
+                if field is not None:
+                    self.camel_keys += 1
+            elif field.key != camel(key):
+                self.snake_keys += 1
+            if value is None:
+                continue
+            here = f"{at}/{escape(key)}"
+            if field is None:
+                self.ledger.extra[here] = self.clean(value, here)
+                self.unknown.add((*path, key))
+            else:
+                found[field.attribute] = field.read(self, value, here, (*path, key))
+        return wanted(**{name: value for name, value in found.items() if value is not None})
+
+    def note(self, code: str, at: str, before: Any) -> None:
+        """Record a repair at a pointer."""
+        self.ledger.notes.append(Note(code=code, path=at, before=before))
+
+    def drop(self, value: Any, at: str, code: str = "wrong_type") -> None:
+        """Record a value without an honest reading."""
+        value = self.clean(value, at)
+        self.ledger.extra[at] = value
+        self.note(code, at, value)
+
+    def clean(self, value: Any, at: str) -> Any:
+        """A free-form value that JSON text can hold: lone surrogates become U+FFFD, in keys too."""
+        if isinstance(value, str):
+            return self.text(value, at)
+        if isinstance(value, list):
+            return [self.clean(item, f"{at}/{place}") for place, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {self.text(key, at): self.clean(item, f"{at}/{escape(key)}") for key, item in value.items()}
+        return value
+
+    def text(self, value: str, at: str) -> str:
+        """A string without lone surrogates."""
+        replaced = replace_surrogates(value)
+        if replaced is None:
+            return value
+        self.note("lone_surrogate", replaced if replace_surrogates(at) else at, escape_surrogates(value))
+        return replaced
+
+
+def _read_integer(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> int | None:
+    if isinstance(value, bool) or isinstance(value, list | dict):
+        walk.drop(value, at)
+    elif isinstance(value, int):
+        if in_range(value):
+            return value
+        walk.drop(value, at, "out_of_range")
+    elif isinstance(value, float):
+        if value.is_integer() and abs(value) < EXACT_FLOAT:
+            walk.note("float_as_integer", at, value)
+            return int(value)
+        walk.drop(value, at)
+    elif _INTEGER.fullmatch(value) and value.isascii() and in_range(int(value)):
+        walk.note("text_as_integer", at, value)
+        return int(value)
+    else:
+        walk.drop(value, at)
+    return None
+
+
+def _read_number(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> float | None:
+    if isinstance(value, bool) or isinstance(value, list | dict):
+        walk.drop(value, at)
+    elif isinstance(value, int):
+        if in_range(value):
+            return value
+        walk.drop(value, at, "out_of_range")
+    elif isinstance(value, float):
+        return value
+    elif _NUMBER.fullmatch(value) and value.isascii() and math.isfinite(float(value)):
+        walk.note("text_as_number", at, value)
+        return float(value)
+    else:
+        walk.drop(value, at)
+    return None
+
+
+def _read_text(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> str | None:
+    if isinstance(value, str):
+        return walk.text(value, at)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        walk.note("number_as_text", at, value)
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, dict | list) and path[-1] == "arguments":
+        value = walk.clean(value, at)
+        walk.note("object_as_text", at, value)
+        return msgspec.json.encode(value).decode()
+    walk.drop(value, at)
+    return None
+
+
+def _read_flag(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    walk.drop(value, at)
+    return None
+
+
+def _read_created(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> float | str | None:
+    if isinstance(value, bool | list | dict):
+        walk.drop(value, at)
+    elif isinstance(value, int) and not in_range(value):
+        walk.drop(value, at, "out_of_range")
+    elif isinstance(value, str):
+        return walk.text(value, at)
+    else:
+        return value  # type: ignore[no-any-return]  # int or float
+    return None
+
+
+def _read_raw(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(walk.clean(value, at)))
+
+
+def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
+    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+        if isinstance(value, dict):
+            if value.get("isUnknown") is True and isinstance(value.get("raw"), dict):
+                return _sdk_unknown(walk, value, wanted, at, path)
+            return walk.struct(value, wanted, at, path)
+        if isinstance(value, str) and wanted is ImageURL and value:
+            walk.note("text_as_object", at, value)
+            return ImageURL(url=walk.text(value, at))
+        walk.drop(value, at)
+        return None
+
+    return read
+
+
+def _sdk_unknown(
+    walk: Salvage, value: dict[str, Any], wanted: type[msgspec.Struct], at: str, path: tuple[str, ...]
+) -> Any:
+    """What a Speakeasy SDK makes of a member it does not know: `{"raw": …, "type": "UNKNOWN", "isUnknown": true}`."""
+    for key, item in value.items():
+        if key != "raw" and item is not None:
+            walk.ledger.extra[f"{at}/{escape(key)}"] = walk.clean(item, f"{at}/{escape(key)}")
+    snake = walk.snake_keys
+    built = walk.struct(value["raw"], wanted, f"{at}/raw", (*path, "raw"))
+    walk.snake_keys = snake  # what an SDK did not know it did not re-case
+    return built
+
+
+def _list_reader(item: Any, *, nullable: bool) -> Any:
+    read_item = _reader(item)
+    scalar = not _holds_struct(item)
+
+    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+        if not isinstance(value, list):
+            walk.drop(value, at)
+            return None
+        if path[-1] == "choices":
+            for place, member in enumerate(value):
+                if not isinstance(member, dict):
+                    raise InvalidPayloadError(
+                        "a choice is no object; `choices` must be a list of objects", path=f"{at}/{place}"
+                    )
+        notes = len(walk.ledger.notes)
+        built = [
+            None if member is None else read_item(walk, member, f"{at}/{place}", (*path, "*"))
+            for place, member in enumerate(value)
+        ]
+        if nullable or None not in built:
+            return built
+        if not scalar:
+            return [member for member in built if member is not None]
+        # A gap in a list of numbers shifts all that follows: no honest reading.
+        del walk.ledger.notes[notes:]
+        for place in range(len(value)):
+            walk.ledger.extra.pop(f"{at}/{place}", None)
+        walk.drop(value, at)
+        return None
+
+    return read
+
+
+def _map_reader(item: Any) -> Any:
+    read_item = _reader(item)
+
+    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+        if not isinstance(value, dict):
+            walk.drop(value, at)
+            return None
+        built = {
+            walk.text(key, at): read_item(walk, member, f"{at}/{escape(key)}", (*path, "?"))
+            for key, member in value.items()
+            if member is not None
+        }
+        return {key: member for key, member in built.items() if member is not None}
+
+    return read
+
+
+def _union_reader(options: tuple[Any, ...]) -> Any:
+    """A union of the wire Structs: at most one scalar reading, one object and one list."""
+    scalars = [option for option in options if get_origin(option) not in (list, dict) and not _is_struct(option)]
+    objects = [_reader(option) for option in options if _is_struct(option)]
+    lists = [_reader(option) for option in options if get_origin(option) is list]
+    scalar = None
+    if str in scalars and len(scalars) > 1:
+        scalar = _read_created
+    elif scalars:
+        scalar = _reader(Union[tuple(scalars)])
+
+    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+        if isinstance(value, dict) and objects:
+            return objects[0](walk, value, at, path)
+        if isinstance(value, list) and lists:
+            return lists[0](walk, value, at, path)
+        if scalar is None:
+            walk.drop(value, at)
+            return None
+        return scalar(walk, value, at, path)
+
+    return read
+
+
+def _is_struct(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)
+
+
+def _holds_struct(annotation: Any) -> bool:
+    return _is_struct(annotation) or any(_holds_struct(argument) for argument in get_args(annotation))
+
+
+def _reader(annotation: Any) -> Any:
+    options = tuple(option for option in _options(annotation) if option is not type(None))
+    if len(options) > 1 and {_base(option) for option in options} == {int, float}:
+        return _read_number
+    if len(options) > 1 and not all(get_origin(option) is Literal for option in options):
+        return _union_reader(options)
+    (option,) = options[:1]
+    base = _base(option)
+    if base is int:
+        return _read_integer
+    if base is float:
+        return _read_number
+    if base is str or get_origin(option) is Literal:
+        return _read_text
+    if base is bool:
+        return _read_flag
+    if base is msgspec.Raw:
+        return _read_raw
+    if _is_struct(option):
+        return _struct_reader(option)
+    if get_origin(option) is list:
+        (item,) = get_args(option)
+        return _list_reader(item, nullable=type(None) in _options(item))
+    if get_origin(option) is dict:
+        return _map_reader(get_args(option)[1])
+    raise TypeError(f"a wire Struct may not hold {annotation!r}; use scalars, lists, string maps, Structs and Raw")
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(inner for option in get_args(annotation) for inner in _options(option))
+    return (annotation,)
+
+
+def _base(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+@cache
+def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, Field]]:
+    """The fields of a Struct by wire key, and those whose camelCase key differs by that."""
+    fields: dict[str, Field] = {}
+    twins: dict[str, Field] = {}
+    for item in msgspec.structs.fields(wanted):
+        field = Field(item.name, item.encode_name, _reader(item.type))
+        fields[item.encode_name] = field
+        if camel(item.encode_name) != item.encode_name:
+            twins[camel(item.encode_name)] = field
+    return fields, twins

@@ -1,0 +1,77 @@
+"""camelCase twins of the wire Structs, derived and never written twice.
+
+A twin has the attribute names of its original and the keys that TypeScript SDKs print. msgspec's `rename` does not
+reach inherited fields and then decodes camelCase into the defaults without a word, so a twin is rebuilt field by
+field, all the way down. Maps whose keys are data (legacy `top_logprobs`) keep their keys: only Structs are re-cased.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
+
+from .pointer import camel
+
+Child = Callable[[type[msgspec.Struct]], type[msgspec.Struct]]
+
+
+@cache
+def camel_twin(original: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The Struct that decodes the camelCase form of `original`."""
+    return rebuild(original, original.__name__ + "Camel", camel, camel_twin)
+
+
+def rebuild(
+    original: type[msgspec.Struct],
+    name: str,
+    rename: Callable[[str], str],
+    child: Child,
+    more: tuple[Any, ...] = (),
+    replaced: Mapping[str, Any] = types.MappingProxyType({}),
+) -> type[msgspec.Struct]:
+    """`original` with its keys renamed, the Structs inside replaced by `child(struct)`, and `more` fields added.
+
+    `replaced` names, by key, fields that get another type.
+    """
+    fields: list[Any] = [
+        (
+            item.name,
+            replaced.get(item.encode_name) or map_structs(item.type, child),
+            msgspec.field(name=rename(item.encode_name), **default_of(item, child)),
+        )
+        for item in msgspec.structs.fields(original)
+    ]
+    return msgspec.defstruct(
+        name, [*fields, *more], module=__name__, kw_only=True, forbid_unknown_fields=True, gc=False
+    )
+
+
+def default_of(item: msgspec.structs.FieldInfo, child: Child) -> dict[str, Any]:
+    """The default of a field, as `msgspec.field` takes it."""
+    if item.default is not msgspec.NODEFAULT:
+        return {"default": item.default}
+    if item.default_factory is not msgspec.NODEFAULT:
+        factory: Any = item.default_factory
+        if isinstance(factory, type) and issubclass(factory, msgspec.Struct):
+            factory = child(factory)
+        return {"default_factory": factory}
+    return {}
+
+
+def map_structs(annotation: Any, child: Child) -> Any:
+    """A type with every Struct in it replaced by `child(struct)`."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return child(annotation)
+    origin = get_origin(annotation)
+    if origin is Annotated or origin is None:
+        return annotation
+    arguments = tuple(map_structs(argument, child) for argument in get_args(annotation))
+    if origin in (Union, types.UnionType):
+        return Union[arguments]
+    if origin in (list, dict):
+        return origin[arguments]
+    return annotation

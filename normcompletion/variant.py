@@ -1,0 +1,55 @@
+"""What a source file fills in: its variants, and the marks that tell its bodies from all others.
+
+A third party ships a source as a module with a `VARIANTS` tuple, named in the entry-point group
+`normcompletion.sources`:
+
+    [project.entry-points."normcompletion.sources"]
+    acme = "acme_normcompletion"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .ledger import Ledger
+from .model import Completion
+
+Tree = Mapping[str, Any]
+Claim = Callable[[Tree], str | None]
+Mark = Callable[[Any, Mapping[str, Any]], str | None]
+Adapt = Callable[[Any, Ledger], Completion]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One response shape of one source.
+
+    `wire` mirrors what the source writes, every key optional that may be absent; `adapt` turns it into a
+    `Completion` and records in the ledger what the model has no field for. A variant is recognised in one of two ways:
+
+    * `claims(tree)` for a shape of its own: the evidence, in words, when a decoded JSON object is this variant,
+      else `None`. A source that writes the OpenAI dialect beside a key of its own claims by that key.
+    * `mark(body, extra)`, only for a variant whose wire Struct is `wire.Body`: the evidence in a body that has
+      already been read, with its unknown keys in `extra` by pointer. `decisive` marks outrank the others;
+      `in_canonical_words` says that the mark can hold for a body without any key of its own.
+
+    `typed(struct)`, beside `claims`, says that a decoded wire Struct is this variant; it gives the shape a decoder of its
+    own on the typed road. `settle(completion, ledger)` applies rules of the source that hold after adapting (placeholders).
+    """
+
+    source: str
+    name: str
+    wire: type[msgspec.Struct]
+    adapt: Adapt
+    claims: Claim | None = None
+    typed: Callable[[Any], bool] | None = None
+    mark: Mark | None = None
+    decisive: bool = True
+    in_canonical_words: bool = False
+    settle: Callable[[Completion, Ledger], None] | None = None
+    spellings: tuple[str, ...] = ("snake", "camel")
+    about: str = ""

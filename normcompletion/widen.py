@@ -1,0 +1,84 @@
+"""Wire Structs widened by the vendor keys that a process has met, so that they cost no salvage.
+
+Half of the OpenAI-compatible services add keys of their own. A widened Struct has a `Raw` field for each: the strict
+decode still proves that nothing was skipped, and what the fields hold goes to `extra`, as salvage would put it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .parse import parse
+from .pointer import escape
+from .spelling import map_structs, rebuild
+
+Paths = frozenset[tuple[str, ...]]
+
+_NULL = b"null"
+
+
+class Plan(NamedTuple):
+    """Where the added fields of a widened Struct are: its own, and those of the Structs inside it."""
+
+    added: tuple[tuple[str, str], ...]
+    inner: tuple[tuple[str, str, Plan], ...]
+
+
+def widen(original: type[msgspec.Struct], paths: Paths) -> tuple[type[msgspec.Struct], Plan]:
+    """`original` with a field for the key at the end of each path (`*` stands for every index of a list)."""
+    own = sorted(path[0] for path in paths if len(path) == 1)
+    deeper: dict[str, set[tuple[str, ...]]] = {}
+    for path in paths:
+        if len(path) > 1:
+            deeper.setdefault(path[0], set()).add(path[1:])
+    replaced: dict[str, Any] = {}
+    inner = []
+    for item in msgspec.structs.fields(original):
+        rest = deeper.pop(item.encode_name, None)
+        if rest is None:
+            continue
+        below = frozenset(path[1:] if path[0] == "*" else path for path in rest)
+        plans: list[Plan] = []
+
+        def child(
+            struct: type[msgspec.Struct], below: Paths = below, plans: list[Plan] = plans
+        ) -> type[msgspec.Struct]:
+            wide, plan = widen(struct, below)
+            plans.append(plan)
+            return wide
+
+        replaced[item.encode_name] = map_structs(item.type, child)
+        (plan,) = plans  # one Struct a field, or there is nothing to widen
+        inner.append((item.name, item.encode_name, plan))
+    if deeper:
+        raise ValueError(f"{original.__name__} has no field for {sorted(deeper)[0]!r}")
+    added = tuple((f"added_{place}", key) for place, key in enumerate(own))
+    more = tuple(
+        (name, msgspec.Raw, msgspec.field(name=key, default_factory=msgspec.Raw)) for name, key in added
+    )
+    wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)
+    return wide, Plan(added, tuple(inner))
+
+
+def collect(decoded: Any, plan: Plan, at: str, extra: dict[str, Any], depth: int = 1) -> None:
+    """Move what the added fields hold into `extra`."""
+    for name, key in plan.added:
+        raw = getattr(decoded, name)
+        if raw:
+            text = bytes(raw)
+            if text != _NULL:
+                extra[f"{at}/{escape(key)}"] = parse(text, depth=depth)
+    for name, key, inner in plan.inner:
+        value = getattr(decoded, name)
+        if value is None:
+            continue
+        here = f"{at}/{escape(key)}"
+        if isinstance(value, list):
+            for place, item in enumerate(value):
+                if item is not None:
+                    collect(item, inner, f"{here}/{place}", extra, depth + 2)
+        elif isinstance(value, msgspec.Struct):
+            collect(value, inner, here, extra, depth + 1)
+

@@ -1,0 +1,157 @@
+"""The OpenAI-shaped body as it is really written, by at least two sources each.
+
+`Chat` is the tight form: its choices *are* canonical ones, decoded in place, so that a body in the canonical words
+costs one decode and nothing else. `Body` is the open form: every spelling of a leaf that services send, for the
+adapter in `dialect.py` to settle. Both forbid unknown keys: a decode that succeeds proves that nothing was skipped.
+
+Attribute names are the snake_case wire names; camelCase twins are derived in `spelling.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Raw, Struct, field
+
+from . import model
+from .model import Integer, Number
+
+Created = Integer | float | str | None
+
+
+class Wire(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Base of every wire Struct: keys are optional, unknown ones are refused, none is ever changed."""
+
+
+class TightChoice(model.Choice, kw_only=True, forbid_unknown_fields=True):
+    """A canonical choice, less what may hold free-form JSON: an error goes the open way.
+
+    Same layout as `model.Choice`, so an instance becomes one by assigning `__class__`, which costs less than a copy.
+    """
+
+    error: None = None
+
+
+class Chat(Wire, kw_only=True):
+    """A chat completion in canonical words; `parts` of a message are no wire key and are refused by the reader."""
+
+    id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    object: Literal["chat.completion"] | None = None
+    created: Integer | None = None
+    choices: list[TightChoice]
+    system_fingerprint: str | None = None
+    usage: model.Usage | None = None
+    service_tier: str | None = None
+
+
+class Logprobs(Wire, kw_only=True):
+    """Both forms of log-probs: chat (`content`, `refusal`) and text completion (parallel lists)."""
+
+    content: list[model.TokenLogprob | None] | None = None
+    refusal: list[model.TokenLogprob | None] | None = None
+    tokens: list[str | None] | None = None
+    token_logprobs: list[Number | None] | None = None
+    top_logprobs: list[dict[str, Number] | None] | None = None
+    text_offset: list[Integer | None] | None = None
+
+
+class EngineToken(Wire, kw_only=True):
+    """One entry of the experimental Atoma engine's log-prob maps."""
+
+    logprob: Number | None = None
+    rank: Integer | None = None
+    decoded_token: str | None = None
+
+
+class Message(Wire, kw_only=True):
+    """A message with every alias that hosts use."""
+
+    role: str | None = None
+    content: str | list[model.Part | None] | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[model.ReasoningDetail | None] | None = None
+    tool_calls: list[model.ToolCall | None] | None = None
+    function_call: model.FunctionCall | None = None
+    annotations: list[model.Annotation | None] | None = None
+    images: list[model.Image | None] | None = None
+    audio: model.Audio | None = None
+    name: str | None = None
+
+
+class Choice(Wire, kw_only=True):
+    """A choice of a chat or a text completion; log10 rebuilds put `delta` or `function_call` here."""
+
+    index: Integer | None = None
+    message: Message | None = None
+    text: str | None = None
+    reasoning: str | None = None
+    delta: Message | None = None
+    function_call: model.FunctionCall | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | list[dict[str, EngineToken]] | None = None
+    error: Raw = field(default_factory=Raw)
+
+
+class PerplexityCost(Wire, kw_only=True):
+    """Perplexity's `usage.cost`, in US dollars."""
+
+    input_tokens_cost: Number | None = None
+    output_tokens_cost: Number | None = None
+    request_cost: Number | None = None
+    total_cost: Number | None = None
+
+
+class Usage(Wire, kw_only=True):
+    """`model.Usage` with a cost that may be itemised."""
+
+    prompt_tokens: Integer | None = None
+    completion_tokens: Integer | None = None
+    total_tokens: Integer | None = None
+    prompt_tokens_details: model.PromptTokensDetails | None = None
+    completion_tokens_details: model.CompletionTokensDetails | None = None
+    cost: Number | PerplexityCost | None = None
+    is_byok: bool | None = None
+    cost_details: model.CostDetails | None = None
+
+
+class Body(Wire, kw_only=True):
+    """Any whole chat or text completion in the OpenAI dialect."""
+
+    id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    object: str | None = None
+    created: Created = None
+    choices: list[Choice]
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    service_tier: str | None = None
+
+
+class Failed(Wire, kw_only=True):
+    """An error body: the error in one of its forms, and what a service put beside it.
+
+    `error` is the object, sentence or number; a flat error has its members at the top.
+    """
+
+    error: Raw = field(default_factory=Raw)
+    message: Raw = field(default_factory=Raw)
+    code: Raw = field(default_factory=Raw)
+    type: Raw = field(default_factory=Raw)
+    metadata: Raw = field(default_factory=Raw)
+    detail: Raw = field(default_factory=Raw)
+    partial_response: Raw = field(default_factory=Raw)
+    id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    object: str | None = None
+    created: Created = None
+    choices: list[Choice] | None = None
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    service_tier: str | None = None
