@@ -187,6 +187,7 @@ def message(sent: wire.Message, ledger: Ledger, *path: str | int) -> model.Messa
         images=_present(sent.images),
         audio=sent.audio,
         name=sent.name,
+        parts=_present(sent.parts),
     )
     reasoning = sent.reasoning or sent.reasoning_content
     if isinstance(sent.content, list):
@@ -291,10 +292,13 @@ def usage(sent: wire.Usage | model.Usage | None, ledger: Ledger) -> model.Usage 
 
 
 def logprobs(
-    sent: wire.Logprobs | list[dict[str, wire.EngineToken]] | None, ledger: Ledger, *path: str | int
+    sent: wire.Logprobs | list[dict[str, wire.EngineToken]] | float | None, ledger: Ledger, *path: str | int
 ) -> model.Logprobs | None:
     """Log-probs of either form. The parallel lists of text completions become one list of tokens."""
     if sent is None:
+        return None
+    if isinstance(sent, int | float):  # one number for a whole answer: nothing says which tokens it is of
+        ledger.drop("wrong_type", sent, *path)
         return None
     if isinstance(sent, list):
         return _engine_logprobs(sent, ledger, *path)

@@ -168,7 +168,7 @@ class Annotation(Leaf, kw_only=True):
     web_search_citation: Citation | None = None
 
 
-class Message(Struct, kw_only=True, forbid_unknown_fields=True):
+class Message(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What the model said.
 
     `content` is the whole text, also where the wire sent a list of parts; the parts themselves are in `parts`.
@@ -226,7 +226,7 @@ class ServiceError(Struct, kw_only=True, forbid_unknown_fields=True):
     provider: str | None = None
 
 
-class Choice(Struct, kw_only=True, forbid_unknown_fields=True):
+class Choice(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One answer. `index` is the source's own number, never renumbered.
 
     `finish_reason` is closed; `None` where the payload has none. `native_finish_reason` is what the wire sent under

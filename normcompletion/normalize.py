@@ -19,16 +19,22 @@ from .errors import (
     excerpt,
 )
 from .ledger import Ledger, is_fault
-from .model import Completion, Note
+from .model import Choice, Completion, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
-from .reader import Reader, Refusal
+from .reader import NOTHING, Reader, Refusal, decode_chat, decode_short_chat, finish, has_python_arguments
 from .registry import installed
+from .wire import SHORT
+
+
+_reader: Reader | None = None
 
 
 @cache
 def default_reader() -> Reader:
     """The reader of the built-in sources and of those that installed packages offer; made at the first call."""
-    return Reader(installed())
+    global _reader
+    _reader = Reader(installed())
+    return _reader
 
 
 def normalize(
@@ -52,18 +58,31 @@ def normalize(
     Raises:
         NormalizeError: and nothing else; `errors.py` draws the tree.
     """
-    raw = payload if type(payload) is bytes else to_bytes(payload)
-    if len(raw) > max_record_bytes:
-        raise too_long(len(raw), max_record_bytes)
-    reader = default_reader()
-    if variant is None and reader.hint is reader.tight and (source is None or source in reader.registry.sources):
+    if type(payload) is not bytes:
+        payload = to_bytes(payload)
+    length = len(payload)
+    if length > max_record_bytes:
+        raise too_long(length, max_record_bytes)
+    reader = _reader or default_reader()
+    if reader.tight_first and variant is None and (source is None or source in reader.quick_sources):
+        # A chat in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here is
+        # paid each time: measure before adding one.
         try:
-            completion = reader.quick(raw, source)
-        except Refusal:
-            completion = None
-        if completion is not None:
-            return completion
-    return read(raw, source=source, variant=variant, strict=strict)
+            chat = decode_short_chat(payload) if length < SHORT else decode_chat(payload)
+        except Refusal as refusal:
+            return read(payload, source=source, strict=strict, refused=str(refusal))
+        for choice in chat.choices:
+            calls = choice.message.tool_calls
+            if choice.error is not None or (calls and has_python_arguments(calls)):
+                break
+            if length >= SHORT:
+                choice.__class__ = Choice  # same layout: see wire.TightChoice
+        else:
+            if source is None:
+                source = reader.decisive if reader.decisive_mark(chat, NOTHING) else reader.weak_source(chat)
+            if source is not None:
+                return finish(chat, source)
+    return read(payload, source=source, variant=variant, strict=strict)
 
 
 def too_long(length: int, limit: int) -> MalformedPayloadError:
@@ -76,10 +95,15 @@ def too_long(length: int, limit: int) -> MalformedPayloadError:
 
 
 def read(
-    raw: bytes, *, source: str | None = None, variant: str | None = None, strict: bool = False
+    raw: bytes,
+    *,
+    source: str | None = None,
+    variant: str | None = None,
+    strict: bool = False,
+    refused: str | None = None,
 ) -> Completion:
-    """`normalize` for bytes within the limit, by the whole road."""
-    completion = read_any(raw, source=source, variant=variant)
+    """`normalize` for bytes within the limit, by the whole road; `refused` is why the tight shape did not fit."""
+    completion = read_any(raw, source=source, variant=variant, refused=refused)
     if strict:
         check(completion, raw)
     if completion.error is not None:
@@ -89,12 +113,14 @@ def read(
     return completion
 
 
-def read_any(raw: bytes, *, source: str | None = None, variant: str | None = None) -> Completion:
+def read_any(
+    raw: bytes, *, source: str | None = None, variant: str | None = None, refused: str | None = None
+) -> Completion:
     """`read`, with failed and encrypted calls as completions instead of errors: what bulk conversion wants."""
     reader = default_reader()
     if source is not None or variant is not None:
         reader.registry.check(source, variant)
-    completion = reader.read(raw, Ledger(source=source, read=reader.read))
+    completion = reader.read(raw, Ledger(source=source, read=reader.read), refused)
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(
             f"the payload is {completion.source} {completion.variant}, not {excerpt(variant)}; leave out variant=",

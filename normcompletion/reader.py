@@ -21,7 +21,7 @@ import msgspec
 from . import envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, is_fault
-from .model import Choice, Completion, Envelope
+from .model import Choice, Completion, Envelope, ToolCall
 from .parse import looks_like_stream, parse
 from .pointer import camel, escape
 from .registry import Registry
@@ -35,9 +35,9 @@ Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 # A shape that fits everything is tried first only for a while, so that a log that changes finds the tight one again.
-PROBE_EVERY = 16
+PROBE_EVERY = 64
 
-_NOTHING: Mapping[str, Any] = {}
+NOTHING: Mapping[str, Any] = {}
 _UNKNOWN_FIELD = "Object contains unknown field `"
 
 
@@ -60,8 +60,34 @@ class Shape:
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
 
 
+decode_chat = msgspec.json.Decoder(wire.Chat).decode
+decode_short_chat = msgspec.json.Decoder(wire.ShortChat).decode
+
+
 class Reader:
     """Reads payloads with the variants of one registry; safe to share between threads."""
+
+    __slots__ = (
+        "body",
+        "body_camel",
+        "count",
+        "hint",
+        "learned",
+        "lock",
+        "decisive",
+        "decisive_mark",
+        "quick_sources",
+        "registry",
+        "routes",
+        "settles",
+        "sighted",
+        "tight",
+        "tight_camel",
+        "tight_first",
+        "typed",
+        "weak_marks",
+        "wide_shapes",
+    )
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -78,7 +104,15 @@ class Reader:
         self.lock = Lock()
         self.wide_shapes = 0
         self.settles = {source: row.settle for source, row in registry.dialect.items() if row.settle is not None}
-        self.quick_marks = tuple(variant for variant in registry.marked if variant.in_canonical_words)
+        # What `normalize` looks at before anything else: whether to try the tight shape, and the marks that a chat in
+        # canonical words can hold. With one decisive mark among them a chat costs one call.
+        self.tight_first = not registry.outsiders
+        self.quick_sources = frozenset(registry.sources) - frozenset(self.settles)
+        quick = [variant for variant in registry.marked if variant.in_canonical_words and variant.mark is not None]
+        (first,) = (variant for variant in quick if variant.decisive)
+        assert first.mark is not None
+        self.decisive, self.decisive_mark = first.source, first.mark
+        self.weak_marks = tuple(variant for variant in quick if not variant.decisive)
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
@@ -97,66 +131,52 @@ class Reader:
         routes.update(dict.fromkeys(top - {"id"}, self.tight))
         return routes
 
-    def quick(self, raw: bytes, source: str | None) -> Completion | None:
-        """A whole chat in canonical words, without a ledger; `None` or a decoder's refusal for anything else."""
-        chat: wire.Chat = self.tight.decode(raw)
-        if not _becomes_canonical(chat) or self.registry.outsiders:
-            return None
-        if source is None:
-            source = self._judge_quickly(chat)
-        settle = self.settles.get(source)
-        if settle is not None:
-            return None
-        return Completion(
-            id=chat.id,
-            source=source,
-            variant="chat",
-            model=chat.model,
-            provider=chat.provider,
-            created=chat.created,
-            choices=chat.choices,  # type: ignore[arg-type]  # each has just become a Choice
-            usage=chat.usage,
-            system_fingerprint=chat.system_fingerprint,
-            service_tier=chat.service_tier,
-        )
-
-    def read(self, raw: bytes, ledger: Ledger) -> Completion:
+    def read(self, raw: bytes, ledger: Ledger, refused: str | None = None) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
 
-        Raises `NormalizeError` for what is no completion.
+        `refused` is why the tight shape does not fit, when it was tried already. Raises `NormalizeError` for what is
+        no completion.
         """
         shape = self.hint
         tried: list[Shape] = []
+        if refused is not None:
+            tried.append(self.tight)
+            following = self._next(self.tight, refused, tried)
+            if following is None:
+                return self._salvage(raw, ledger, tried)
+            shape = following
         while True:
-            refused_key = None
+            reason = ""
             try:
                 decoded = shape.decode(raw)
             except Refusal as refusal:
-                message = str(refusal)
-                if message.startswith(_UNKNOWN_FIELD):
-                    refused_key = message.split("`", 2)[1]
+                reason = str(refusal)
             else:
                 completion = self._settle(shape, decoded, raw, ledger)
                 if completion is not None:
-                    self._remember(shape, tried)
+                    self._remember(shape, decoded, completion, tried)
                     return completion
             tried.append(shape)
-            following = self._next(shape, refused_key, tried)
+            following = self._next(shape, reason, tried)
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following
 
-    def _remember(self, shape: Shape, tried: list[Shape]) -> None:
-        if shape is self.tight:
-            self.hint = shape
-            return
-        self.count += 1
-        self.hint = self.tight if self.count % PROBE_EVERY == 0 and not tried else shape
+    def _remember(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
+        """Start with this shape next time, if it was needed for keys, which the next payload is likely to have too."""
+        if shape is not self.tight and not shape.camel:
+            self.count += 1
+            needed = bool(completion.extra) if shape.plan is not None else _has_open_keys(decoded)
+            if not needed or (not tried and self.count % PROBE_EVERY == 0):
+                shape = self.tight
+        self.hint = shape
+        self.tight_first = shape is self.tight and not self.registry.outsiders
 
-    def _next(self, shape: Shape, key: str | None, tried: list[Shape]) -> Shape | None:
+    def _next(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
         """The shape to try after a refusal, or `None` for the salvage road."""
         candidates: list[Shape | None] = []
-        if key is not None:
+        if reason.startswith(_UNKNOWN_FIELD):
+            key = reason.split("`", 2)[1]
             candidates = [self.learned.get(key), self.routes.get(key)]
             if shape is not self.tight:
                 candidates.append(self.tight)
@@ -205,23 +225,14 @@ class Reader:
 
     def from_chat(self, chat: wire.Chat, ledger: Ledger) -> Completion | None:
         """A chat that came in canonical words; `None` where it holds what the open road must note."""
-        if not _becomes_canonical(chat):
-            return None
+        for choice in chat.choices:
+            calls = choice.message.tool_calls
+            if calls and has_python_arguments(calls):
+                return None
+            choice.__class__ = Choice  # type: ignore[assignment]
         source = ledger.source or self.judge(chat, ledger)
-        completion = Completion(
-            id=chat.id,
-            source=source,
-            variant="chat",
-            model=chat.model,
-            provider=chat.provider,
-            created=chat.created,
-            choices=chat.choices,  # type: ignore[arg-type]  # each has just become a Choice
-            usage=chat.usage,
-            system_fingerprint=chat.system_fingerprint,
-            service_tier=chat.service_tier,
-            extra=ledger.extra,
-            notes=ledger.notes,
-        )
+        completion = finish(chat, source)
+        completion.extra, completion.notes = ledger.extra, ledger.notes
         settle = self.settles.get(source)
         if settle is not None:
             settle(completion, ledger)
@@ -245,14 +256,12 @@ class Reader:
             return self.registry.dialect["openai"]
         return variant
 
-    def _judge_quickly(self, chat: wire.Chat) -> str:
-        weak = "openai"
-        for variant in self.quick_marks:
-            if variant.mark(chat, _NOTHING) is not None:  # type: ignore[misc]  # `marked` variants have one
-                if variant.decisive:
-                    return variant.source
-                weak = variant.source
-        return weak
+    def weak_source(self, chat: wire.Chat) -> str | None:
+        """The source of a chat in canonical words without the decisive mark; `None` where its rules need a ledger."""
+        for variant in self.weak_marks:
+            if variant.mark is not None and variant.mark(chat, NOTHING) is not None:
+                return None if variant.source in self.settles else variant.source
+        return "openai"
 
     def judge(self, body: wire.Body | wire.Chat, ledger: Ledger) -> str:
         """The source of a body that was read, by the marks of every source."""
@@ -263,10 +272,9 @@ class Reader:
                 for pointer, value in extra.items()
                 if pointer.startswith(ledger.prefix)
             }
-        variants = self.quick_marks if type(body) is wire.Chat and not extra else self.registry.marked
         weak = None
         found: list[str] = []
-        for variant in variants:
+        for variant in self.registry.marked:
             if variant.mark is not None and variant.mark(body, extra) is not None:
                 if variant.decisive:
                     found.append(variant.source)
@@ -403,7 +411,7 @@ class Reader:
             if len(self.sighted) >= 4 * MAX_WIDE_SHAPES:
                 self.sighted.clear()
             self.sighted[sighting] = seen
-            if seen < 2:
+            if seen != 2:
                 return
             merged = paths.union(*(shape.paths for shape in tried if shape.camel == sighting[0]))
             if len(merged) > MAX_WIDE_KEYS:
@@ -442,19 +450,40 @@ def _keys(struct: type[msgspec.Struct]) -> set[str]:
     return found
 
 
-def _becomes_canonical(chat: wire.Chat) -> bool:
-    """Turn the choices into canonical ones, in place; false where the open road must note something."""
-    for choice in chat.choices:
+def finish(chat: wire.Chat | wire.ShortChat, source: str) -> Completion:
+    """The completion of a chat in canonical words; its choices must have become canonical."""
+    return Completion(
+        id=chat.id,
+        source=source,
+        variant="chat",
+        model=chat.model,
+        provider=chat.provider,
+        created=chat.created,
+        choices=chat.choices,  # type: ignore[arg-type]
+        usage=chat.usage,
+        system_fingerprint=chat.system_fingerprint,
+        service_tier=chat.service_tier,
+    )
+
+
+def _has_open_keys(decoded: Any) -> bool:
+    """Whether a payload holds keys that the tight shape has not, as far as a glance tells."""
+    if type(decoded) is not wire.Body:
+        return True
+    for choice in decoded.choices:
         message = choice.message
-        if message.parts is not None:  # `parts` is our word, not the wire's
-            return False
-        if message.tool_calls:
-            for call in message.tool_calls:
-                function = call.function
-                if function is not None and function.arguments is not None and function.arguments[:2] == "{'":
-                    return False
-        choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
-    return True
+        if message is None or message.reasoning_content is not None or isinstance(message.content, list):
+            return True
+    return False
+
+
+def has_python_arguments(calls: list[ToolCall]) -> bool:
+    """Whether a call's arguments are a Python repr, which the open road remarks."""
+    for call in calls:
+        function = call.function
+        if function is not None and function.arguments is not None and function.arguments.startswith("{'"):
+            return True
+    return False
 
 
 def _is_chunk(body: wire.Body) -> bool:

@@ -63,12 +63,13 @@ class Salvage:
                     self.camel_keys += 1
             elif field.key != camel(key):
                 self.snake_keys += 1
+            if field is None:
+                self.unknown.add((*path, key))
             if value is None:
                 continue
             here = f"{at}/{escape(key)}"
             if field is None:
                 self.ledger.extra[here] = self.clean(value, here)
-                self.unknown.add((*path, key))
             else:
                 found[field.attribute] = field.read(self, value, here, (*path, key))
         return wanted(**{name: value for name, value in found.items() if value is not None})
@@ -160,7 +161,7 @@ def _read_flag(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> boo
     return None
 
 
-def _read_created(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> float | str | None:
+def _read_scalar(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> float | str | None:
     if isinstance(value, bool | list | dict):
         walk.drop(value, at)
     elif isinstance(value, int) and not in_range(value):
@@ -261,7 +262,7 @@ def _union_reader(options: tuple[Any, ...]) -> Any:
     lists = [_reader(option) for option in options if get_origin(option) is list]
     scalar = None
     if str in scalars and len(scalars) > 1:
-        scalar = _read_created
+        scalar = _read_scalar
     elif scalars:
         scalar = _reader(Union[tuple(scalars)])
 
