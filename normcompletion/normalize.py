@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, overload
 
 import msgspec
 
 from . import envelope
+from .accounting import LOST, Placement, placements
 from .errors import (
     EncryptedPayloadError,
     InvalidPayloadError,
@@ -21,9 +24,10 @@ from .errors import (
 from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
-from .reader import NOTHING, Reader, Refusal, decode_chat, decode_short_chat, finish, has_python_arguments
+from .reader import NOTHING, Reader, Refusal, decode_chat, decode_short_chat, finish, may_hold_python, spelling_of
 from .registry import installed
-from .wire import SHORT
+from .salvage import Salvage
+from .wire import SHORT, Body
 
 
 _reader: Reader | None = None
@@ -72,8 +76,7 @@ def normalize(
         except Refusal as refusal:
             return read(payload, source=source, strict=strict, refused=str(refusal))
         for choice in chat.choices:
-            calls = choice.message.tool_calls
-            if choice.error is not None or (calls and has_python_arguments(calls)):
+            if choice.error is not None or (choice.message.tool_calls and may_hold_python(payload)):
                 break
             if length >= SHORT:
                 choice.__class__ = Choice  # same layout: see wire.TightChoice
@@ -268,3 +271,95 @@ def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | 
         except NormalizeError as error:
             error.path = pointer if not error.path else error.path
             yield error
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a payload is, and why.
+
+    `certain` is false where no mark decided: the body is the unmarked dialect, `candidates` then lists the sources
+    that also write such bodies. `evidence` names the marks that hold, source by source.
+    """
+
+    source: str
+    variant: str
+    spelling: Literal["snake", "camel"]
+    certain: bool
+    evidence: tuple[str, ...]
+    candidates: tuple[str, ...]
+
+
+def detect(payload: object) -> Detection:
+    """Who wrote a payload, and in which shape; raises as `normalize` does for what is no completion.
+
+    A failed call and an encrypted body are detected like any other.
+    """
+    raw = to_bytes(payload)
+    if len(raw) > MAX_RECORD_BYTES:
+        raise too_long(len(raw), MAX_RECORD_BYTES)
+    reader = default_reader()
+    completion = read_any(raw)
+    tree = parse(raw)
+    evidence = tuple(evidence_of(reader, tree, completion))
+    marked = {line.split(":", 1)[0] for line in evidence}
+    certain = completion.source in marked
+    others = () if certain else tuple(name for name in reader.registry.sources if name != completion.source)
+    return Detection(
+        source=completion.source,
+        variant=completion.variant,
+        spelling=spelling_of(tree),
+        certain=certain,
+        evidence=evidence,
+        candidates=others,
+    )
+
+
+def _response(tree: dict[str, Any], completion: Completion) -> dict[str, Any]:
+    """The object that holds the response, through the envelopes around it."""
+    while "choices" not in tree and "error" not in tree:
+        inner = next((value for value in tree.values() if isinstance(value, dict) and len(value) > 1), None)
+        if inner is None or completion.envelope is None:
+            break
+        tree = inner
+    return tree
+
+
+def evidence_of(reader: Reader, tree: Any, completion: Completion) -> Iterator[str]:
+    """The marks that hold, as `source: mark`."""
+    if not isinstance(tree, dict):
+        return
+    for variant in reader.registry.claiming:
+        claim = variant.claims(tree) if variant.claims is not None else None
+        if claim is not None and variant.source != "openai":
+            yield f"{variant.source}: {claim}"
+    response = _response(tree, completion)
+    if isinstance(response.get("choices"), list):
+        ledger = Ledger()
+        with suppress(NormalizeError):
+            body = Salvage(ledger).struct(response, Body, "")
+            for variant in reader.registry.marked:
+                mark = variant.mark(body, ledger.extra) if variant.mark is not None else None
+                if mark is not None:
+                    yield f"{variant.source}: {mark}"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where every leaf of a payload went, and what was repaired on the way."""
+
+    detection: Detection
+    placements: list[Placement]
+    notes: list[Note]
+
+    @property
+    def lost(self) -> list[str]:
+        """Pointers of leaves that are nowhere; empty, or this library has a bug."""
+        return [placement.path for placement in self.placements if placement.place == LOST]
+
+
+def explain(payload: object, *, source: str | None = None) -> Explanation:
+    """Leaf by leaf, where a payload went; raises as `detect` does."""
+    raw = to_bytes(payload)
+    detection = detect(raw)
+    completion = read_any(raw, source=source)
+    return Explanation(detection, placements(parse(raw), completion), completion.notes)

@@ -14,19 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from . import envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, is_fault
-from .model import Choice, Completion, Envelope, ToolCall
+from .model import Choice, Completion, Envelope
 from .parse import looks_like_stream, parse
 from .pointer import camel, escape
 from .registry import Registry
 from .salvage import Salvage
-from .spelling import camel_twin, map_structs
+from .spelling import camel_twin, keys_of
 from .variant import Variant
 from .widen import Paths, Plan, collect, widen
 
@@ -116,9 +116,9 @@ class Reader:
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
-        tight = _keys(wire.Chat)
+        tight = keys_of(wire.Chat)
         routes = {camel(key): self.tight_camel for key in tight if camel(key) != key}
-        for key in _keys(wire.Body) - tight:
+        for key in keys_of(wire.Body) - tight:
             routes[key] = self.body
             if camel(key) != key:
                 routes[camel(key)] = self.body_camel
@@ -226,9 +226,10 @@ class Reader:
     def from_chat(self, chat: wire.Chat, ledger: Ledger) -> Completion | None:
         """A chat that came in canonical words; `None` where it holds what the open road must note."""
         for choice in chat.choices:
-            calls = choice.message.tool_calls
-            if calls and has_python_arguments(calls):
-                return None
+            for call in choice.message.tool_calls or ():
+                function = call.function
+                if function is not None and function.arguments is not None and function.arguments.startswith("{'"):
+                    return None
             choice.__class__ = Choice  # type: ignore[assignment]
         source = ledger.source or self.judge(chat, ledger)
         completion = finish(chat, source)
@@ -435,19 +436,20 @@ class Reader:
         return None
 
 
-def _keys(struct: type[msgspec.Struct]) -> set[str]:
-    """Every key in a tree of Structs."""
-    found: set[str] = set()
-
-    def visit(item: type[msgspec.Struct]) -> type[msgspec.Struct]:
-
-        for field in msgspec.structs.fields(item):
-            found.add(field.encode_name)
-            map_structs(field.type, visit)
-        return item
-
-    visit(struct)
-    return found
+def spelling_of(tree: Any) -> Literal["snake", "camel"]:
+    """The spelling of a payload: whether more of its keys are schema keys in camelCase than in snake_case."""
+    snake = {key for key in keys_of(wire.Failed) if camel(key) != key}
+    camels = {camel(key) for key in snake}
+    balance = 0
+    stack = [tree]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            balance += len(value.keys() & camels) - len(value.keys() & snake)
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+    return "camel" if balance > 0 else "snake"
 
 
 def finish(chat: wire.Chat | wire.ShortChat, source: str) -> Completion:
@@ -477,13 +479,9 @@ def _has_open_keys(decoded: Any) -> bool:
     return False
 
 
-def has_python_arguments(calls: list[ToolCall]) -> bool:
-    """Whether a call's arguments are a Python repr, which the open road remarks."""
-    for call in calls:
-        function = call.function
-        if function is not None and function.arguments is not None and function.arguments.startswith("{'"):
-            return True
-    return False
+def may_hold_python(raw: bytes) -> bool:
+    """Whether a text can hold tool arguments that are a Python repr, which start with a brace and a single quote."""
+    return b"{'" in raw or b"\\u00" in raw
 
 
 def _is_chunk(body: wire.Body) -> bool:

@@ -72,7 +72,13 @@ class Salvage:
                 self.ledger.extra[here] = self.clean(value, here)
             else:
                 found[field.attribute] = field.read(self, value, here, (*path, key))
-        return wanted(**{name: value for name, value in found.items() if value is not None})
+        try:
+            return wanted(**{name: value for name, value in found.items() if value is not None})
+        except TypeError:  # a required field; what was dropped from it has its note
+            missing = [item.encode_name for item in msgspec.structs.fields(wanted) if item.required]
+            raise InvalidPayloadError(
+                f"{' or '.join(missing)} is missing; hand in the body as it was sent", code="missing_field", path=at or None
+            ) from None
 
     def note(self, code: str, at: str, before: Any) -> None:
         """Record a repair at a pointer."""

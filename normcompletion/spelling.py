@@ -75,3 +75,17 @@ def map_structs(annotation: Any, child: Child) -> Any:
     if origin in (list, dict):
         return origin[arguments]
     return annotation
+
+
+def keys_of(struct: type[msgspec.Struct]) -> set[str]:
+    """Every key in a tree of Structs."""
+    found: set[str] = set()
+
+    def visit(item: type[msgspec.Struct]) -> type[msgspec.Struct]:
+        for field in msgspec.structs.fields(item):
+            found.add(field.encode_name)
+            map_structs(field.type, visit)
+        return item
+
+    visit(struct)
+    return found

@@ -1,0 +1,138 @@
+"""Where every leaf of a payload went: the proof of the second promise, that nothing is lost.
+
+A leaf is a number, a boolean or a non-empty string. It is accounted for when it stands in `extra` or in a note under
+its pointer, or when the canonical fields hold its value; numbers and booleans are matched one to one. JSON inside a
+string (tool arguments, a log row's response) is accounted for when the text is kept or all its leaves are. The word
+in `object` that a variant implies needs no place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .dialect import IMPLIED_OBJECT
+from .errors import NormalizeError
+from .model import Completion
+from .parse import escape_surrogates, parse, replace_surrogates
+from .pointer import escape
+
+LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One leaf: its pointer in the payload, its value, and where it went.
+
+    `place` is a pointer into the canonical completion, `extra`, `notes`, `implied`, `text` (its text is kept whole),
+    or `lost`.
+    """
+
+    path: str
+    value: Any
+    place: str
+
+
+def placements(payload: Any, completion: Completion) -> list[Placement]:
+    """Where each leaf of a parsed payload went in its completion."""
+    books = _Books(completion)
+    return [Placement(path, value, books.place(path, value)) for path, value in _expanded(payload, books)]
+
+
+def lost(payload: Any, completion: Completion) -> list[str]:
+    """The pointers of the leaves that are nowhere."""
+    return [placement.path for placement in placements(payload, completion) if placement.place == LOST]
+
+
+class _Books:
+    def __init__(self, completion: Completion) -> None:
+        self.extra = completion.extra
+        self.implied = IMPLIED_OBJECT.get(completion.variant)
+        self.repaired = {note.path: note.before for note in completion.notes}
+        self.reread = {path for path, before in self.repaired.items() if isinstance(before, dict | list)}
+        built: dict[str, Any] = msgspec.to_builtins(completion)
+        del built["extra"], built["notes"]
+        self.texts: dict[str, list[str]] = {}
+        self.numbers: dict[tuple[str, Any], list[str]] = {}
+        for path, value in leaves(built):
+            if isinstance(value, str):
+                self.texts.setdefault(value, []).append(path)
+            else:
+                self.numbers.setdefault(_number(value), []).append(path)
+
+    def place(self, path: str, value: Any) -> str:
+        if _within(path, self.extra):
+            return "extra"
+        if path in self.repaired or (self.reread and _within(path, self.reread)):
+            return "notes"
+        if isinstance(value, str):
+            return self._text(path, value)
+        places = self.numbers.get(_number(value))
+        if not places:
+            return LOST
+        return places.pop(_best(places, path))
+
+    def _text(self, path: str, value: str) -> str:
+        places = self.texts.get(value) or self.texts.get(value.strip())
+        if places:
+            return places[_best(places, path)]
+        if path.endswith("/object") and value == self.implied:
+            return "implied"
+        replaced = replace_surrogates(value)
+        if replaced is not None and escape_surrogates(value) in self.repaired.values():
+            return "notes"
+        return LOST
+
+
+def _expanded(tree: Any, books: _Books) -> Iterator[tuple[str, Any]]:
+    """Leaves, with JSON text that is not kept as text opened."""
+    for path, value in leaves(tree):
+        if isinstance(value, str) and value[:1] in ("{", "[") and books.place(path, value) == LOST:
+            try:
+                inner = parse(value.encode("utf-8", "surrogatepass"))
+            except NormalizeError:
+                yield path, value
+            else:
+                for below, item in _expanded(inner, books):
+                    yield path + below, item
+        else:
+            yield path, value
+
+
+def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf with its pointer."""
+    if isinstance(tree, dict):
+        for key, item in tree.items():
+            yield from leaves(item, f"{path}/{escape(key)}")
+    elif isinstance(tree, list):
+        for place, item in enumerate(tree):
+            yield from leaves(item, f"{path}/{place}")
+    elif tree is not None and tree != "":
+        yield path, tree
+
+
+def _within(path: str, places: Container[str]) -> bool:
+    """Whether a pointer, or one above it, is among the places."""
+    while path:
+        if path in places:
+            return True
+        path = path.rpartition("/")[0]
+    return False
+
+
+def _number(value: Any) -> tuple[str, Any]:
+    return ("flag", value) if isinstance(value, bool) else ("number", value)
+
+
+def _best(places: list[str], path: str) -> int:
+    """The place whose end is most like the path's, so that `usage.prompt_tokens` is said to be in its own field."""
+    wanted = path.lower().replace("_", "").split("/")[::-1]
+
+    def likeness(at: int) -> int:
+        have = places[at].lower().replace("_", "").split("/")[::-1]
+        return next((depth for depth, (a, b) in enumerate(zip(wanted, have, strict=False)) if a != b), len(have))
+
+    return max(range(len(places)), key=likeness)
