@@ -1,5 +1,6 @@
 """Every completion response of Atoma, log10, OpenRouter and the OpenAI dialect, as one canonical model."""
 
+from .accounting import Placement
 from .errors import (
     AmbiguousPayloadError,
     EncryptedPayloadError,
@@ -42,7 +43,7 @@ from .model import (
     json_schema,
     to_builtins,
 )
-from .normalize import Detection, Explanation, Placement, detect, explain, normalize, normalize_many
+from .normalize import Detection, Explanation, detect, explain, normalize, normalize_many
 from .variant import Variant
 
 __version__ = "0.1.0"

@@ -9,7 +9,6 @@ in `object` that a variant implies needs no place.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -23,8 +22,7 @@ from .pointer import escape
 LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True):
     """One leaf: its pointer in the payload, its value, and where it went.
 
     `place` is a pointer into the canonical completion, `extra`, `notes`, `implied`, `text` (its text is kept whole),

@@ -37,9 +37,7 @@ MILLISECONDS_FROM = 10**11
 MICROSECONDS_FROM = 10**14
 
 
-def completion(
-    body: wire.Body, ledger: Ledger, *, source: str, finish_words: FinishWords = FINISH_WORDS
-) -> Completion:
+def completion(body: wire.Body, ledger: Ledger, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
     """The canonical form of any whole chat or text completion."""
     variant = variant_of(body)
     if body.object and body.object != IMPLIED_OBJECT[variant]:
@@ -124,7 +122,9 @@ def choice(item: wire.Choice, at: int, ledger: Ledger, finish_words: FinishWords
         finish_reason=finish_reason,
         native_finish_reason=native,
         logprobs=logprobs(item.logprobs, ledger, "choices", at, "logprobs"),
-        error=None if not item.error else service_error(parse(bytes(item.error), depth=3), ledger, "choices", at, "error"),
+        error=None
+        if not item.error
+        else service_error(parse(bytes(item.error), depth=3), ledger, "choices", at, "error"),
     )
 
 
@@ -334,9 +334,7 @@ def _top_logprobs(tokens: dict[str, Any]) -> list[model.TopLogprob]:
     return [model.TopLogprob(token=token, logprob=logprob) for token, logprob in tokens.items()]
 
 
-def _engine_logprobs(
-    positions: list[dict[str, wire.EngineToken]], ledger: Ledger, *path: str | int
-) -> model.Logprobs:
+def _engine_logprobs(positions: list[dict[str, wire.EngineToken]], ledger: Ledger, *path: str | int) -> model.Logprobs:
     """The experimental Atoma engine's maps of token id to log-prob; ids and ranks stay in `extra`.
 
     A map with one entry names the chosen token; of several, nothing says which one was chosen.
@@ -345,9 +343,7 @@ def _engine_logprobs(
         ledger.keep(_without_nulls(msgspec.to_builtins(positions)), *path)
     content = []
     for position in positions:
-        tokens = [
-            model.TopLogprob(token=entry.decoded_token, logprob=entry.logprob) for entry in position.values()
-        ]
+        tokens = [model.TopLogprob(token=entry.decoded_token, logprob=entry.logprob) for entry in position.values()]
         if len(tokens) == 1:
             content.append(model.TokenLogprob(token=tokens[0].token, logprob=tokens[0].logprob))
         else:
@@ -387,7 +383,6 @@ def service_error(value: Any, ledger: Ledger, *path: str | int) -> model.Service
 def in_range(value: int | str) -> bool:
     """Whether an integer is a 64-bit one."""
     return isinstance(value, str) or -(2**63) <= value < 2**63
-
 
 
 def error_form(tree: Mapping[str, Any]) -> str | None:

@@ -57,7 +57,7 @@ def recognise(tree: Tree) -> str | None:
     """What an object is, in words, when it is known and no whole completion."""
     word = tree.get("object")
     kind = tree.get("type")
-    if isinstance(word, str) and word.endswith(".chunk") or _first_choice_is_delta(tree):
+    if (isinstance(word, str) and word.endswith(".chunk")) or _first_choice_is_delta(tree):
         return "one chunk of a stream; normalize() takes whole responses"
     if word == "response" or (isinstance(tree.get("output"), list) and "choices" not in tree):
         return "a Responses API object (/responses), which is not supported"

@@ -51,7 +51,6 @@ class ToolCall(Leaf, kw_only=True):
 
     def parse_arguments(self) -> Any:
         """The arguments as JSON; raises `ValueError` where the text is absent, cut off or no JSON."""
-
         if self.function is None or self.function.arguments is None:
             raise ValueError("this tool call has no arguments; check `function.arguments` before parsing")
         try:
@@ -355,12 +354,10 @@ class Completion(Struct, kw_only=True):
 
 def to_builtins(completion: Completion) -> dict[str, Any]:
     """The completion as plain dictionaries, lists, strings and numbers, every key in declared order."""
-
     built: dict[str, Any] = msgspec.to_builtins(completion)
     return built
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of `Completion`."""
-
     return msgspec.json.schema(Completion)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, overload
 
@@ -28,7 +27,6 @@ from .reader import NOTHING, Reader, Refusal, decode_chat, decode_short_chat, fi
 from .registry import installed
 from .salvage import Salvage
 from .wire import SHORT, Body
-
 
 _reader: Reader | None = None
 
@@ -61,6 +59,7 @@ def normalize(
 
     Raises:
         NormalizeError: and nothing else; `errors.py` draws the tree.
+
     """
     if type(payload) is not bytes:
         payload = to_bytes(payload)
@@ -273,8 +272,7 @@ def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | 
             yield error
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(msgspec.Struct, frozen=True):
     """What a payload is, and why.
 
     `certain` is false where no mark decided: the body is the unmarked dialect, `candidates` then lists the sources
@@ -343,8 +341,7 @@ def evidence_of(reader: Reader, tree: Any, completion: Completion) -> Iterator[s
                     yield f"{variant.source}: {mark}"
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """Where every leaf of a payload went, and what was repaired on the way."""
 
     detection: Detection

@@ -6,14 +6,10 @@ included) on every Python version, whatever the stack of the caller.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import json
 import math
 import re
-import uuid
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -68,6 +64,8 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as refusal:
         error = refusal
     if "surrogate" in str(error) and not isinstance(error, UnicodeDecodeError):
+        import json  # only broken text comes here
+
         try:
             return json.loads(raw.decode(), parse_constant=_no_constant)
         except (ValueError, RecursionError):
@@ -86,12 +84,14 @@ def parse_nested(text: str, ledger_depth: int = 1) -> Any:
 
 def duplicate_keys(raw: bytes) -> list[str]:
     """The keys that stand more than once in one object of a text that `parse` accepts."""
+    import json
+
     found: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> None:
-        if len({key for key, _ in items}) < len(items):
-            seen: set[str] = set()
-            found.extend(key for key, _ in items if key in seen or seen.add(key))
+        keys = [key for key, _ in items]
+        if len(set(keys)) < len(keys):
+            found.extend(key for key in set(keys) if keys.count(key) > 1)
 
     json.loads(raw, object_pairs_hook=pairs)
     return found
@@ -114,13 +114,17 @@ def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
         )
     if "\x00" in text[:4]:
         return MalformedPayloadError("the payload looks like UTF-16 or UTF-32; encode it as UTF-8", code="utf16")
+    import json
+
     try:
         json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as fault:
         offset = len(text[: fault.pos].encode())
         if fault.msg == "Extra data":
             return MalformedPayloadError(
-                f"a second value starts at byte {offset}; hand in one response at a time", code="trailing_data", offset=offset
+                f"a second value starts at byte {offset}; hand in one response at a time",
+                code="trailing_data",
+                offset=offset,
             )
         if not text[fault.pos :].strip() or fault.msg.startswith("Unterminated"):
             return MalformedPayloadError(
@@ -181,7 +185,8 @@ def _write(payload: object) -> bytes:
     tree = plain(payload)
     if not isinstance(tree, dict | list):
         raise UnknownPayloadError(
-            f"a {type(payload).__name__} is no payload; hand in JSON text, a mapping or an SDK object", code="not_object"
+            f"a {type(payload).__name__} is no payload; hand in JSON text, a mapping or an SDK object",
+            code="not_object",
         )
     tree = _writable(tree)
     try:
@@ -210,8 +215,8 @@ def plain(value: Any) -> Any:
             ) from None
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(type(value), "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, tuple):
@@ -261,14 +266,14 @@ def _scalar(value: Any, path: tuple[str | int, ...]) -> Any:
         if not value.isascii() and _SURROGATES.search(value):
             raise _unwritable("half a surrogate pair", path, "lone_surrogate")
         return value
-    if isinstance(value, Decimal) and value.is_finite():
-        number = int(value) if value == value.to_integral_value() else float(value)
-        if Decimal(repr(number)) != value:
+    if type(value).__name__ == "Decimal" and value.is_finite():
+        number: float = int(value) if value == value.to_integral_value() else float(value)
+        if type(value)(repr(number)) != value:
             raise _unwritable("a decimal number with more digits than a float holds", path, "number_range")
         return number
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, uuid.UUID):
+    if type(value).__name__ == "UUID":
         return str(value)
     return _NOT_SCALAR
 

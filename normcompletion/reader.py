@@ -46,9 +46,7 @@ class Shape:
 
     __slots__ = ("camel", "decode", "original", "paths", "plan", "same")
 
-    def __init__(
-        self, original: type[msgspec.Struct], *, camel_keys: bool = False, paths: Paths = frozenset()
-    ) -> None:
+    def __init__(self, original: type[msgspec.Struct], *, camel_keys: bool = False, paths: Paths = frozenset()) -> None:
         self.original = original
         self.camel = camel_keys
         self.paths = paths
@@ -71,11 +69,11 @@ class Reader:
         "body",
         "body_camel",
         "count",
+        "decisive",
+        "decisive_mark",
         "hint",
         "learned",
         "lock",
-        "decisive",
-        "decisive_mark",
         "quick_sources",
         "registry",
         "routes",
@@ -199,19 +197,19 @@ class Reader:
         if not shape.same:
             decoded = msgspec.convert(decoded, shape.original, from_attributes=True)
         if self.registry.outsiders and self._outsider_claims(raw):
-            return self._undo(shape, ledger)
+            self._undo(shape, ledger)
+            return None
         if type(decoded) is wire.Chat:
             completion = self.from_chat(decoded, ledger)
         elif type(decoded) is wire.Body:
-            if _is_chunk(decoded):
-                return self._undo(shape, ledger)
-            completion = self.from_body(decoded, ledger)
+            completion = None if _is_chunk(decoded) else self.from_body(decoded, ledger)
         else:
             variant = self.typed[type(decoded)]
-            if ledger.source not in (None, variant.source) or variant.typed is None or not variant.typed(decoded):
-                return self._undo(shape, ledger)
-            completion = variant.adapt(decoded, ledger)
-        return self._undo(shape, ledger) if completion is None else completion
+            ours = ledger.source in (None, variant.source) and variant.typed is not None and variant.typed(decoded)
+            completion = variant.adapt(decoded, ledger) if ours else None
+        if completion is None:
+            self._undo(shape, ledger)
+        return completion
 
     def _undo(self, shape: Shape, ledger: Ledger) -> None:
         """Empty the books that a reading opened and did not finish."""
@@ -257,7 +255,7 @@ class Reader:
             return self.registry.dialect["openai"]
         return variant
 
-    def weak_source(self, chat: wire.Chat) -> str | None:
+    def weak_source(self, chat: wire.Chat | wire.ShortChat) -> str | None:
         """The source of a chat in canonical words without the decisive mark; `None` where its rules need a ledger."""
         for variant in self.weak_marks:
             if variant.mark is not None and variant.mark(chat, NOTHING) is not None:
@@ -500,4 +498,5 @@ def _json_word(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "a boolean"
-    return {str: "a string", dict: "an object", list: "a list"}.get(type(value), "a number")
+    words: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
+    return words.get(type(value), "a number")

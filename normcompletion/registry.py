@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module, metadata
+from importlib import import_module
 
 from .errors import UnknownSourceError, excerpt
 from .variant import Variant
@@ -47,14 +47,14 @@ class Registry:
 def built_in() -> tuple[Variant, ...]:
     """The variants of this package, source by source."""
     return tuple(
-        variant
-        for source in BUILT_IN
-        for variant in import_module(f".sources.{source}", __package__).VARIANTS
+        variant for source in BUILT_IN for variant in import_module(f".sources.{source}", __package__).VARIANTS
     )
 
 
 def installed() -> Registry:
     """The built-in variants and those of every package that offers the entry point."""
+    from importlib import metadata  # costs a third of the whole import, and only the first call needs it
+
     variants = list(built_in())
     for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         variants.extend(entry.load().VARIANTS)

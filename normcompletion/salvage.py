@@ -77,7 +77,9 @@ class Salvage:
         except TypeError:  # a required field; what was dropped from it has its note
             missing = [item.encode_name for item in msgspec.structs.fields(wanted) if item.required]
             raise InvalidPayloadError(
-                f"{' or '.join(missing)} is missing; hand in the body as it was sent", code="missing_field", path=at or None
+                f"{' or '.join(missing)} is missing; hand in the body as it was sent",
+                code="missing_field",
+                path=at or None,
             ) from None
 
     def note(self, code: str, at: str, before: Any) -> None:

@@ -10,7 +10,6 @@ A third party ships a source as a module with a `VARIANTS` tuple, named in the e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -24,8 +23,7 @@ Mark = Callable[[Any, Mapping[str, Any]], str | None]
 Adapt = Callable[[Any, Ledger], Completion]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """One response shape of one source.
 
     `wire` mirrors what the source writes, every key optional that may be absent; `adapt` turns it into a

@@ -55,9 +55,7 @@ def widen(original: type[msgspec.Struct], paths: Paths) -> tuple[type[msgspec.St
     if deeper:
         raise ValueError(f"{original.__name__} has no field for {sorted(deeper)[0]!r}")
     added = tuple((f"added_{place}", key) for place, key in enumerate(own))
-    more = tuple(
-        (name, msgspec.Raw, msgspec.field(name=key, default_factory=msgspec.Raw)) for name, key in added
-    )
+    more = tuple((name, msgspec.Raw, msgspec.field(name=key, default_factory=msgspec.Raw)) for name, key in added)
     wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)
     return wide, Plan(added, tuple(inner))
 
@@ -81,4 +79,3 @@ def collect(decoded: Any, plan: Plan, at: str, extra: dict[str, Any], depth: int
                     collect(item, inner, f"{here}/{place}", extra, depth + 2)
         elif isinstance(value, msgspec.Struct):
             collect(value, inner, here, extra, depth + 1)
-

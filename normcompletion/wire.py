@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-from . import model
+from . import model as canonical
 from .model import Integer, Number
 
 Created = Integer | float | str | None
@@ -23,10 +23,10 @@ class Wire(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Base of every wire Struct: keys are optional, unknown ones are refused, none is ever changed."""
 
 
-class TightChoice(model.Choice, kw_only=True, forbid_unknown_fields=True, gc=False):
+class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A canonical choice, less its error: that holds free-form JSON, which no decoder of unbounded depth may touch.
 
-    Same layout as `model.Choice`, so an instance becomes one by assigning `__class__`, which costs less than a copy.
+    Same layout as `canonical.Choice`, so an instance becomes one by assigning `__class__`, which costs less than a copy.
     """
 
     error: None = None
@@ -42,7 +42,7 @@ class Chat(Wire, kw_only=True):
     created: Annotated[int, Meta(ge=-(2**63), lt=10**11)] | None = None  # later ones are milliseconds
     choices: list[TightChoice]
     system_fingerprint: str | None = None
-    usage: model.Usage | None = None
+    usage: canonical.Usage | None = None
     service_tier: str | None = None
 
 
@@ -57,9 +57,9 @@ class ShortChat(Wire, kw_only=True):
     model: str | None = None
     object: Literal["chat.completion"] | None = None
     created: Annotated[int, Meta(ge=-(2**63), lt=10**11)] | None = None
-    choices: list[model.Choice]
+    choices: list[canonical.Choice]
     system_fingerprint: str | None = None
-    usage: model.Usage | None = None
+    usage: canonical.Usage | None = None
     service_tier: str | None = None
 
 
@@ -71,8 +71,8 @@ SHORT = 2000
 class Logprobs(Wire, kw_only=True):
     """Both forms of log-probs: chat (`content`, `refusal`) and text completion (parallel lists)."""
 
-    content: list[model.TokenLogprob | None] | None = None
-    refusal: list[model.TokenLogprob | None] | None = None
+    content: list[canonical.TokenLogprob | None] | None = None
+    refusal: list[canonical.TokenLogprob | None] | None = None
     tokens: list[str | None] | None = None
     token_logprobs: list[Number | None] | None = None
     top_logprobs: list[dict[str, Number] | None] | None = None
@@ -91,18 +91,18 @@ class Message(Wire, kw_only=True):
     """A message with every alias that hosts use."""
 
     role: str | None = None
-    content: str | list[model.Part | None] | None = None
+    content: str | list[canonical.Part | None] | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    reasoning_details: list[model.ReasoningDetail | None] | None = None
-    tool_calls: list[model.ToolCall | None] | None = None
-    function_call: model.FunctionCall | None = None
-    annotations: list[model.Annotation | None] | None = None
-    images: list[model.Image | None] | None = None
-    audio: model.Audio | None = None
+    reasoning_details: list[canonical.ReasoningDetail | None] | None = None
+    tool_calls: list[canonical.ToolCall | None] | None = None
+    function_call: canonical.FunctionCall | None = None
+    annotations: list[canonical.Annotation | None] | None = None
+    images: list[canonical.Image | None] | None = None
+    audio: canonical.Audio | None = None
     name: str | None = None
-    parts: list[model.Part | None] | None = None
+    parts: list[canonical.Part | None] | None = None
 
 
 class Choice(Wire, kw_only=True):
@@ -113,7 +113,7 @@ class Choice(Wire, kw_only=True):
     text: str | None = None
     reasoning: str | None = None
     delta: Message | None = None
-    function_call: model.FunctionCall | None = None
+    function_call: canonical.FunctionCall | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
     logprobs: Logprobs | list[dict[str, EngineToken]] | Number | None = None
@@ -130,16 +130,16 @@ class PerplexityCost(Wire, kw_only=True):
 
 
 class Usage(Wire, kw_only=True):
-    """`model.Usage` with a cost that may be itemised."""
+    """`canonical.Usage` with a cost that may be itemised."""
 
     prompt_tokens: Integer | None = None
     completion_tokens: Integer | None = None
     total_tokens: Integer | None = None
-    prompt_tokens_details: model.PromptTokensDetails | None = None
-    completion_tokens_details: model.CompletionTokensDetails | None = None
+    prompt_tokens_details: canonical.PromptTokensDetails | None = None
+    completion_tokens_details: canonical.CompletionTokensDetails | None = None
     cost: Number | PerplexityCost | None = None
     is_byok: bool | None = None
-    cost_details: model.CostDetails | None = None
+    cost_details: canonical.CostDetails | None = None
 
 
 class Body(Wire, kw_only=True):

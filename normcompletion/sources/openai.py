@@ -52,4 +52,3 @@ VARIANTS = (
         about="`error` object or string, flat, `detail`, partial",
     ),
 )
-
