@@ -205,7 +205,7 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "none"
 
 
-def _sources(options: argparse.Namespace) -> int:
+def _sources(_: argparse.Namespace) -> int:
     rows = [
         (variant.source, variant.name, " ".join(variant.spellings), variant.about)
         for variant in default_reader().registry.variants

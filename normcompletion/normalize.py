@@ -34,7 +34,7 @@ _reader: Reader | None = None
 @cache
 def default_reader() -> Reader:
     """The reader of the built-in sources and of those that installed packages offer; made at the first call."""
-    global _reader
+    global _reader  # noqa: PLW0603 - a global is the cheapest thing to read on every payload
     _reader = Reader(installed())
     return _reader
 
@@ -225,11 +225,11 @@ def normalize_many(
     if on_error not in ("raise", "yield"):
         raise ValueError(f"on_error is 'raise' or 'yield', not {excerpt(on_error)!r}")
     options: dict[str, Any] = {"source": source, "variant": variant, "strict": strict}
-    return _many(payloads, on_error == "yield", max_record_bytes, options)
+    return _many(payloads, on_error, max_record_bytes, options)
 
 
 def _many(
-    payloads: Iterable[object], yields: bool, max_record_bytes: int, options: dict[str, Any]
+    payloads: Iterable[object], on_error: str, max_record_bytes: int, options: dict[str, Any]
 ) -> Iterator[Completion | NormalizeError]:
     for index, payload in enumerate(payloads):
         try:
@@ -241,12 +241,12 @@ def _many(
             for item in _records(payload, options):
                 if isinstance(item, NormalizeError):
                     item.index = index
-                    if not yields:
+                    if on_error == "raise":
                         raise item
                 yield item
             continue
         error.index = index
-        if not yields:
+        if on_error == "raise":
             raise error
         yield error
 

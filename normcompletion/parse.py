@@ -209,7 +209,7 @@ def plain(value: Any) -> Any:
             return dump(mode="json", by_alias=True, exclude_unset=True)
         except NormalizeError:
             raise
-        except Exception:  # third-party code: whatever it raises, the object cannot be read
+        except Exception:  # noqa: BLE001 - third-party code: whatever it raises, the object cannot be read
             raise MalformedPayloadError(
                 f"model_dump() of {type(value).__name__} failed; hand in its JSON text", code="wrong_type"
             ) from None

@@ -112,7 +112,7 @@ class Salvage:
 
 
 def _read_integer(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> int | None:
-    if isinstance(value, bool) or isinstance(value, list | dict):
+    if isinstance(value, bool | list | dict):
         walk.drop(value, at)
     elif isinstance(value, int):
         if in_range(value):
@@ -132,7 +132,7 @@ def _read_integer(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> 
 
 
 def _read_number(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> float | None:
-    if isinstance(value, bool) or isinstance(value, list | dict):
+    if isinstance(value, bool | list | dict):
         walk.drop(value, at)
     elif isinstance(value, int):
         if in_range(value):

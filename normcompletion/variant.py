@@ -35,8 +35,9 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
       already been read, with its unknown keys in `extra` by pointer. `decisive` marks outrank the others;
       `in_canonical_words` says that the mark can hold for a body without any key of its own.
 
-    `typed(struct)`, beside `claims`, says that a decoded wire Struct is this variant; it gives the shape a decoder of its
-    own on the typed road. `settle(completion, ledger)` applies rules of the source that hold after adapting (placeholders).
+    `typed(struct)`, beside `claims`, says that a decoded wire Struct is this variant; it gives the shape a decoder of
+    its own on the typed road. `settle(completion, ledger)` applies rules of the source that hold after adapting, such
+    as placeholders.
     """
 
     source: str

@@ -53,7 +53,7 @@ def widen(original: type[msgspec.Struct], paths: Paths) -> tuple[type[msgspec.St
         (plan,) = plans  # one Struct a field, or there is nothing to widen
         inner.append((item.name, item.encode_name, plan))
     if deeper:
-        raise ValueError(f"{original.__name__} has no field for {sorted(deeper)[0]!r}")
+        raise ValueError(f"{original.__name__} has no field for {min(deeper)!r}")
     added = tuple((f"added_{place}", key) for place, key in enumerate(own))
     more = tuple((name, msgspec.Raw, msgspec.field(name=key, default_factory=msgspec.Raw)) for name, key in added)
     wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)

@@ -26,7 +26,7 @@ class Wire(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
 class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A canonical choice, less its error: that holds free-form JSON, which no decoder of unbounded depth may touch.
 
-    Same layout as `canonical.Choice`, so an instance becomes one by assigning `__class__`, which costs less than a copy.
+    Same layout as `canonical.Choice`, so an instance becomes one by assigning `__class__`: cheaper than a copy.
     """
 
     error: None = None

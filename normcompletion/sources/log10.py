@@ -40,7 +40,7 @@ FINISH_WORDS: FinishWords = {
 MOCK_FINGERPRINT = "log10_mock_chat_completion"
 
 
-def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:
+def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the marks' signature
     """The evidence that a log10 client rebuilt a body: shapes that nobody else writes."""
     word = body.object
     if word == "completion":
@@ -67,7 +67,7 @@ def from_body(body: wire.Body, ledger: Ledger) -> Completion:
 
 
 def settle(completion: Completion, ledger: Ledger) -> None:
-    """Read the placeholders for 'not known' as None: `created` 0 (streams), usage −1 (Bedrock)."""
+    """Read the placeholders for 'not known' as None: `created` 0 (streams), usage -1 (Bedrock)."""
     if completion.created == 0:
         ledger.note("placeholder", 0, "created")
         completion.created = None
@@ -130,7 +130,7 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
 
     Raises `UnknownPayloadError` for a finished record without a response.
     """
-    request = _json(record.request, ledger, "request")
+    request = _json(record.request)
     envelope = Envelope(
         kind="log10_record",
         id=record.id,
@@ -148,7 +148,7 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
     if record.kind is not None:
         ledger.keep(record.kind, "kind")
     for name in ("stacktrace", "stack_trace", "tagResolved"):
-        value = _json(getattr(record, name), ledger, name)[0]
+        value = _json(getattr(record, name))[0]
         if value is not None:
             ledger.extra[f"{ledger.prefix}/{name}"] = value
     completion = _response(record, ledger)
@@ -189,7 +189,7 @@ def _text(raw: bytes) -> bytes:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else raw
 
 
-def _json(raw: Raw, ledger: Ledger, name: str) -> tuple[Any, bool]:
+def _json(raw: Raw) -> tuple[Any, bool]:
     """A member that is JSON or JSON text, and whether it was text; text that is no JSON stays text."""
     if not raw:
         return None, False

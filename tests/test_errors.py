@@ -1,0 +1,201 @@
+"""Nothing but a Completion or a NormalizeError."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import normcompletion
+from normcompletion import (
+    Completion,
+    EncryptedPayloadError,
+    InvalidPayloadError,
+    MalformedPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    UnknownPayloadError,
+    UnknownSourceError,
+    normalize,
+)
+
+CHAT = b'{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+SECRET = "s3cr3t-" + "x" * 200
+
+FAILURES = [
+    (b"", MalformedPayloadError, "empty"),
+    (b" \n ", MalformedPayloadError, "empty"),
+    (b"\xef\xbb\xbf" + CHAT, MalformedPayloadError, "bom"),
+    (CHAT[:-5], MalformedPayloadError, "truncated"),
+    (CHAT + CHAT, MalformedPayloadError, "trailing_data"),
+    (b"<html>", MalformedPayloadError, "syntax"),
+    (CHAT.replace(b"hi", b"\xff"), MalformedPayloadError, "not_utf8"),
+    (CHAT[:-1] + b',"x":"\xff"}', MalformedPayloadError, "not_utf8"),
+    (CHAT[:-1] + b',"x":' + b"[" * 200 + b"]" * 200 + b"}", MalformedPayloadError, "too_deep"),
+    (CHAT[:-1] + b',"x":1e999}', MalformedPayloadError, "number_range"),
+    (b"[1]", UnknownPayloadError, "list"),
+    (b"3", UnknownPayloadError, "not_object"),
+    (b"{}", UnknownPayloadError, "unknown_shape"),
+    (b'{"choices":null}', UnknownPayloadError, "unknown_shape"),
+    (b"data: {}\n\n", UnknownPayloadError, "sse"),
+    (b'{"choices":{}}', InvalidPayloadError, "wrong_type"),
+    (b'{"choices":[3]}', InvalidPayloadError, "wrong_type"),
+    (b'{"error":{"message":"no","code":429}}', SourceReportedError, "provider_error"),
+    (b'{"nonce":"n","ciphertext":"c"}', EncryptedPayloadError, "encrypted"),
+]
+
+
+@pytest.mark.parametrize(("payload", "kind", "code"), FAILURES, ids=[code for *_, code in FAILURES])
+def test_each_failure_has_its_class_and_code(payload, kind, code):
+    """Each way to fail raises its own class with its own code."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload)
+    assert type(caught.value) is kind
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(("payload", "kind", "code"), FAILURES, ids=[code for *_, code in FAILURES])
+def test_errors_pickle_and_copy(payload, kind, code):
+    """An error that was pickled or copied has the same class, text and attributes."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload)
+    for twin in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+        assert type(twin) is kind
+        assert str(twin) == str(caught.value)
+        assert vars(twin) == vars(caught.value)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        f'{{"error":{{"message":"{SECRET}","code":400}}}}'.encode(),
+        f'{{"choices":[{{"message":{{"content":"{SECRET}"}}}}], "x": "{SECRET}'.encode(),
+        f'{{"{SECRET}":1}}'.encode(),
+        f'{{"choices":"{SECRET}"}}'.encode(),
+        f'{{"choices":[{{"index":"{SECRET}"}}]}}'.encode(),
+    ],
+)
+def test_no_message_holds_much_of_a_payload(payload):
+    """No error text is longer than 500 characters or holds more than 64 of any value, in either mode."""
+    for strict in (False, True):
+        try:
+            normalize(payload, strict=strict)
+        except NormalizeError as error:
+            assert len(str(error)) <= 500
+            assert SECRET[:65] not in str(error)
+
+
+def test_strict_names_every_fault():
+    """Strict mode raises one error that holds every fault, and lets remarks and unknown keys pass."""
+    payload = b'{"id":3,"created":1.5,"vendor":1,"choices":[{"index":"0","message":{"content":"a"}}],"usage":{"cost":"1"}}'
+    with pytest.raises(InvalidPayloadError) as caught:
+        normalize(payload, strict=True)
+    assert {(fault.code, fault.path) for fault in caught.value.faults} == {
+        ("number_as_text", "/id"),
+        ("text_as_integer", "/choices/0/index"),
+        ("text_as_number", "/usage/cost"),
+    }
+    passed = normalize(b'{"created":1.5,"vendor":1,"choices":[{"finish_reason":"odd"}]}', strict=True)
+    assert [note.code for note in passed.notes] == ["fractional_time", "unknown_finish_reason"]
+
+
+def test_strict_refuses_what_a_repeated_key_hides():
+    """A bad value does not hide behind a good one of the same key in strict mode; lenient reads the last."""
+    payload = b'{"choices":"bad",' + CHAT[1:]
+    assert normalize(payload).text == "hi"
+    with pytest.raises(InvalidPayloadError) as caught:
+        normalize(payload, strict=True)
+    assert caught.value.code == "duplicate_key"
+
+
+def test_integers_beyond_64_bits_stay_exact():
+    """An integer that no 64-bit field holds is exact in `extra` with a note, and refused in strict mode."""
+    payload = b'{"choices":[],"usage":{"prompt_tokens":123456789012345678901234567890}}'
+    completion = normalize(payload)
+    assert completion.usage is not None
+    assert completion.usage.prompt_tokens is None
+    assert completion.extra == {"/usage/prompt_tokens": 123456789012345678901234567890}
+    with pytest.raises(InvalidPayloadError):
+        normalize(payload, strict=True)
+
+
+def test_half_a_surrogate_pair_is_replaced_and_noted():
+    """Half an emoji becomes U+FFFD with a fault note that shows the escape."""
+    completion = normalize(b'{"choices":[{"message":{"content":"cut \\ud83d"}}],"x":"\\ude00"}')
+    assert completion.text == "cut \ufffd"
+    assert completion.extra == {"/x": "\ufffd"}
+    assert {(note.code, note.path, note.before) for note in completion.notes} == {
+        ("lone_surrogate", "/choices/0/message/content", "cut \\ud83d"),
+        ("lone_surrogate", "/x", "\\ude00"),
+    }
+
+
+def test_unknown_names_are_the_callers_fault():
+    """A source or variant that is not registered raises `UnknownSourceError` with those that are."""
+    with pytest.raises(UnknownSourceError) as caught:
+        normalize(CHAT, source="acme")
+    assert "openrouter" in caught.value.known
+    with pytest.raises(UnknownSourceError):
+        normalize(CHAT, source="openrouter", variant="confidential")
+    with pytest.raises(InvalidPayloadError):
+        normalize(CHAT, variant="text")
+
+
+def test_a_record_over_the_limit_is_refused():
+    """A payload longer than `max_record_bytes` is refused before it is read."""
+    with pytest.raises(MalformedPayloadError) as caught:
+        normalize(CHAT, max_record_bytes=len(CHAT) - 1)
+    assert caught.value.code == "too_long"
+    assert normalize(CHAT, max_record_bytes=len(CHAT)).text == "hi"
+
+
+def test_every_note_code_is_documented():
+    """Every code of the table is a fault or a remark with a sentence."""
+    for kind, sentence in normcompletion.NOTES.values():
+        assert kind in ("fault", "remark")
+        assert len(sentence) > 20
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=400, deadline=None)
+def test_any_bytes_give_a_completion_or_an_error_of_ours(payload):
+    """Any bytes at all give a Completion or a NormalizeError."""
+    _only_ours(payload)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(
+            ["id", "choices", "message", "content", "error", "usage", "created", "tool_calls", "function", "arguments",
+             "logprobs", "delta", "text", "provider", "data", "response", "request", "kind", "finishReason", "role",
+             "reasoning_details", "annotations", "prompt_tokens", "cost", "index", "ciphertext", "nonce", "object"]
+        )
+        | st.text(max_size=5),
+        inner,
+        max_size=6,
+    ),
+    max_leaves=25,
+)  # fmt: skip
+
+
+@given(JSON)
+@settings(max_examples=800, deadline=None)
+def test_any_json_gives_a_completion_or_an_error_of_ours(tree):
+    """Any JSON made of the services' own keys gives a Completion or a NormalizeError, in both modes."""
+    import msgspec
+
+    payload = msgspec.json.encode({"choices": [], **tree} if isinstance(tree, dict) else tree)
+    _only_ours(payload)
+
+
+def _only_ours(payload):
+    for strict in (False, True):
+        try:
+            assert isinstance(normalize(payload, strict=strict), Completion)
+        except NormalizeError as error:
+            assert len(str(error)) <= 500

@@ -1,0 +1,67 @@
+"""Imports point one way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "normcompletion"
+
+# Each module may import from those above it; sources never import one another.
+LAYERS = [
+    {"model", "pointer"},
+    {"errors"},
+    {"parse", "ledger", "spelling"},
+    {"wire", "widen", "variant", "envelope"},
+    {"dialect"},
+    {"salvage", "accounting", "sources.openai", "sources.atoma", "sources.log10", "sources.openrouter", "sources"},
+    {"registry"},
+    {"reader"},
+    {"normalize"},
+    {"batch"},
+    {"cli", "__init__", "__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imported(name: str, path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = name.split(".")[:-node.level] if name != "sources" else []
+            prefix = ".".join(base)
+            module = ".".join(filter(None, [prefix, node.module or ""]))
+            names |= {module} if node.module else {".".join(filter(None, [prefix, alias.name])) for alias in node.names}
+    return names & LEVEL.keys() - {name}
+
+
+def test_every_module_has_a_layer():
+    """Every module of the package stands in exactly one layer."""
+    assert set(modules()) == set(LEVEL)
+
+
+def test_imports_point_one_way():
+    """No module imports from its own layer or from one below it."""
+    wrong = [
+        (name, other)
+        for name, path in modules().items()
+        for other in imported(name, path)
+        if LEVEL[other] >= LEVEL[name] and name not in ("__init__", "__main__")
+    ]
+    assert wrong == []
+
+
+def test_the_model_knows_nobody():
+    """The model imports nothing of this package and names no source."""
+    assert imported("model", PACKAGE / "model.py") == set()
+    tree = ast.parse((PACKAGE / "model.py").read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not names & {"atoma", "log10", "openrouter"}

@@ -1,0 +1,86 @@
+"""The public names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+import normcompletion
+from normcompletion import Choice, Completion, Message, normalize
+
+CHAT = b'{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+
+
+def test_the_export_list_is_sorted_and_complete():
+    """Every exported name exists, and every public name of the package is exported."""
+    names = normcompletion.__all__
+    assert names == sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    public = {name for name, value in vars(normcompletion).items() if name[:1].isupper() or name in names}
+    assert public == set(names)
+
+
+def test_import_pulls_in_nothing_but_msgspec_and_orjson():
+    """Importing the package loads no third-party module beside msgspec and orjson."""
+    code = "import {}, sys; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
+    ours, theirs = (
+        set(subprocess.run([sys.executable, "-c", code.format(names)], capture_output=True, text=True, check=True).stdout.split())
+        for names in ("normcompletion", "msgspec, orjson")
+    )
+    assert ours - theirs - set(sys.stdlib_module_names) == {"normcompletion"}
+
+
+def test_canonical_structs_take_keywords_only():
+    """The canonical Structs refuse positional arguments."""
+    for struct in (Completion, Choice, Message):
+        with pytest.raises(TypeError):
+            struct("x")
+
+
+def test_completions_are_mutable_values():
+    """Completions compare field by field, can be changed, and start with empty books of their own."""
+    one, two = normalize(CHAT), normalize(CHAT)
+    assert one == two
+    one.extra["/x"] = 1
+    assert two.extra == {} and two.notes == [] and one != two
+
+
+def test_text_and_tool_calls_are_those_of_the_lowest_index():
+    """`text` and `tool_calls` read the choice with the lowest index, wherever it stands."""
+    completion = normalize(
+        b'{"choices":[{"index":1,"message":{"content":"second"}},'
+        b'{"index":0,"message":{"content":"first","tool_calls":[{"id":"t"}]}}]}'
+    )
+    assert completion.text == "first"
+    assert [call.id for call in completion.tool_calls] == ["t"]
+    assert normalize(b'{"choices":[]}').text is None
+    assert normalize(b'{"choices":[]}').tool_calls == []
+
+
+def test_a_completion_survives_json():
+    """A completion written as JSON and read back is the same completion."""
+    completion = normalize(CHAT[:-1] + b',"vendor":{"a":[1,2.5,null]},"created":1.5}')
+    assert msgspec.json.decode(msgspec.json.encode(completion), type=Completion) == completion
+    assert normcompletion.to_builtins(completion)["choices"][0]["message"]["content"] == "hi"
+
+
+def test_the_schema_describes_a_completion():
+    """The JSON Schema names every field of `Completion` and requires its source."""
+    schema = normcompletion.json_schema()
+    described = schema["$defs"]["Completion"]
+    assert set(described["properties"]) == {field.name for field in msgspec.structs.fields(Completion)}
+    assert {"source", "variant"} <= set(described["required"])
+
+
+def test_arguments_are_parsed_only_on_demand():
+    """Tool arguments stay text; `parse_arguments` reads them and refuses what is no JSON."""
+    body = b'{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":"%s"}}]}}]}'
+    whole = normalize(body % rb"{\"a\":1}").tool_calls[0]
+    assert whole.function is not None
+    assert whole.function.arguments == '{"a":1}'
+    assert whole.parse_arguments() == {"a": 1}
+    for half in (rb"{\"a\":", b""):
+        with pytest.raises(ValueError, match="arguments"):
+            normalize(body % half).tool_calls[0].parse_arguments()
