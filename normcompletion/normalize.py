@@ -23,7 +23,7 @@ from .errors import (
 from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
-from .reader import NOTHING, Reader, Refusal, decode_chat, decode_short_chat, finish, may_hold_python, spelling_of
+from .reader import NOTHING, Reader, Refusal, decode_chat, decode_short_chat, finish, has_python_arguments, spelling_of
 from .registry import installed
 from .salvage import Salvage
 from .wire import SHORT, Body
@@ -75,7 +75,8 @@ def normalize(
         except Refusal as refusal:
             return read(payload, source=source, strict=strict, refused=str(refusal))
         for choice in chat.choices:
-            if choice.error is not None or (choice.message.tool_calls and may_hold_python(payload)):
+            calls = choice.message.tool_calls
+            if choice.error is not None or (calls is not None and has_python_arguments(calls)):
                 break
             if length >= SHORT:
                 choice.__class__ = Choice  # same layout: see wire.TightChoice

@@ -21,7 +21,7 @@ import msgspec
 from . import envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, is_fault
-from .model import Choice, Completion, Envelope
+from .model import Choice, Completion, Envelope, ToolCall
 from .parse import looks_like_stream, parse
 from .pointer import camel, escape
 from .registry import Registry
@@ -224,10 +224,9 @@ class Reader:
     def from_chat(self, chat: wire.Chat, ledger: Ledger) -> Completion | None:
         """A chat that came in canonical words; `None` where it holds what the open road must note."""
         for choice in chat.choices:
-            for call in choice.message.tool_calls or ():
-                function = call.function
-                if function is not None and function.arguments is not None and function.arguments.startswith("{'"):
-                    return None
+            calls = choice.message.tool_calls
+            if calls is not None and has_python_arguments(calls):
+                return None
             choice.__class__ = Choice  # type: ignore[assignment]
         source = ledger.source or self.judge(chat, ledger)
         completion = finish(chat, source)
@@ -477,9 +476,13 @@ def _has_open_keys(decoded: Any) -> bool:
     return False
 
 
-def may_hold_python(raw: bytes) -> bool:
-    """Whether a text can hold tool arguments that are a Python repr, which start with a brace and a single quote."""
-    return b"{'" in raw or b"\\u00" in raw
+def has_python_arguments(calls: list[ToolCall]) -> bool:
+    """Whether a call's arguments are a Python repr, which the open road remarks."""
+    for call in calls:
+        function = call.function
+        if function is not None and (arguments := function.arguments) is not None and arguments[:2] == "{'":
+            return True
+    return False
 
 
 def _is_chunk(body: wire.Body) -> bool:

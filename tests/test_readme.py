@@ -1,0 +1,43 @@
+"""The README runs, and its variant table is the registry's."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from normcompletion.normalize import default_reader
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("code", "shown"), EXAMPLES)
+def test_examples_print_what_is_shown(code, shown):
+    """Each Python block of the README prints the text block below it."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert printed.getvalue() == shown
+
+
+def test_every_python_block_is_an_example():
+    """Every Python block of the README has its output below it."""
+    assert len(EXAMPLES) == README.count("```python") > 0
+
+
+def test_the_variant_table_is_the_registry():
+    """The README's table has a row for each built-in variant, and each folder it links to holds fixtures."""
+    table = re.search(r"<!-- variants -->\n(.*?)<!-- /variants -->", README, re.DOTALL)
+    assert table is not None
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
+    assert {(source, variant, tuple(spellings.split(", "))) for source, variant, spellings, _ in rows} == {
+        (variant.source, variant.name, variant.spellings) for variant in default_reader().registry.variants
+    }
+    for *_, link in rows:
+        folder = ROOT / re.search(r"\((.*)\)", link)[1]
+        assert list(folder.glob("*.expected.json")), folder
