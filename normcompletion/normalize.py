@@ -23,11 +23,12 @@ from .errors import (
 from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
-from .reader import NOTHING, Reader, Refusal, decode_chat, decode_short_chat, finish, has_python_arguments, spelling_of
+from .reader import NOTHING, Reader, Refusal, decode_chat, drop_numbers, finish, has_python_arguments, spelling_of
 from .registry import installed
 from .salvage import Salvage
-from .wire import SHORT, Body
+from .wire import Body
 
+NUMBERS = frozenset({int, float})
 _reader: Reader | None = None
 
 
@@ -61,31 +62,53 @@ def normalize(
         NormalizeError: and nothing else; `errors.py` draws the tree.
 
     """
-    if type(payload) is not bytes:
-        payload = to_bytes(payload)
-    length = len(payload)
-    if length > max_record_bytes:
-        raise too_long(length, max_record_bytes)
-    reader = _reader or default_reader()
-    if reader.tight_first and variant is None and (source is None or source in reader.quick_sources):
+    reader = _reader
+    if variant is None and reader is not None and reader.tight_first:
         # A chat in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here is
-        # paid each time: measure before adding one.
+        # paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
-            chat = decode_short_chat(payload) if length < SHORT else decode_chat(payload)
+            chat = decode_chat(payload) if len(payload) <= max_record_bytes else None  # type: ignore[arg-type]
         except Refusal as refusal:
-            return read(payload, source=source, strict=strict, refused=str(refusal))
-        for choice in chat.choices:
-            calls = choice.message.tool_calls
-            if choice.error is not None or (calls is not None and has_python_arguments(calls)):
-                break
-            if length >= SHORT:
-                choice.__class__ = Choice  # same layout: see wire.TightChoice
-        else:
-            if source is None:
-                source = reader.decisive if reader.decisive_mark(chat, NOTHING) else reader.weak_source(chat)
-            if source is not None:
-                return finish(chat, source)
-    return read(payload, source=source, variant=variant, strict=strict)
+            return read(to_bytes(payload), source=source, strict=strict, refused=str(refusal))
+        except (TypeError, ValueError, BufferError):
+            chat = None  # no bytes, no text
+        if chat is not None:
+            odd = False
+            for choice in chat.choices:
+                calls = choice.message.tool_calls
+                if calls is not None and has_python_arguments(calls):
+                    break
+                if choice.logprobs.__class__ in NUMBERS:
+                    odd = True
+                choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
+            else:
+                if source is None:
+                    name = reader.decisive if reader.decisive_mark(chat, NOTHING) else reader.weak_source(chat)
+                else:
+                    name = source if source in reader.quick_sources else None
+                if name is not None and not odd:
+                    return Completion(
+                        id=chat.id,
+                        source=name,
+                        variant="chat",
+                        model=chat.model,
+                        provider=chat.provider,
+                        created=chat.created,
+                        choices=chat.choices,  # type: ignore[arg-type]
+                        usage=chat.usage,
+                        system_fingerprint=chat.system_fingerprint,
+                        service_tier=chat.service_tier,
+                    )
+                if name is not None and not strict:
+                    ledger = Ledger()
+                    drop_numbers(chat, ledger)
+                    completion = finish(chat, name)
+                    completion.extra, completion.notes = ledger.extra, ledger.notes
+                    return completion
+    raw = to_bytes(payload)
+    if len(raw) > max_record_bytes:
+        raise too_long(len(raw), max_record_bytes)
+    return read(raw, source=source, variant=variant, strict=strict)
 
 
 def too_long(length: int, limit: int) -> MalformedPayloadError:

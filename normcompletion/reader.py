@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from . import envelope, wire
+from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Envelope, ToolCall
@@ -59,7 +59,6 @@ class Shape:
 
 
 decode_chat = msgspec.json.Decoder(wire.Chat).decode
-decode_short_chat = msgspec.json.Decoder(wire.ShortChat).decode
 
 
 class Reader:
@@ -90,6 +89,7 @@ class Reader:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.tight = Shape(wire.Chat)
+        self.tight.decode = decode_chat
         self.body = Shape(wire.Body)
         self.tight_camel = Shape(wire.Chat, camel_keys=True)
         self.body_camel = Shape(wire.Body, camel_keys=True)
@@ -228,6 +228,7 @@ class Reader:
             if calls is not None and has_python_arguments(calls):
                 return None
             choice.__class__ = Choice  # type: ignore[assignment]
+        drop_numbers(chat, ledger)
         source = ledger.source or self.judge(chat, ledger)
         completion = finish(chat, source)
         completion.extra, completion.notes = ledger.extra, ledger.notes
@@ -254,7 +255,7 @@ class Reader:
             return self.registry.dialect["openai"]
         return variant
 
-    def weak_source(self, chat: wire.Chat | wire.ShortChat) -> str | None:
+    def weak_source(self, chat: wire.Chat) -> str | None:
         """The source of a chat in canonical words without the decisive mark; `None` where its rules need a ledger."""
         for variant in self.weak_marks:
             if variant.mark is not None and variant.mark(chat, NOTHING) is not None:
@@ -449,7 +450,7 @@ def spelling_of(tree: Any) -> Literal["snake", "camel"]:
     return "camel" if balance > 0 else "snake"
 
 
-def finish(chat: wire.Chat | wire.ShortChat, source: str) -> Completion:
+def finish(chat: wire.Chat, source: str) -> Completion:
     """The completion of a chat in canonical words; its choices must have become canonical."""
     return Completion(
         id=chat.id,
@@ -474,6 +475,14 @@ def _has_open_keys(decoded: Any) -> bool:
         if message is None or message.reasoning_content is not None or isinstance(message.content, list):
             return True
     return False
+
+
+def drop_numbers(chat: wire.Chat, ledger: Ledger) -> None:
+    """Log-probs that are one number go where `dialect.logprobs` puts them: to `extra`, with a note."""
+    for at, choice in enumerate(chat.choices):
+        if isinstance(choice.logprobs, int | float):
+            dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs")
+            choice.logprobs = None
 
 
 def has_python_arguments(calls: list[ToolCall]) -> bool:

@@ -30,6 +30,7 @@ class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc
     """
 
     error: None = None
+    logprobs: canonical.Logprobs | Number | None = None  # type: ignore[assignment]  # a number is dropped with a note
 
 
 class Chat(Wire, kw_only=True):
@@ -44,28 +45,6 @@ class Chat(Wire, kw_only=True):
     system_fingerprint: str | None = None
     usage: canonical.Usage | None = None
     service_tier: str | None = None
-
-
-class ShortChat(Wire, kw_only=True):
-    """The same for a text of less than `SHORT` bytes, which cannot nest deep enough to exhaust a thread's stack.
-
-    Its choices are canonical from the start.
-    """
-
-    id: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    object: Literal["chat.completion"] | None = None
-    created: Annotated[int, Meta(ge=-(2**63), lt=10**11)] | None = None
-    choices: list[canonical.Choice]
-    system_fingerprint: str | None = None
-    usage: canonical.Usage | None = None
-    service_tier: str | None = None
-
-
-# One byte opens one level at most, and 2,000 levels fit the smallest stack that is promised, 1 MiB (msgspec takes 305
-# to 410 bytes of C stack a level; measured: 2,717 levels exhaust it).
-SHORT = 2000
 
 
 class Logprobs(Wire, kw_only=True):

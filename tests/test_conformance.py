@@ -1,0 +1,92 @@
+"""Each fixture gives the completion, or the error, that stands beside it."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from tests.conftest import FIXTURES, PAIRS, Pair, canonical, outcome
+
+import normcompletion
+from normcompletion import Completion, normalize
+
+ACCEPTED = [pair for pair in PAIRS if pair.error is None]
+REFUSED = [pair for pair in PAIRS if pair.error is not None]
+
+
+def name(pair: Pair) -> str:
+    return pair.name
+
+
+def test_the_glob_finds_pairs_of_every_source_and_variant() -> None:
+    """Fixtures exist for each source, each variant with answers, and each class of error a payload can raise."""
+    folders = {"/".join(pair.name.split("/")[:2]) for pair in PAIRS}
+    assert folders >= {
+        "openai/chat",
+        "openai/text",
+        "atoma/chat",
+        "atoma/text",
+        "log10/chat",
+        "log10/text",
+        "log10/log_record",
+        "openrouter/chat",
+        "openrouter/text",
+        "rejected/SourceReportedError",
+        "rejected/EncryptedPayloadError",
+        "rejected/UnknownPayloadError",
+        "rejected/AmbiguousPayloadError",
+        "rejected/InvalidPayloadError",
+        "rejected/MalformedPayloadError",
+    }
+    assert len(ACCEPTED) > 150
+    assert len(REFUSED) > 90
+
+
+def test_every_expectation_belongs_to_a_payload() -> None:
+    """No `.expected.json` stands alone, and none is missing where a completion must come out."""
+    expectations = {path.name for path in FIXTURES.rglob("*.expected.json")}
+    carried = {pair for pair in PAIRS if pair.error in (None, "SourceReportedError", "EncryptedPayloadError")}
+    assert {pair.name for pair in PAIRS if pair.expected is not None} == {pair.name for pair in carried}
+    assert expectations <= {pair.name.rpartition("/")[2] + ".expected.json" for pair in carried}
+
+
+@pytest.mark.parametrize("pair", ACCEPTED, ids=name)
+def test_a_fixture_gives_its_expected_completion(pair: Pair) -> None:
+    """The completion, encoded, is the expected one to the last note."""
+    assert pair.expected is not None
+    expected = msgspec.json.decode(pair.expected, type=Completion)
+    assert canonical(normalize(pair.raw)) == canonical(expected)
+
+
+@pytest.mark.parametrize("pair", REFUSED, ids=name)
+def test_a_refused_fixture_raises_its_class_with_its_completion(pair: Pair) -> None:
+    """The error is exactly of the class that names the folder, and carries the expected completion if any."""
+    error, completion = outcome(lambda: normalize(pair.raw))
+    assert error == pair.error
+    expected = None if pair.expected is None else msgspec.json.decode(pair.expected, type=Completion)
+    assert canonical(completion) == canonical(expected)
+
+
+@pytest.mark.parametrize("pair", [pair for pair in REFUSED if pair.error == "SourceReportedError"], ids=name)
+def test_a_reported_error_is_that_of_its_completion(pair: Pair) -> None:
+    """`SourceReportedError.error` is the `error` of its completion, and its text holds at most 500 characters."""
+    with pytest.raises(normcompletion.SourceReportedError) as caught:
+        normalize(pair.raw)
+    assert caught.value.error is caught.value.completion.error
+    assert len(str(caught.value)) <= 500
+
+
+@pytest.mark.parametrize("pair", ACCEPTED, ids=name)
+def test_an_expected_file_is_the_encoded_completion_re_indented(pair: Pair) -> None:
+    """An expected file holds every field of the model, absent ones as null, and nothing that is no field."""
+    assert pair.expected is not None
+    decoded = msgspec.json.decode(pair.expected, type=Completion)
+    assert json.loads(pair.expected) == json.loads(msgspec.json.encode(decoded))
+
+
+@pytest.mark.parametrize("pair", ACCEPTED, ids=name)
+def test_an_accepted_fixture_gives_the_same_bytes_each_time(pair: Pair) -> None:
+    """Same bytes in, same bytes out, at the second and the third call too."""
+    first, second, third = (msgspec.json.encode(normalize(pair.raw)) for _ in range(3))
+    assert json.loads(first) == json.loads(second) == json.loads(third)

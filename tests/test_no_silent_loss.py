@@ -1,0 +1,158 @@
+"""Every leaf of every payload is in a field, in `extra` or in a note; the accounting here owes nothing to the library's.
+
+A leaf is a number, a boolean or a non-empty string. What stands in `extra` must be the value at its pointer; numbers
+and booleans in fields are matched one to one, so that a count that was dropped is not hidden by an equal one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from camel import twin
+from tests.conftest import CORPUS, PAIRS, Pair, outcome, recorded, resolve, without_nulls
+
+from normcompletion import Completion, normalize
+
+# The one word that a variant implies: a `chat` completion says so by being one.
+IMPLIED = {"chat": "chat.completion", "text": "text_completion"}
+COMPLETIONS = [pair for pair in PAIRS if pair.expected is not None]
+
+
+def name(pair: Pair) -> str:
+    return pair.name
+
+
+def leaves(tree: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, pointer + "/" + key.replace("~", "~0").replace("/", "~1"))
+    elif isinstance(tree, list):
+        for place, value in enumerate(tree):
+            yield from leaves(value, f"{pointer}/{place}")
+    elif tree is not None and tree != "":
+        yield pointer, tree
+
+
+def kind(value: Any) -> tuple[str, Any]:
+    if isinstance(value, str):
+        return "text", value
+    return ("flag", value) if isinstance(value, bool) else ("number", value)
+
+
+def above(pointer: str) -> Iterator[str]:
+    """A pointer and all pointers above it, the root left out."""
+    while pointer:
+        yield pointer
+        pointer = pointer.rpartition("/")[0]
+
+
+def lost(tree: Any, completion: Completion) -> list[str]:
+    """The pointers of the leaves that are nowhere in a completion."""
+    fields = json.loads(msgspec.json.encode(completion))
+    extra, notes = fields.pop("extra"), fields.pop("notes")
+    noted = {note["path"]: note["before"] for note in notes}
+    texts = {value for _, value in leaves(fields) if isinstance(value, str)}
+    numbers = Counter(kind(value) for _, value in leaves(fields) if not isinstance(value, str))
+    missing = []
+    waiting = list(leaves(tree))
+    while waiting:
+        pointer, value = waiting.pop()
+        if any(place in extra or place in noted for place in above(pointer)):
+            continue
+        if isinstance(value, str):
+            if value in texts or (pointer.endswith("/object") and value == IMPLIED.get(completion.variant)):
+                continue
+            try:
+                inner = json.loads(value)
+            except ValueError:
+                inner = None
+            if isinstance(inner, dict | list):  # JSON in text that was read: its leaves take its place
+                waiting.extend(leaves(inner, pointer))
+                continue
+        elif numbers[kind(value)] > 0:
+            numbers[kind(value)] -= 1
+            continue
+        missing.append(pointer)
+    return missing
+
+
+def changed(tree: Any, completion: Completion) -> list[str]:
+    """The pointers in `extra` and `notes` that do not lead into the payload, or to another value."""
+    found = []
+    entries = [*completion.extra.items(), *((note.path, note.before) for note in completion.notes)]
+    for pointer, value in entries:
+        try:
+            there = resolve(tree, pointer)
+        except (KeyError, IndexError, TypeError, ValueError):
+            found.append(pointer)
+            continue
+        if isinstance(there, str) and not isinstance(value, str):
+            there = json.loads(there)
+        same = json.dumps(without_nulls(there), sort_keys=True) == json.dumps(without_nulls(value), sort_keys=True)
+        if not same and not (isinstance(there, str) and _has_half_pairs(there)):
+            found.append(pointer)
+    return found
+
+
+def _has_half_pairs(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("pair", COMPLETIONS, ids=name)
+def test_no_leaf_of_a_fixture_is_lost(pair: Pair) -> None:
+    """Every leaf of the payload is in a field, in `extra` or in a note."""
+    _, completion = outcome(lambda: normalize(pair.raw))
+    assert completion is not None
+    assert lost(pair.tree, completion) == []
+
+
+@pytest.mark.parametrize("pair", COMPLETIONS, ids=name)
+def test_extra_and_notes_point_into_the_payload(pair: Pair) -> None:
+    """The pointers of `extra` and `notes` lead to the values they stand beside."""
+    _, completion = outcome(lambda: normalize(pair.raw))
+    assert completion is not None
+    assert changed(pair.tree, completion) == []
+
+
+@pytest.mark.parametrize("pair", COMPLETIONS, ids=name)
+def test_the_same_holds_for_the_camel_twin(pair: Pair) -> None:
+    """Nothing is lost or moved when the payload is spelled in camelCase."""
+    tree, _ = twin(pair.tree)
+    _, completion = outcome(lambda: normalize(json.dumps(tree).encode()))
+    assert completion is not None
+    assert (lost(tree, completion), changed(tree, completion)) == ([], [])
+
+
+@pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not here")
+def test_no_leaf_of_a_recorded_body_is_lost_or_moved() -> None:
+    """Every leaf of every recorded body is accounted for, and every pointer leads to its value."""
+    found = []
+    for identity, raw in recorded("chat", "text", "error", "log_record"):
+        _, completion = outcome(lambda raw=raw: normalize(raw))  # type: ignore[misc]
+        if completion is not None:
+            tree = json.loads(raw)
+            if lost(tree, completion) or changed(tree, completion):
+                found.append(identity)
+    assert found == []
+
+
+def test_the_accounting_finds_what_is_missing() -> None:
+    """A value taken out of a completion, or changed in `extra`, is found."""
+    tree = {"choices": [{"index": 0, "message": {"content": "a"}}], "x": 5, "usage": {"prompt_tokens": 5}}
+    whole = normalize(tree)
+    assert (lost(tree, whole), changed(tree, whole)) == ([], [])
+    whole.extra["/x"] = 6
+    assert changed(tree, whole) == ["/x"]
+    del whole.extra["/x"]
+    assert len(lost(tree, whole)) == 1  # the usage count matches one of the two fives, not both
+    whole.choices[0].message.content = None
+    assert "/choices/0/message/content" in lost(tree, whole)

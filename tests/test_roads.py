@@ -1,0 +1,134 @@
+"""All roads lead to one completion: the typed and the salvage road, bytes and objects, fresh and practised readers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import pytest
+from tests.conftest import CORPUS, PAIRS, Pair, canonical, outcome, read_outcome, recorded
+
+from normcompletion import Completion, normalize
+from normcompletion.ledger import Ledger
+from normcompletion.parse import parse
+from normcompletion.reader import Reader
+from normcompletion.registry import Registry, built_in
+
+needs_corpus = pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not here")
+JSON_OBJECTS = [pair for pair in PAIRS if isinstance(pair.tree, dict)]
+
+
+def name(pair: Pair) -> str:
+    return pair.name
+
+
+def fresh_reader() -> Reader:
+    return Reader(Registry(built_in()))
+
+
+def salvage(raw: bytes) -> Completion:
+    """What the salvage road alone makes of a payload, and of every response inside it."""
+    reader = fresh_reader()
+
+    def read(inner: bytes, ledger: Ledger) -> Completion:
+        return reader.from_tree(parse(inner), ledger)
+
+    return read(raw, Ledger(read=read))
+
+
+def disagreements(bodies: Iterable[tuple[str, bytes]], one: object, other: object) -> list[str]:
+    assert callable(one) and callable(other)
+    found = []
+    for name, raw in bodies:
+        here, there = one(raw), other(raw)
+        if (here.error, canonical(here.completion)) != (there.error, canonical(there.completion)):
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("pair", JSON_OBJECTS, ids=name)
+def test_the_salvage_road_agrees_with_normalize(pair: Pair) -> None:
+    """`normalize` and the salvage road alone give the same completion, or the same class of error."""
+    fast, slow = outcome(lambda: normalize(pair.raw)), read_outcome(lambda: salvage(pair.raw))
+    assert fast.error == slow.error
+    assert canonical(fast.completion) == canonical(slow.completion)
+
+
+@needs_corpus
+def test_the_salvage_road_agrees_with_normalize_on_recorded_bodies() -> None:
+    """Over all recorded chat and text bodies, both roads give the same completion or the same class of error."""
+    found = disagreements(
+        recorded("chat", "text", "log_record", "error"),
+        lambda raw: outcome(lambda: normalize(raw)),
+        lambda raw: read_outcome(lambda: salvage(raw)),
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize("pair", JSON_OBJECTS, ids=name)
+def test_a_mapping_gives_what_its_bytes_give(pair: Pair) -> None:
+    """`normalize(mapping)` equals `normalize(bytes)` for every payload that a mapping can hold."""
+    if "\\ud83d\"" in pair.raw.decode():  # half a surrogate pair: an object that holds one is refused
+        assert outcome(lambda: normalize(pair.tree)).error == "MalformedPayloadError"
+        return
+    from_bytes, from_mapping = outcome(lambda: normalize(pair.raw)), outcome(lambda: normalize(pair.tree))
+    assert from_bytes.error == from_mapping.error
+    assert canonical(from_bytes.completion) == canonical(from_mapping.completion)
+
+
+@needs_corpus
+def test_a_recorded_mapping_gives_what_its_bytes_give() -> None:
+    """`normalize(mapping)` equals `normalize(bytes)` for all recorded chat and text bodies."""
+    found = disagreements(
+        recorded("chat", "text"),
+        lambda raw: outcome(lambda: normalize(raw)),
+        lambda raw: outcome(lambda: normalize(json.loads(raw))),
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=name)
+def test_text_and_buffers_give_what_bytes_give(pair: Pair) -> None:
+    """bytearray, memoryview and, where the bytes are UTF-8, str are read as the bytes are."""
+    expected = outcome(lambda: normalize(pair.raw))
+    inputs: list[object] = [bytearray(pair.raw), memoryview(pair.raw)]
+    try:
+        inputs.append(pair.raw.decode())
+    except UnicodeDecodeError:
+        assert expected.error == "MalformedPayloadError"
+    for payload in inputs:
+        got = outcome(lambda payload=payload: normalize(payload))  # type: ignore[misc]
+        assert (got.error, canonical(got.completion)) == (expected.error, canonical(expected.completion))
+
+
+def test_learned_shapes_read_what_a_fresh_reader_reads() -> None:
+    """A reader that met every fixture three times reads each as a reader that met none, and it did learn shapes."""
+    practised = fresh_reader()
+    for pair in JSON_OBJECTS:
+        for _ in range(3):
+            read_outcome(lambda pair=pair: practised.read(pair.raw, Ledger(read=practised.read)))  # type: ignore[misc]
+    assert practised.wide_shapes > 0
+
+    def read_practised(raw: bytes) -> object:
+        return read_outcome(lambda: practised.read(raw, Ledger(read=practised.read)))
+
+    def read_fresh(raw: bytes) -> object:
+        reader = fresh_reader()
+        return read_outcome(lambda: reader.read(raw, Ledger(read=reader.read)))
+
+    assert disagreements([(pair.name, pair.raw) for pair in JSON_OBJECTS], read_practised, read_fresh) == []
+
+
+@needs_corpus
+def test_learned_shapes_read_recorded_bodies_as_the_salvage_road_does() -> None:
+    """At the second pass over the recorded bodies, with shapes learned at the first, nothing reads differently."""
+    practised = fresh_reader()
+    bodies = list(recorded("chat", "text"))
+
+    def read(raw: bytes) -> object:
+        return read_outcome(lambda: practised.read(raw, Ledger(read=practised.read)))
+
+    for _, raw in bodies:
+        read(raw)
+    assert practised.wide_shapes > 0
+    assert disagreements(bodies, read, lambda raw: read_outcome(lambda: salvage(raw))) == []

@@ -1,0 +1,102 @@
+"""A payload and its camelCase twin give the same completion, with pointers in the payload's own spelling."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from camel import camel, follow, twin
+from tests.conftest import PAIRS, Pair, canonical, outcome, resolve, without_nulls
+
+from normcompletion import Completion, Note, normalize
+
+TWINS = [pair for pair in PAIRS if isinstance(pair.tree, dict) and twin(pair.tree)[0] != pair.tree]
+
+
+def name(pair: Pair) -> str:
+    return pair.name
+
+
+def respelled(completion: Completion, tree: Any, moved: dict[str, str]) -> Completion:
+    """A snake_case payload's completion, as its twin `tree` must give it."""
+    extra = {}
+    for pointer, value in completion.extra.items():
+        place = follow(pointer, moved)
+        if isinstance(value, dict | list):  # kept whole, so its keys are the twin's own
+            value = resolve(tree, place)
+            if isinstance(value, str):
+                value = json.loads(value)
+        extra[place] = without_nulls(value)
+    completion.extra = extra
+    completion.notes = [
+        Note(
+            code=note.code,
+            path=follow(note.path, moved),
+            before=without_nulls(resolve(tree, follow(note.path, moved)))
+            if isinstance(note.before, dict | list)
+            else note.before,
+        )
+        for note in completion.notes
+    ]
+    return completion
+
+
+def levelled(completion: Completion | None) -> str | None:
+    """`canonical`, with nulls inside `extra` and `before` left out: null is absent."""
+    if completion is not None:
+        completion.extra = without_nulls(completion.extra)
+        for note in completion.notes:
+            note.before = without_nulls(note.before)
+    return canonical(completion)
+
+
+@pytest.mark.parametrize("pair", TWINS, ids=name)
+def test_a_twin_gives_an_equal_completion_with_re_cased_pointers(pair: Pair) -> None:
+    """Values are equal; the pointers of `extra` and `notes` are those of the re-cased payload."""
+    tree, moved = twin(pair.tree)
+    snake_error, snake = outcome(lambda: normalize(pair.raw))
+    camel_error, twin_completion = outcome(lambda: normalize(json.dumps(tree).encode()))
+    assert camel_error == snake_error
+    expected = None if snake is None else respelled(snake, tree, moved)
+    assert levelled(twin_completion) == levelled(expected)
+
+
+def test_most_fixtures_have_a_twin() -> None:
+    """The parametrised test above runs over more than 150 payloads, of each source."""
+    assert len(TWINS) > 150
+    assert {pair.name.split("/")[0] for pair in TWINS} >= {"openai", "atoma", "log10", "openrouter", "rejected"}
+
+
+def test_the_generator_re_cases_keys_and_no_values() -> None:
+    """A schema key is re-cased; a word of the wire that stands as a value is not."""
+    tree, _ = twin({"choices": [{"finish_reason": "tool_calls", "message": {"content": "finish_reason"}}]})
+    assert tree == {"choices": [{"finishReason": "tool_calls", "message": {"content": "finish_reason"}}]}
+
+
+def test_the_generator_leaves_keys_that_are_data() -> None:
+    """Tokens, token ids, a logged request, metadata and unknown members keep their keys."""
+    legacy = {"tokens": ["a"], "token_logprobs": [-1], "top_logprobs": [{"finish_reason": -1, "total_tokens": -3}]}
+    assert twin({"logprobs": legacy})[0]["logprobs"]["topLogprobs"] == legacy["top_logprobs"]
+    for data in (
+        {"logprobs": [{"4346": {"logprob": -0.4, "decoded_token": "x"}}]},
+        {"request": {"logit_bias": {"5": 1}, "max_tokens": 3}},
+        {"error": {"metadata": {"provider_name": "x"}}},
+        {"content": [{"raw": {"some_key": 7}, "type": "UNKNOWN", "isUnknown": True}]},
+        {"x_vendor": {"finish_reason": "stop"}},
+    ):
+        assert twin(data)[0] == data
+
+
+def test_the_generator_re_cases_chat_alternatives() -> None:
+    """`top_logprobs` of the chat form is a schema, and so are the tokens in it."""
+    tree, moved = twin({"logprobs": {"content": [{"token": "a", "top_logprobs": [{"token": "b"}]}]}})
+    assert tree == {"logprobs": {"content": [{"token": "a", "topLogprobs": [{"token": "b"}]}]}}
+    assert moved["/logprobs/content/0/top_logprobs/0/token"] == "/logprobs/content/0/topLogprobs/0/token"
+
+
+def test_a_pointer_into_data_is_followed_to_where_the_data_went() -> None:
+    """`follow` re-cases the schema part of a pointer and leaves the rest."""
+    _, moved = twin({"openrouter_metadata": {"is_byok": True}})
+    assert follow("/openrouter_metadata/is_byok", moved) == "/openrouterMetadata/is_byok"
+    assert camel("prompt_tokens_details") == "promptTokensDetails"
