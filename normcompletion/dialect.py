@@ -413,6 +413,8 @@ def failed(sent: wire.Failed, ledger: Ledger, *, source: str, finish_words: Fini
     built = completion(_body_of(sent), ledger, source=source, finish_words=finish_words)
     if not built.choices:
         built.variant = "error"
+        if sent.object:  # no variant implies its word any more
+            ledger.keep(sent.object, "object")
     error = None
     if sent.error:
         error = service_error(parse(bytes(sent.error), depth=1), ledger, "error")

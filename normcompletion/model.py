@@ -27,7 +27,8 @@ class Leaf(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Base of the parts that hold only scalars and other leaves.
 
     They are decoded in place from the wire, so a key without a field here must be refused there, never skipped; and
-    they hold no reference cycles, so the garbage collector need not look at them.
+    they hold no reference cycles, so the garbage collector need not look at them. Fields stand in the order in which
+    most bodies have their keys: the decoder looks for the next key behind the last one.
     """
 
 
@@ -37,17 +38,17 @@ class FunctionCall(Leaf, kw_only=True):
     `arguments` is the raw text as the service sent it, whole or cut off; it is never parsed for you.
     """
 
-    name: str | None = None
     arguments: str | None = None
+    name: str | None = None
 
 
 class ToolCall(Leaf, kw_only=True):
     """One tool call. `index` is the source's own number, absent where none was sent."""
 
-    id: str | None = None
-    type: str | None = None
-    index: Integer | None = None
     function: FunctionCall | None = None
+    id: str | None = None
+    index: Integer | None = None
+    type: str | None = None
 
     def parse_arguments(self) -> Any:
         """The arguments as JSON; raises `ValueError` where the text is absent, cut off or no JSON."""
@@ -174,15 +175,15 @@ class Message(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     `reasoning` is unified from `reasoning`, `reasoning_content` and thinking parts.
     """
 
-    role: Role | None = None
     content: str | None = None
-    refusal: str | None = None
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
+    refusal: str | None = None
+    role: Role | None = None
     tool_calls: list[ToolCall] | None = None
     annotations: list[Annotation] | None = None
-    images: list[Image] | None = None
     audio: Audio | None = None
+    images: list[Image] | None = None
     name: str | None = None
     parts: list[Part] | None = None
 
@@ -232,11 +233,11 @@ class Choice(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     that name, or the wire's own word where ours differs. `error` stands beside the partial text it cut off.
     """
 
-    index: Integer | None = None
-    message: Message = field(default_factory=Message)
     finish_reason: FinishReason | None = None
-    native_finish_reason: str | None = None
+    index: Integer | None = None
     logprobs: Logprobs | None = None
+    message: Message = field(default_factory=Message)
+    native_finish_reason: str | None = None
     error: ServiceError | None = None
 
 
@@ -276,14 +277,14 @@ class Usage(Leaf, kw_only=True):
     the gateway's fee.
     """
 
-    prompt_tokens: Integer | None = None
     completion_tokens: Integer | None = None
-    total_tokens: Integer | None = None
-    prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
     cost: Number | None = None
-    is_byok: bool | None = None
     cost_details: CostDetails | None = None
+    is_byok: bool | None = None
+    prompt_tokens: Integer | None = None
+    prompt_tokens_details: PromptTokensDetails | None = None
+    total_tokens: Integer | None = None
 
 
 class Note(Struct, kw_only=True):

@@ -347,7 +347,7 @@ class Reader:
         body = walk.struct(tree, wire.Body, ledger.prefix)
         ledger.camel = walk.camel_keys > walk.snake_keys
         completion = self.from_body(body, ledger)
-        if raw is not None and tried is not None and not (walk.camel_keys and walk.snake_keys):
+        if raw is not None and tried is not None and not walk.both_spellings:
             self._learn(raw, walk, ledger, tried)
         return completion
 
@@ -398,7 +398,7 @@ class Reader:
         Speed only: the widened shape reads what salvage read. Bounded in keys, in shapes and so in compilations.
         """
         paths = frozenset(walk.unknown)
-        if not paths or any("?" in path or "raw" in path for path in paths):
+        if not paths or (walk.camel_keys and walk.snake_keys) or any("?" in path or "raw" in path for path in paths):
             return
         if any(is_fault(note) for note in ledger.notes):
             return
@@ -412,7 +412,8 @@ class Reader:
             self.sighted[sighting] = seen
             if seen != 2:
                 return
-            merged = paths.union(*(shape.paths for shape in tried if shape.camel == sighting[0]))
+            related = [shape.paths for shape in tried if shape.camel == sighting[0] and shape.paths & paths]
+            merged = paths.union(*related)
             if len(merged) > MAX_WIDE_KEYS:
                 merged = paths
             if len(merged) > MAX_WIDE_KEYS:

@@ -46,6 +46,7 @@ class Salvage:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.unknown: set[tuple[str, ...]] = set()
+        self.both_spellings = False
         self.camel_keys = 0
         self.snake_keys = 0
 
@@ -59,6 +60,7 @@ class Salvage:
                 field = twins.get(key)
                 if field is not None and tree.get(field.key) is not None:
                     field = None  # both spellings: the wire's own key is read, the other is kept
+                    self.both_spellings = True
                 if field is not None:
                     self.camel_keys += 1
             elif field.key != camel(key):

@@ -63,7 +63,7 @@ def widen(original: type[msgspec.Struct], paths: Paths) -> tuple[type[msgspec.St
 def collect(decoded: Any, plan: Plan, at: str, extra: dict[str, Any], depth: int = 1) -> None:
     """Move what the added fields hold into `extra`."""
     for name, key in plan.added:
-        raw = getattr(decoded, name)
+        raw = getattr(decoded, name, None)  # a default is of the original Struct, which has no added field
         if raw:
             text = bytes(raw)
             if text != _NULL:

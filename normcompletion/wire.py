@@ -36,15 +36,15 @@ class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc
 class Chat(Wire, kw_only=True):
     """A chat completion in canonical words."""
 
+    choices: list[TightChoice]
+    created: Annotated[int, Meta(ge=-(2**63), lt=10**11)] | None = None  # later ones are milliseconds
     id: str | None = None
-    provider: str | None = None
     model: str | None = None
     object: Literal["chat.completion"] | None = None
-    created: Annotated[int, Meta(ge=-(2**63), lt=10**11)] | None = None  # later ones are milliseconds
-    choices: list[TightChoice]
+    provider: str | None = None
+    service_tier: str | None = None
     system_fingerprint: str | None = None
     usage: canonical.Usage | None = None
-    service_tier: str | None = None
 
 
 class Logprobs(Wire, kw_only=True):
