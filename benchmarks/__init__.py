@@ -1,0 +1,1 @@
+"""Speed, as ratios. Not part of the installed package."""

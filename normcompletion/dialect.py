@@ -16,8 +16,9 @@ import msgspec
 from . import model, wire
 from .ledger import Ledger
 from .model import Completion, FinishReason, Role
-from .parse import parse
+from .parse import in_range
 from .pointer import escape
+from .spelling import camel_twin
 
 FinishWords = Mapping[str, FinishReason]
 Item = TypeVar("Item")
@@ -122,10 +123,16 @@ def choice(item: wire.Choice, at: int, ledger: Ledger, finish_words: FinishWords
         finish_reason=finish_reason,
         native_finish_reason=native,
         logprobs=logprobs(item.logprobs, ledger, "choices", at, "logprobs"),
-        error=None
-        if not item.error
-        else service_error(parse(bytes(item.error), depth=3), ledger, "choices", at, "error"),
+        error=choice_error(item, at, ledger),
     )
+
+
+def choice_error(item: wire.Choice, at: int, ledger: Ledger) -> model.ServiceError | None:
+    """The error beside the text it cut off."""
+    if not item.error:
+        return None
+    path = ("choices", at, "error")
+    return service_error(ledger.parsed(bytes(item.error), ledger.pointer(*path), depth=3), ledger, *path)
 
 
 def finish(
@@ -156,7 +163,7 @@ def choice_message(item: wire.Choice, at: int, ledger: Ledger) -> model.Message:
     if item.message is not None:
         built = message(item.message, ledger, *here, "message")
         if item.delta is not None:  # Perplexity's empty delta, log10's last fragment: the message is the whole
-            ledger.keep(_sent(item.delta), *here, "delta")
+            ledger.keep(_sent(item.delta, ledger), *here, "delta")
     elif item.delta is not None:
         built = message(item.delta, ledger, *here, "delta")
     else:
@@ -249,14 +256,16 @@ def _check_arguments(function: model.FunctionCall, ledger: Ledger, *path: str | 
 def _function_call(call: model.FunctionCall, built: model.Message, ledger: Ledger, *path: str | int) -> None:
     """The legacy form of a single call; beside `tool_calls` it goes to `extra`."""
     if built.tool_calls:
-        ledger.keep(_sent(call), *path, "function_call")
+        ledger.keep(_sent(call, ledger), *path, "function_call")
         return
     _check_arguments(call, ledger, *path, "function_call")
     built.tool_calls = [model.ToolCall(type="function", function=call)]
 
 
-def _sent(part: msgspec.Struct) -> Any:
-    """A wire Struct as JSON, without its absent members."""
+def _sent(part: msgspec.Struct, ledger: Ledger) -> Any:
+    """A wire Struct as JSON in the payload's spelling, without its absent members."""
+    if ledger.camel:
+        part = msgspec.convert(part, camel_twin(type(part)), from_attributes=True)
     return _without_nulls(msgspec.to_builtins(part))
 
 
@@ -312,7 +321,7 @@ def logprobs(
         return model.Logprobs(content=_present(sent.content), refusal=_present(sent.refusal))
     lengths = {len(column) for column in columns if column is not None}
     if len(lengths) > 1:
-        ledger.drop("uneven_logprobs", _sent(sent), *path)
+        ledger.drop("uneven_logprobs", _sent(sent, ledger), *path)
         return None
     nothing = [None] * lengths.pop()
     rows = zip(*(nothing if column is None else column for column in columns), strict=True)
@@ -380,13 +389,10 @@ def service_error(value: Any, ledger: Ledger, *path: str | int) -> model.Service
     return built
 
 
-def in_range(value: int | str) -> bool:
-    """Whether an integer is a 64-bit one."""
-    return isinstance(value, str) or -(2**63) <= value < 2**63
-
-
 def error_form(tree: Mapping[str, Any]) -> str | None:
     """Which form of an error body an object has, or `None`."""
+    if tree.get("object") == "response":  # the Responses API has an error of its own inside a failed object
+        return None
     error = tree.get("error")
     if error not in (None, "", False) and error != {}:
         return "`error`"
@@ -417,9 +423,9 @@ def failed(sent: wire.Failed, ledger: Ledger, *, source: str, finish_words: Fini
             ledger.keep(sent.object, "object")
     error = None
     if sent.error:
-        error = service_error(parse(bytes(sent.error), depth=1), ledger, "error")
+        error = service_error(ledger.parsed(bytes(sent.error), ledger.pointer("error")), ledger, "error")
     members = {
-        name: parse(bytes(raw), depth=1)
+        name: ledger.parsed(bytes(raw), ledger.pointer(name))
         for name in ("message", "code", "type", "metadata")
         if (raw := getattr(sent, name))
     }
@@ -434,7 +440,7 @@ def failed(sent: wire.Failed, ledger: Ledger, *, source: str, finish_words: Fini
             else:
                 ledger.keep(value, name)
     if sent.detail:
-        detail = parse(bytes(sent.detail), depth=1)
+        detail = ledger.parsed(bytes(sent.detail), ledger.pointer("detail"))
         if isinstance(detail, str) and error.message is None:
             error.message = detail
         elif detail is not None:

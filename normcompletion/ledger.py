@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from .model import Completion, Note
-from .pointer import camel, pointer
+from .parse import escape_surrogates, in_range, needs_cleaning, parse, replace_surrogates
+from .pointer import camel, escape, pointer
 
 Kind = Literal["fault", "remark"]
 
@@ -26,9 +27,9 @@ NOTES: dict[str, tuple[Kind, str]] = {
     "uneven_logprobs": ("fault", "the parallel lists of log-probs differ in length; they are in `extra`"),
     "lone_surrogate": ("fault", "half a surrogate pair was replaced by U+FFFD; `before` shows it escaped"),
     "duplicate_key": ("fault", "a key stood twice; the last one was read (only noted in strict mode)"),
-    "fractional_time": ("remark", "`created` was no whole number; it was cut to whole seconds"),
+    "fractional_time": ("remark", "`created` was written with a decimal point; it was cut to whole seconds"),
     "text_time": ("remark", "`created` was ISO 8601 text; it was read as Unix seconds"),
-    "milliseconds": ("remark", "`created` was in milliseconds; it was read as seconds"),
+    "milliseconds": ("remark", "a time was in milliseconds; it was read as seconds"),
     "unknown_finish_reason": ("remark", "the finish word is in no table; it is in `native_finish_reason`"),
     "unknown_role": ("remark", "the role is in no table; `before` holds the word"),
     "placeholder": ("remark", "a value this source writes for 'not known' was read as None"),
@@ -85,6 +86,35 @@ class Ledger:
         """Record a value without an honest reading: its field stays None, the value goes to `extra` as it was."""
         self.keep(value, *path)
         self.note(code, value, *path)
+
+    def clean(self, value: Any, at: str) -> Any:
+        """A free-form value at a pointer, as it may be kept: half surrogate pairs replaced, in keys too.
+
+        Integers beyond 64 bits stay exact; what was replaced and what is out of range gets its note.
+        """
+        if isinstance(value, str):
+            return self.text(value, at)
+        if isinstance(value, list):
+            return [self.clean(item, f"{at}/{place}") for place, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {self.text(key, at): self.clean(item, f"{at}/{escape(key)}") for key, item in value.items()}
+        if isinstance(value, int) and not in_range(value):
+            self.notes.append(Note(code="out_of_range", path=at, before=value))
+        return value
+
+    def text(self, value: str, at: str) -> str:
+        """A string at a pointer, without half surrogate pairs."""
+        replaced = replace_surrogates(value)
+        if replaced is None:
+            return value
+        at = replace_surrogates(at) or at
+        self.notes.append(Note(code="lone_surrogate", path=at, before=escape_surrogates(value)))
+        return replaced
+
+    def parsed(self, raw: bytes, at: str, depth: int = 1) -> Any:
+        """Free-form JSON that stands at a pointer, `depth` containers deep, cleaned."""
+        value = parse(raw, depth=depth)
+        return self.clean(value, at) if needs_cleaning(raw) else value
 
     def below(self, *path: str | int, fallback: str | None = None) -> Ledger:
         """A ledger for a response that stands inside this payload; it writes into the same books.

@@ -24,6 +24,7 @@ MAX_DEPTH = 128
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_LONG_INTEGER = re.compile(rb"\d{19}")
 _decode = msgspec.json.Decoder(strict=True).decode
 
 
@@ -71,6 +72,16 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
         except (ValueError, RecursionError):
             pass
     raise malformed(raw, error) from None
+
+
+def needs_cleaning(raw: bytes) -> bool:
+    """Whether a JSON text can hold half a surrogate pair or an integer beyond 64 bits."""
+    return b"\\u" in raw or (len(raw) > 18 and _LONG_INTEGER.search(raw) is not None)
+
+
+def in_range(value: int | str) -> bool:
+    """Whether an integer is a 64-bit one."""
+    return isinstance(value, str) or -(2**63) <= value < 2**63
 
 
 def _no_constant(word: str) -> None:
@@ -133,7 +144,10 @@ def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
         return MalformedPayloadError(
             f"no JSON at byte {offset} ({fault.msg}); log the body as it was sent", code="syntax", offset=offset
         )
-    except (ValueError, RecursionError):
+    except ValueError as fault:
+        if str(fault) in ("NaN", "Infinity", "-Infinity"):
+            return MalformedPayloadError(f"{fault} is no JSON number; log null or the text", code="syntax")
+    except RecursionError:
         pass
     if "range" in str(error) or "digits" in str(error):
         return MalformedPayloadError("a number is beyond what a 64-bit float can hold", code="number_range")

@@ -193,7 +193,7 @@ class Reader:
         """The completion of a decoded Struct, or `None` where the salvage road must decide."""
         ledger.camel = shape.camel
         if shape.plan is not None:
-            collect(decoded, shape.plan, ledger.prefix, ledger.extra)
+            collect(decoded, shape.plan, ledger.prefix, ledger)
         if not shape.same:
             decoded = msgspec.convert(decoded, shape.original, from_attributes=True)
         if self.registry.outsiders and self._outsider_claims(raw):
@@ -378,11 +378,10 @@ class Reader:
         return completion
 
     def _unwrap(self, tree: dict[str, Any], kind: str, key: str, ledger: Ledger) -> Completion:
-        walk = Salvage(ledger)
         for name, value in tree.items():
             if name != key and value is not None:
                 at = f"{ledger.prefix}/{escape(name)}"
-                ledger.extra[at] = walk.clean(value, at)
+                ledger.extra[at] = ledger.clean(value, at)
         inner = ledger.below(key)
         inner.source = ledger.source
         completion = self.from_tree(tree[key], inner)

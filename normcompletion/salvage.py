@@ -18,11 +18,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
-from .dialect import in_range
 from .errors import InvalidPayloadError
 from .ledger import Ledger
 from .model import ImageURL, Note
-from .parse import escape_surrogates, replace_surrogates
+from .parse import in_range
 from .pointer import camel, escape
 
 _INTEGER = re.compile(r"-?\d{1,19}")
@@ -71,7 +70,7 @@ class Salvage:
                 continue
             here = f"{at}/{escape(key)}"
             if field is None:
-                self.ledger.extra[here] = self.clean(value, here)
+                self.ledger.extra[here] = self.ledger.clean(value, here)
             else:
                 found[field.attribute] = field.read(self, value, here, (*path, key))
         try:
@@ -90,27 +89,10 @@ class Salvage:
 
     def drop(self, value: Any, at: str, code: str = "wrong_type") -> None:
         """Record a value without an honest reading."""
-        value = self.clean(value, at)
+        if code != "out_of_range":
+            value = self.ledger.clean(value, at)
         self.ledger.extra[at] = value
         self.note(code, at, value)
-
-    def clean(self, value: Any, at: str) -> Any:
-        """A free-form value that JSON text can hold: lone surrogates become U+FFFD, in keys too."""
-        if isinstance(value, str):
-            return self.text(value, at)
-        if isinstance(value, list):
-            return [self.clean(item, f"{at}/{place}") for place, item in enumerate(value)]
-        if isinstance(value, dict):
-            return {self.text(key, at): self.clean(item, f"{at}/{escape(key)}") for key, item in value.items()}
-        return value
-
-    def text(self, value: str, at: str) -> str:
-        """A string without lone surrogates."""
-        replaced = replace_surrogates(value)
-        if replaced is None:
-            return value
-        self.note("lone_surrogate", replaced if replace_surrogates(at) else at, escape_surrogates(value))
-        return replaced
 
 
 def _read_integer(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> int | None:
@@ -152,12 +134,12 @@ def _read_number(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> f
 
 def _read_text(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> str | None:
     if isinstance(value, str):
-        return walk.text(value, at)
+        return walk.ledger.text(value, at)
     if isinstance(value, int | float) and not isinstance(value, bool):
         walk.note("number_as_text", at, value)
         return msgspec.json.encode(value).decode()
     if isinstance(value, dict | list) and path[-1] == "arguments":
-        value = walk.clean(value, at)
+        value = walk.ledger.clean(value, at)
         walk.note("object_as_text", at, value)
         return msgspec.json.encode(value).decode()
     walk.drop(value, at)
@@ -177,14 +159,14 @@ def _read_scalar(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> f
     elif isinstance(value, int) and not in_range(value):
         walk.drop(value, at, "out_of_range")
     elif isinstance(value, str):
-        return walk.text(value, at)
+        return walk.ledger.text(value, at)
     else:
         return value  # type: ignore[no-any-return]  # int or float
     return None
 
 
 def _read_raw(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(walk.clean(value, at)))
+    return msgspec.Raw(msgspec.json.encode(walk.ledger.clean(value, at)))
 
 
 def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
@@ -195,7 +177,7 @@ def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
             return walk.struct(value, wanted, at, path)
         if isinstance(value, str) and wanted is ImageURL and value:
             walk.note("text_as_object", at, value)
-            return ImageURL(url=walk.text(value, at))
+            return ImageURL(url=walk.ledger.text(value, at))
         walk.drop(value, at)
         return None
 
@@ -208,7 +190,7 @@ def _sdk_unknown(
     """What a Speakeasy SDK makes of a member it does not know: `{"raw": …, "type": "UNKNOWN", "isUnknown": true}`."""
     for key, item in value.items():
         if key != "raw" and item is not None:
-            walk.ledger.extra[f"{at}/{escape(key)}"] = walk.clean(item, f"{at}/{escape(key)}")
+            walk.ledger.extra[f"{at}/{escape(key)}"] = walk.ledger.clean(item, f"{at}/{escape(key)}")
     snake = walk.snake_keys
     built = walk.struct(value["raw"], wanted, f"{at}/raw", (*path, "raw"))
     walk.snake_keys = snake  # what an SDK did not know it did not re-case
@@ -256,7 +238,7 @@ def _map_reader(item: Any) -> Any:
             walk.drop(value, at)
             return None
         built = {
-            walk.text(key, at): read_item(walk, member, f"{at}/{escape(key)}", (*path, "?"))
+            walk.ledger.text(key, at): read_item(walk, member, f"{at}/{escape(key)}", (*path, "?"))
             for key, member in value.items()
             if member is not None
         }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .parse import parse
+from .ledger import Ledger
 from .pointer import escape
 from .spelling import map_structs, rebuild
 
@@ -60,14 +60,15 @@ def widen(original: type[msgspec.Struct], paths: Paths) -> tuple[type[msgspec.St
     return wide, Plan(added, tuple(inner))
 
 
-def collect(decoded: Any, plan: Plan, at: str, extra: dict[str, Any], depth: int = 1) -> None:
-    """Move what the added fields hold into `extra`."""
+def collect(decoded: Any, plan: Plan, at: str, ledger: Ledger, depth: int = 1) -> None:
+    """Move what the added fields hold into `extra`, as salvage would put it."""
     for name, key in plan.added:
         raw = getattr(decoded, name, None)  # a default is of the original Struct, which has no added field
         if raw:
             text = bytes(raw)
             if text != _NULL:
-                extra[f"{at}/{escape(key)}"] = parse(text, depth=depth)
+                here = f"{at}/{escape(key)}"
+                ledger.extra[here] = ledger.parsed(text, here, depth)
     for name, key, inner in plan.inner:
         value = getattr(decoded, name)
         if value is None:
@@ -76,6 +77,6 @@ def collect(decoded: Any, plan: Plan, at: str, extra: dict[str, Any], depth: int
         if isinstance(value, list):
             for place, item in enumerate(value):
                 if item is not None:
-                    collect(item, inner, f"{here}/{place}", extra, depth + 2)
+                    collect(item, inner, f"{here}/{place}", ledger, depth + 2)
         elif isinstance(value, msgspec.Struct):
-            collect(value, inner, here, extra, depth + 1)
+            collect(value, inner, here, ledger, depth + 1)

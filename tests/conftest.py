@@ -39,7 +39,7 @@ class Pair(NamedTuple):
     def tree(self) -> Any:
         """The payload as plain JSON, `None` where it is none."""
         try:
-            return json.loads(self.raw)
+            return json.loads(self.raw.decode())
         except ValueError:
             return None
 

@@ -63,7 +63,10 @@ def test_rejects_are_json_lines_for_the_owner_alone(log, tmp_path):
 def test_convert_works_in_a_pipe(log):
     """`-` reads standard input and writes standard output, and nothing but records goes there."""
     done = subprocess.run(
-        [sys.executable, "-m", "normcompletion", "convert", "-"], input=log.read_bytes(), capture_output=True, check=False
+        [sys.executable, "-m", "normcompletion", "convert", "-"],
+        input=log.read_bytes(),
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 1
     assert len([json.loads(line) for line in done.stdout.split(b"\n") if line]) == 6

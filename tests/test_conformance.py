@@ -6,10 +6,10 @@ import json
 
 import msgspec
 import pytest
-from tests.conftest import FIXTURES, PAIRS, Pair, canonical, outcome
 
 import normcompletion
 from normcompletion import Completion, normalize
+from tests.conftest import FIXTURES, PAIRS, Pair, canonical, outcome
 
 ACCEPTED = [pair for pair in PAIRS if pair.error is None]
 REFUSED = [pair for pair in PAIRS if pair.error is not None]

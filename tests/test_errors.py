@@ -90,7 +90,9 @@ def test_no_message_holds_much_of_a_payload(payload):
 
 def test_strict_names_every_fault():
     """Strict mode raises one error that holds every fault, and lets remarks and unknown keys pass."""
-    payload = b'{"id":3,"created":1.5,"vendor":1,"choices":[{"index":"0","message":{"content":"a"}}],"usage":{"cost":"1"}}'
+    payload = (
+        b'{"id":3,"created":1.5,"vendor":1,"choices":[{"index":"0","message":{"content":"a"}}],"usage":{"cost":"1"}}'
+    )
     with pytest.raises(InvalidPayloadError) as caught:
         normalize(payload, strict=True)
     assert {(fault.code, fault.path) for fault in caught.value.faults} == {
@@ -167,7 +169,11 @@ def test_any_bytes_give_a_completion_or_an_error_of_ours(payload):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4)
     | st.dictionaries(
         st.sampled_from(

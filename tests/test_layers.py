@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "normcompletion"
 LAYERS = [
     {"model", "pointer"},
     {"errors"},
-    {"parse", "ledger", "spelling"},
+    {"parse", "spelling"},
+    {"ledger"},
     {"wire", "widen", "variant", "envelope"},
     {"dialect"},
     {"salvage", "accounting", "sources.openai", "sources.atoma", "sources.log10", "sources.openrouter", "sources"},
@@ -36,7 +37,7 @@ def imported(name: str, path: Path) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            base = name.split(".")[:-node.level] if name != "sources" else []
+            base = name.split(".")[: -node.level] if name != "sources" else []
             prefix = ".".join(base)
             module = ".".join(filter(None, [prefix, node.module or ""]))
             names |= {module} if node.module else {".".join(filter(None, [prefix, alias.name])) for alias in node.names}

@@ -1,4 +1,4 @@
-"""Every leaf of every payload is in a field, in `extra` or in a note; the accounting here owes nothing to the library's.
+"""Every leaf of every payload is in a field, in `extra` or in a note; the accounting here is not the library's.
 
 A leaf is a number, a boolean or a non-empty string. What stands in `extra` must be the value at its pointer; numbers
 and booleans in fields are matched one to one, so that a count that was dropped is not hidden by an equal one.
@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 from camel import twin
-from tests.conftest import CORPUS, PAIRS, Pair, outcome, recorded, resolve, without_nulls
 
 from normcompletion import Completion, normalize
+from tests.conftest import CORPUS, PAIRS, Pair, outcome, recorded, resolve, without_nulls
 
 # The one word that a variant implies: a `chat` completion says so by being one.
 IMPLIED = {"chat": "chat.completion", "text": "text_completion"}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 
-MODULE = '''
+MODULE = """
 import msgspec
 from normcompletion import Choice, Completion, Message, Variant
 
@@ -29,7 +29,7 @@ VARIANTS = (
         claims=lambda tree: "`acme_id`" if "acme_id" in tree else None,
     ),
 )
-'''
+"""
 
 SCRIPT = """
 from normcompletion import UnknownSourceError, detect, normalize

@@ -26,7 +26,11 @@ def test_import_pulls_in_nothing_but_msgspec_and_orjson():
     """Importing the package loads no third-party module beside msgspec and orjson."""
     code = "import {}, sys; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
     ours, theirs = (
-        set(subprocess.run([sys.executable, "-c", code.format(names)], capture_output=True, text=True, check=True).stdout.split())
+        set(
+            subprocess.run(
+                [sys.executable, "-c", code.format(names)], capture_output=True, text=True, check=True
+            ).stdout.split()
+        )
         for names in ("normcompletion", "msgspec, orjson")
     )
     assert ours - theirs - set(sys.stdlib_module_names) == {"normcompletion"}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
-from tests.conftest import CORPUS, PAIRS, Pair, canonical, outcome, read_outcome, recorded
 
 from normcompletion import Completion, normalize
 from normcompletion.ledger import Ledger
 from normcompletion.parse import parse
 from normcompletion.reader import Reader
 from normcompletion.registry import Registry, built_in
+from tests.conftest import CORPUS, PAIRS, Outcome, Pair, canonical, outcome, read_outcome, recorded
 
 needs_corpus = pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not here")
+Read = Callable[[bytes], Outcome]
 JSON_OBJECTS = [pair for pair in PAIRS if isinstance(pair.tree, dict)]
 
 
@@ -26,18 +27,20 @@ def fresh_reader() -> Reader:
     return Reader(Registry(built_in()))
 
 
+SALVAGER = fresh_reader()  # `from_tree` without the text learns nothing, so one is as fresh as another
+
+
 def salvage(raw: bytes) -> Completion:
     """What the salvage road alone makes of a payload, and of every response inside it."""
-    reader = fresh_reader()
 
     def read(inner: bytes, ledger: Ledger) -> Completion:
-        return reader.from_tree(parse(inner), ledger)
+        return SALVAGER.from_tree(parse(inner), ledger)
 
     return read(raw, Ledger(read=read))
 
 
-def disagreements(bodies: Iterable[tuple[str, bytes]], one: object, other: object) -> list[str]:
-    assert callable(one) and callable(other)
+def disagreements(bodies: Iterable[tuple[str, bytes]], one: Read, other: Read) -> list[str]:
+    """The names of the bodies that two ways of reading read differently."""
     found = []
     for name, raw in bodies:
         here, there = one(raw), other(raw)
@@ -68,7 +71,7 @@ def test_the_salvage_road_agrees_with_normalize_on_recorded_bodies() -> None:
 @pytest.mark.parametrize("pair", JSON_OBJECTS, ids=name)
 def test_a_mapping_gives_what_its_bytes_give(pair: Pair) -> None:
     """`normalize(mapping)` equals `normalize(bytes)` for every payload that a mapping can hold."""
-    if "\\ud83d\"" in pair.raw.decode():  # half a surrogate pair: an object that holds one is refused
+    if pair.name.endswith("/surrogate_half"):  # JSON text can say it, a mapping with it cannot be written
         assert outcome(lambda: normalize(pair.tree)).error == "MalformedPayloadError"
         return
     from_bytes, from_mapping = outcome(lambda: normalize(pair.raw)), outcome(lambda: normalize(pair.tree))
@@ -109,10 +112,10 @@ def test_learned_shapes_read_what_a_fresh_reader_reads() -> None:
             read_outcome(lambda pair=pair: practised.read(pair.raw, Ledger(read=practised.read)))  # type: ignore[misc]
     assert practised.wide_shapes > 0
 
-    def read_practised(raw: bytes) -> object:
+    def read_practised(raw: bytes) -> Outcome:
         return read_outcome(lambda: practised.read(raw, Ledger(read=practised.read)))
 
-    def read_fresh(raw: bytes) -> object:
+    def read_fresh(raw: bytes) -> Outcome:
         reader = fresh_reader()
         return read_outcome(lambda: reader.read(raw, Ledger(read=reader.read)))
 
@@ -125,7 +128,7 @@ def test_learned_shapes_read_recorded_bodies_as_the_salvage_road_does() -> None:
     practised = fresh_reader()
     bodies = list(recorded("chat", "text"))
 
-    def read(raw: bytes) -> object:
+    def read(raw: bytes) -> Outcome:
         return read_outcome(lambda: practised.read(raw, Ledger(read=practised.read)))
 
     for _, raw in bodies:

@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 from camel import camel, follow, twin
-from tests.conftest import PAIRS, Pair, canonical, outcome, resolve, without_nulls
 
 from normcompletion import Completion, Note, normalize
+from tests.conftest import PAIRS, Pair, canonical, outcome, resolve, without_nulls
 
-TWINS = [pair for pair in PAIRS if isinstance(pair.tree, dict) and twin(pair.tree)[0] != pair.tree]
+# A payload that holds both spellings of one key has no twin: the two would fall together.
+TWINS = [
+    pair
+    for pair in PAIRS
+    if isinstance(pair.tree, dict)
+    and twin(pair.tree)[0] != pair.tree
+    and len(set(twin(pair.tree)[1].values())) == len(twin(pair.tree)[1])
+    and not pair.name.endswith("/both_spellings")
+]
 
 
 def name(pair: Pair) -> str:
@@ -23,11 +31,12 @@ def respelled(completion: Completion, tree: Any, moved: dict[str, str]) -> Compl
     extra = {}
     for pointer, value in completion.extra.items():
         place = follow(pointer, moved)
+        there = value
         if isinstance(value, dict | list):  # kept whole, so its keys are the twin's own
-            value = resolve(tree, place)
-            if isinstance(value, str):
-                value = json.loads(value)
-        extra[place] = without_nulls(value)
+            there = resolve(tree, place)
+            if isinstance(there, str):
+                there = json.loads(there)
+        extra[place] = without_nulls(there)
     completion.extra = extra
     completion.notes = [
         Note(

@@ -17,7 +17,6 @@ from .. import dialect, wire
 from ..dialect import FinishWords
 from ..ledger import Ledger
 from ..model import Completion
-from ..parse import parse
 from ..variant import Variant
 
 SOURCE = "atoma"
@@ -112,7 +111,7 @@ def claims_confidential(tree: Mapping[str, Any]) -> str | None:
 def from_confidential(sent: Confidential, ledger: Ledger) -> Completion:
     """What can be read of an encrypted body: usage, and the envelope's members in `extra`."""
     for name in ("nonce", "ciphertext"):
-        ledger.keep(parse(bytes(getattr(sent, name)), depth=1), name)
+        ledger.keep(ledger.parsed(bytes(getattr(sent, name)), ledger.pointer(name)), name)
     for name in ("response_hash", "signature"):
         value = getattr(sent, name)
         if value is not None:

@@ -130,7 +130,7 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
 
     Raises `UnknownPayloadError` for a finished record without a response.
     """
-    request = _json(record.request)
+    request = _json(record.request, ledger, "request")
     envelope = Envelope(
         kind="log10_record",
         id=record.id,
@@ -148,9 +148,9 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
     if record.kind is not None:
         ledger.keep(record.kind, "kind")
     for name in ("stacktrace", "stack_trace", "tagResolved"):
-        value = _json(getattr(record, name))[0]
+        value = _json(getattr(record, name), ledger, name)[0]
         if value is not None:
-            ledger.extra[f"{ledger.prefix}/{name}"] = value
+            ledger.keep(value, name)
     completion = _response(record, ledger)
     completion.envelope = envelope
     failure = ServiceError(type=record.failure_kind or None, message=record.failure_reason or None)
@@ -189,17 +189,17 @@ def _text(raw: bytes) -> bytes:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else raw
 
 
-def _json(raw: Raw) -> tuple[Any, bool]:
+def _json(raw: Raw, ledger: Ledger, name: str) -> tuple[Any, bool]:
     """A member that is JSON or JSON text, and whether it was text; text that is no JSON stays text."""
     if not raw:
         return None, False
-    value = parse(bytes(raw), depth=1)
+    value = ledger.parsed(bytes(raw), ledger.pointer(name))
     if not isinstance(value, str):
         return value, False
     if value[:1] not in ("{", "["):
         return value or None, bool(value)
     try:
-        return parse(value.encode("utf-8", "surrogatepass"), depth=1), True
+        return ledger.parsed(value.encode(), ledger.pointer(name)), True
     except NormalizeError:
         return value, True
 

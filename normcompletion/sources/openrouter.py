@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, field
 
 from .. import dialect, wire
 from ..dialect import FinishWords
@@ -65,7 +65,7 @@ def from_body(body: wire.Body, ledger: Ledger) -> Completion:
 
 def claims_error(tree: Mapping[str, Any]) -> str | None:
     """Marks of OpenRouter's error bodies: the account, the upstream's name, the limit that was hit."""
-    if dialect.error_form(tree) is None:
+    if dialect.error_form(tree) is None or claims_nested(tree) is not None:
         return None
     account = tree.get("user_id", tree.get("userId"))
     if isinstance(account, str) and account.startswith(("user_", "org_")):
@@ -85,6 +85,8 @@ def claims_error(tree: Mapping[str, Any]) -> str | None:
     if isinstance(identity, str) and _ID.fullmatch(identity):
         return "`id` is gen-<seconds>-<20 characters>"
     error = tree.get("error")
+    if isinstance(error, dict) and (error.get("error_type") is not None or isinstance(error.get("availability"), dict)):
+        return "`error.error_type` or `error.availability`"
     metadata = error.get("metadata") if isinstance(error, dict) else tree.get("metadata")
     if isinstance(metadata, dict):
         for key in ("provider_name", "providerName", "limit_source", "remedy_hint", "error_type"):
@@ -102,6 +104,7 @@ class Nested(wire.Wire, kw_only=True):
     """A malformed reply: all members null and `provider` an object, the real completion (pydantic-ai#3994)."""
 
     provider: Raw
+    error: Raw = field(default_factory=Raw)
 
 
 def claims_nested(tree: Mapping[str, Any]) -> str | None:
@@ -113,10 +116,13 @@ def claims_nested(tree: Mapping[str, Any]) -> str | None:
 
 
 def from_nested(sent: Nested, ledger: Ledger) -> Completion:
-    """The completion inside `provider`."""
+    """The completion inside `provider`, partial where an error stands beside it."""
     assert ledger.read is not None
     completion = ledger.read(bytes(sent.provider), ledger.below("provider", fallback=SOURCE))
     completion.envelope = completion.envelope or Envelope(kind="nested_provider")
+    if sent.error:
+        error = ledger.parsed(bytes(sent.error), ledger.pointer("error"))
+        completion.error = dialect.service_error(error, ledger, "error") or completion.error
     return completion
 
 

@@ -1,0 +1,47 @@
+"""The `atoma-sdk` as referee, reading as its client does; it has no model of text completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from refereeing import RECORDED, check, fixture_bodies, recorded_bodies, reported_after
+
+models = pytest.importorskip(
+    "atoma_sdk.models", reason="atoma-sdk is not installed; pip install normcompletion[referee-atoma]"
+)
+utils = pytest.importorskip("atoma_sdk.utils")
+recordings = pytest.mark.skipif(not RECORDED.exists(), reason="the recorded bodies are not at hand")
+
+
+def chat(raw: bytes) -> Any:
+    """The SDK's chat completion; a `ValueError` where it refuses the body."""
+    return utils.unmarshal_json(raw.decode(), models.ChatCompletionResponse)
+
+
+def test_chat_fixtures() -> None:
+    """Every field that the SDK reads from a chat fixture is the same here."""
+    check(fixture_bodies(), chat)
+
+
+@recordings
+def test_recorded_chat_bodies() -> None:
+    """Every field that the SDK reads from a recorded chat body is the same here."""
+    check(recorded_bodies("chat"), chat)
+
+
+def test_a_wrong_reading_is_reported() -> None:
+    """A field that is read otherwise, lost or invented here is reported with its pointer."""
+
+    def change(completion: Any) -> None:
+        completion.created += 1
+        completion.choices[0].message.content = None
+        completion.choices[0].message.name = completion.choices[0].message.refusal = "invented"
+        completion.usage.prompt_tokens = 0
+
+    assert reported_after(change, chat) == [
+        "/choices/0/message/content",
+        "/choices/0/message/name",
+        "/created",
+        "/usage/prompt_tokens",
+    ]
