@@ -21,14 +21,13 @@ from .errors import (
     excerpt,
 )
 from .ledger import Ledger, is_fault
-from .model import Choice, Completion, Note
+from .model import Choice, Completion, Logprobs, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
-from .reader import NOTHING, Reader, Refusal, decode_chat, drop_numbers, finish, has_python_arguments, spelling_of
+from .reader import Reader, Refusal, decode_chat, drop_numbers, has_python_arguments, spelling_of
 from .registry import installed
 from .salvage import Salvage
 from .wire import Body
 
-NUMBERS = frozenset({int, float})
 _reader: Reader | None = None
 
 
@@ -64,47 +63,47 @@ def normalize(
     """
     reader = _reader
     if variant is None and reader is not None and reader.tight_first:
-        # A chat in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here is
-        # paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
+        # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
+        # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
             chat = decode_chat(payload) if len(payload) <= max_record_bytes else None  # type: ignore[arg-type]
         except Refusal as refusal:
             return read(to_bytes(payload), source=source, strict=strict, refused=str(refusal))
         except (TypeError, ValueError, BufferError):
             chat = None  # no bytes, no text
-        if chat is not None:
-            odd = False
-            for choice in chat.choices:
-                calls = choice.message.tool_calls
-                if calls is not None and has_python_arguments(calls):
-                    break
-                if choice.logprobs.__class__ in NUMBERS:
-                    odd = True
-                choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
-            else:
-                if source is None:
-                    name = reader.decisive if reader.decisive_mark(chat, NOTHING) else reader.weak_source(chat)
+        if chat is not None and len(chat.choices) == 1:
+            choice = chat.choices[0]
+            calls = choice.message.tool_calls
+            logprobs = choice.logprobs
+            name: str | None
+            if source is None:
+                if chat.provider is not None and choice.native_finish_reason is not None:
+                    name = reader.gateway
                 else:
-                    name = source if source in reader.quick_sources else None
-                if name is not None and not odd:
-                    return Completion(
-                        id=chat.id,
-                        source=name,
-                        variant="chat",
-                        model=chat.model,
-                        provider=chat.provider,
-                        created=chat.created,
-                        choices=chat.choices,  # type: ignore[arg-type]
-                        usage=chat.usage,
-                        system_fingerprint=chat.system_fingerprint,
-                        service_tier=chat.service_tier,
-                    )
-                if name is not None and not strict:
-                    ledger = Ledger()
-                    drop_numbers(chat, ledger)
-                    completion = finish(chat, name)
-                    completion.extra, completion.notes = ledger.extra, ledger.notes
-                    return completion
+                    name = reader.quick_source(chat)
+            else:
+                name = source if source in reader.quick_sources else None
+            if (
+                name is not None
+                and (calls is None or not has_python_arguments(calls))
+                and (logprobs is None or logprobs.__class__ is Logprobs or not strict)
+            ):
+                choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
+                completion = Completion(
+                    choices=chat.choices,  # type: ignore[arg-type]
+                    created=chat.created,
+                    id=chat.id,
+                    model=chat.model,
+                    provider=chat.provider,
+                    service_tier=chat.service_tier,
+                    source=name,
+                    system_fingerprint=chat.system_fingerprint,
+                    usage=chat.usage,
+                    variant="chat",
+                )
+                if logprobs is not None and logprobs.__class__ is not Logprobs:
+                    drop_numbers(chat, completion)
+                return completion
     raw = to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)

@@ -68,11 +68,11 @@ class Reader:
         "body",
         "body_camel",
         "count",
-        "decisive",
-        "decisive_mark",
+        "gateway",
         "hint",
         "learned",
         "lock",
+        "quick_marks",
         "quick_sources",
         "registry",
         "routes",
@@ -82,7 +82,6 @@ class Reader:
         "tight_camel",
         "tight_first",
         "typed",
-        "weak_marks",
         "wide_shapes",
     )
 
@@ -102,15 +101,13 @@ class Reader:
         self.lock = Lock()
         self.wide_shapes = 0
         self.settles = {source: row.settle for source, row in registry.dialect.items() if row.settle is not None}
-        # What `normalize` looks at before anything else: whether to try the tight shape, and the marks that a chat in
-        # canonical words can hold. With one decisive mark among them a chat costs one call.
+        # What `normalize` looks at before anything else: whether to try the tight shape, the source that fills the two
+        # fields of a gateway, and the other marks that a chat in canonical words can hold, decisive ones first.
         self.tight_first = not registry.outsiders
         self.quick_sources = frozenset(registry.sources) - frozenset(self.settles)
-        quick = [variant for variant in registry.marked if variant.in_canonical_words and variant.mark is not None]
-        (first,) = (variant for variant in quick if variant.decisive)
-        assert first.mark is not None
-        self.decisive, self.decisive_mark = first.source, first.mark
-        self.weak_marks = tuple(variant for variant in quick if not variant.decisive)
+        quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
+        self.quick_marks = tuple(variant for variant in quick if variant.in_canonical_words)
+        (self.gateway,) = (variant.source for variant in quick if variant.gateway)
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
@@ -228,10 +225,10 @@ class Reader:
             if calls is not None and has_python_arguments(calls):
                 return None
             choice.__class__ = Choice  # type: ignore[assignment]
-        drop_numbers(chat, ledger)
         source = ledger.source or self.judge(chat, ledger)
         completion = finish(chat, source)
         completion.extra, completion.notes = ledger.extra, ledger.notes
+        drop_numbers(chat, completion, ledger.prefix)
         settle = self.settles.get(source)
         if settle is not None:
             settle(completion, ledger)
@@ -255,9 +252,9 @@ class Reader:
             return self.registry.dialect["openai"]
         return variant
 
-    def weak_source(self, chat: wire.Chat) -> str | None:
-        """The source of a chat in canonical words without the decisive mark; `None` where its rules need a ledger."""
-        for variant in self.weak_marks:
+    def quick_source(self, chat: wire.Chat) -> str | None:
+        """The source of a chat in canonical words; `None` where that source has rules that need a ledger."""
+        for variant in self.quick_marks:
             if variant.mark is not None and variant.mark(chat, NOTHING) is not None:
                 return None if variant.source in self.settles else variant.source
         return "openai"
@@ -477,8 +474,10 @@ def _has_open_keys(decoded: Any) -> bool:
     return False
 
 
-def drop_numbers(chat: wire.Chat, ledger: Ledger) -> None:
+def drop_numbers(chat: wire.Chat, completion: Completion, prefix: str = "") -> None:
     """Log-probs that are one number go where `dialect.logprobs` puts them: to `extra`, with a note."""
+    ledger = Ledger(prefix)
+    ledger.extra, ledger.notes = completion.extra, completion.notes
     for at, choice in enumerate(chat.choices):
         if isinstance(choice.logprobs, int | float):
             dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs")

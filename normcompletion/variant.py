@@ -33,7 +33,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
       else `None`. A source that writes the OpenAI dialect beside a key of its own claims by that key.
     * `mark(body, extra)`, only for a variant whose wire Struct is `wire.Body`: the evidence in a body that has
       already been read, with its unknown keys in `extra` by pointer. `decisive` marks outrank the others;
-      `in_canonical_words` says that the mark can hold for a body without any key of its own.
+      `in_canonical_words` says that the mark can hold for a body without any key of its own, and `gateway` that it
+      holds for every body with both `provider` and `native_finish_reason`, which is then not asked.
 
     `typed(struct)`, beside `claims`, says that a decoded wire Struct is this variant; it gives the shape a decoder of
     its own on the typed road. `settle(completion, ledger)` applies rules of the source that hold after adapting, such
@@ -49,6 +50,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark | None = None
     decisive: bool = True
     in_canonical_words: bool = False
+    gateway: bool = False
     settle: Callable[[Completion, Ledger], None] | None = None
     spellings: tuple[str, ...] = ("snake", "camel")
     about: str = ""

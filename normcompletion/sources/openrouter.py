@@ -134,6 +134,7 @@ VARIANTS = (
         adapt=from_body,
         mark=mark,
         in_canonical_words=True,
+        gateway=True,
         about="chat completion with provider, reasoning, annotations, images, cost",
     ),
     Variant(
