@@ -66,14 +66,14 @@ class ReasoningDetail(Leaf, kw_only=True):
     `type` is open; members' keys that are not listed here are in `Completion.extra`.
     """
 
-    type: str | None = None
-    text: str | None = None
-    summary: str | None = None
     data: str | None = None
-    id: str | None = None
     format: str | None = None
+    id: str | None = None
     index: Integer | None = None
     signature: str | None = None
+    summary: str | None = None
+    text: str | None = None
+    type: str | None = None
     tool_name: str | None = None
     arguments: str | None = None
     result: str | None = None
@@ -191,17 +191,17 @@ class Message(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
 class TopLogprob(Leaf, kw_only=True):
     """An alternative at one position; `logprob` is a natural logarithm, `bytes` the token's UTF-8."""
 
-    token: str | None = None
-    logprob: Number | None = None
     bytes: list[Integer] | None = None
+    logprob: Number | None = None
+    token: str | None = None
 
 
 class TokenLogprob(Leaf, kw_only=True):
     """The token at one position. `text_offset` is only sent in the text-completion form."""
 
-    token: str | None = None
-    logprob: Number | None = None
     bytes: list[Integer] | None = None
+    logprob: Number | None = None
+    token: str | None = None
     top_logprobs: list[TopLogprob] | None = None
     text_offset: Integer | None = None
 
@@ -244,30 +244,30 @@ class Choice(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
 class PromptTokensDetails(Leaf, kw_only=True):
     """Parts of `prompt_tokens`, in tokens."""
 
-    cached_tokens: Integer | None = None
-    cache_write_tokens: Integer | None = None
     audio_tokens: Integer | None = None
+    cache_write_tokens: Integer | None = None
+    cached_tokens: Integer | None = None
     image_tokens: Integer | None = None
-    video_tokens: Integer | None = None
     text_tokens: Integer | None = None
+    video_tokens: Integer | None = None
 
 
 class CompletionTokensDetails(Leaf, kw_only=True):
     """Parts of `completion_tokens`, in tokens."""
 
-    reasoning_tokens: Integer | None = None
+    accepted_prediction_tokens: Integer | None = None
     audio_tokens: Integer | None = None
     image_tokens: Integer | None = None
-    accepted_prediction_tokens: Integer | None = None
+    reasoning_tokens: Integer | None = None
     rejected_prediction_tokens: Integer | None = None
 
 
 class CostDetails(Leaf, kw_only=True):
     """What the upstream provider charged, in US dollars (OpenRouter)."""
 
+    upstream_inference_completions_cost: Number | None = None
     upstream_inference_cost: Number | None = None
     upstream_inference_prompt_cost: Number | None = None
-    upstream_inference_completions_cost: Number | None = None
 
 
 class Usage(Leaf, kw_only=True):

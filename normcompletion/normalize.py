@@ -23,7 +23,7 @@ from .errors import (
 from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Logprobs, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
-from .reader import Reader, Refusal, decode_chat, drop_numbers, has_python_arguments, spelling_of
+from .reader import Reader, Refusal, decode_chat, drop_numbers, spelling_of
 from .registry import installed
 from .salvage import Salvage
 from .wire import Body
@@ -73,8 +73,14 @@ def normalize(
             chat = None  # no bytes, no text
         if chat is not None and len(chat.choices) == 1:
             choice = chat.choices[0]
-            calls = choice.message.tool_calls
             logprobs = choice.logprobs
+            python = False
+            calls = choice.message.tool_calls
+            if calls is not None:
+                for call in calls:
+                    function = call.function
+                    if function is not None and (text := function.arguments) is not None and text[:2] == "{'":
+                        python = True
             name: str | None
             if source is None:
                 if chat.provider is not None and choice.native_finish_reason is not None:
@@ -83,11 +89,7 @@ def normalize(
                     name = reader.quick_source(chat)
             else:
                 name = source if source in reader.quick_sources else None
-            if (
-                name is not None
-                and (calls is None or not has_python_arguments(calls))
-                and (logprobs is None or logprobs.__class__ is Logprobs or not strict)
-            ):
+            if name is not None and not python and (logprobs is None or logprobs.__class__ is Logprobs or not strict):
                 choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
                 completion = Completion(
                     choices=chat.choices,  # type: ignore[arg-type]

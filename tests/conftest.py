@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,11 @@ from normcompletion import Completion, EncryptedPayloadError, NormalizeError, So
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
-sys.path.insert(0, str(FIXTURES))  # for `camel.py`, the generator of twins
+# `camel.py`, the generator of twins, by its path: with `fixtures/` on `sys.path` its folders would pass for packages.
+_spec = importlib.util.spec_from_file_location("camel", FIXTURES / "camel.py")
+assert _spec is not None and _spec.loader is not None
+sys.modules["camel"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules["camel"])
 
 CORPUS_FILE = ROOT.parent / "shared" / "corpus" / "recorded.jsonl.gz"
 # Recorded bodies of real services are not part of the repository; what needs them is skipped without.

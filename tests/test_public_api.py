@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -88,3 +90,9 @@ def test_arguments_are_parsed_only_on_demand():
     for half in (rb"{\"a\":", b""):
         with pytest.raises(ValueError, match="arguments"):
             normalize(body % half).tool_calls[0].parse_arguments()
+
+
+def test_the_model_is_the_one_that_was_released():
+    """The schema of the canonical model is the committed one: a field that went or changed its type is breaking."""
+    committed = json.loads((Path(__file__).parent / "schema.json").read_text())
+    assert normcompletion.json_schema() == committed
