@@ -189,14 +189,15 @@ class Reader:
     def _settle(self, shape: Shape, decoded: Any, raw: bytes, ledger: Ledger) -> Completion | None:
         """The completion of a decoded Struct, or `None` where the salvage road must decide."""
         ledger.camel = shape.camel
+        kept, noted = set(ledger.extra) if shape.plan is not None else None, len(ledger.notes)
         if shape.plan is not None:
             collect(decoded, shape.plan, ledger.prefix, ledger)
         if not shape.same:
             decoded = msgspec.convert(decoded, shape.original, from_attributes=True)
+        completion: Completion | None = None
         if self.registry.outsiders and self._outsider_claims(raw):
-            self._undo(shape, ledger)
-            return None
-        if type(decoded) is wire.Chat:
+            pass  # its own decoder is on the salvage road
+        elif type(decoded) is wire.Chat:
             completion = self.from_chat(decoded, ledger)
         elif type(decoded) is wire.Body:
             completion = None if _is_chunk(decoded) else self.from_body(decoded, ledger)
@@ -204,15 +205,12 @@ class Reader:
             variant = self.typed[type(decoded)]
             ours = ledger.source in (None, variant.source) and variant.typed is not None and variant.typed(decoded)
             completion = variant.adapt(decoded, ledger) if ours else None
-        if completion is None:
-            self._undo(shape, ledger)
+        if completion is None:  # the books must be as they were
+            del ledger.notes[noted:]
+            if kept is not None:
+                for added in ledger.extra.keys() - kept:
+                    del ledger.extra[added]
         return completion
-
-    def _undo(self, shape: Shape, ledger: Ledger) -> None:
-        """Empty the books that a reading opened and did not finish."""
-        if shape.plan is not None:
-            for pointer in [pointer for pointer in ledger.extra if pointer.startswith(ledger.prefix)]:
-                del ledger.extra[pointer]
 
     def _outsider_claims(self, raw: bytes) -> bool:
         tree = parse(raw)
