@@ -24,10 +24,22 @@ FinishWords = Mapping[str, FinishReason]
 Item = TypeVar("Item")
 
 # The API's own words (platform.openai.com/docs/api-reference/chat/object, read 2026-11); `function_call` is the name
-# that tool calls had before 2023-11.
+# that tool calls had before 2023-11. Gateways and loggers also pass on the words of Anthropic's Messages API and of
+# Gemini's FinishReason (some in lower case), which mean one thing each.
 FINISH_WORDS: FinishWords = {
     **{word: word for word in get_args(FinishReason)},
     "function_call": "tool_calls",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
+    **dict.fromkeys(("safety", "recitation", "blocklist", "prohibited_content", "spii"), "content_filter"),
+    "MALFORMED_FUNCTION_CALL": "error",
+    "malformed_function_call": "error",
 }
 ROLES: frozenset[str] = frozenset(get_args(Role))
 TEXT_OBJECTS = frozenset({"text_completion", "text.completion"})
@@ -391,12 +403,12 @@ def service_error(value: Any, ledger: Ledger, *path: str | int) -> model.Service
 
 def error_form(tree: Mapping[str, Any]) -> str | None:
     """Which form of an error body an object has, or `None`."""
-    if tree.get("object") == "response":  # the Responses API has an error of its own inside a failed object
-        return None
+    choices = tree.get("choices")
+    if tree.get("object") == "response" and not isinstance(choices, list):
+        return None  # the Responses API has an error of its own inside a failed object
     error = tree.get("error")
     if error not in (None, "", False) and error != {}:
         return "`error`"
-    choices = tree.get("choices")
     if isinstance(choices, list):
         return None
     if tree.get("object") == "error":

@@ -59,7 +59,9 @@ def recognise(tree: Tree) -> str | None:
     kind = tree.get("type")
     if (isinstance(word, str) and word.endswith(".chunk")) or _first_choice_is_delta(tree):
         return "one chunk of a stream; normalize() takes whole responses"
-    if word == "response" or (isinstance(tree.get("output"), list) and "choices" not in tree):
+    if isinstance(tree.get("choices"), list):
+        return None
+    if word == "response" or isinstance(tree.get("output"), list):
         return "a Responses API object (/responses), which is not supported"
     if isinstance(kind, str) and (kind.startswith("response.") or kind in _MESSAGE_EVENTS):
         return "one event of a stream; normalize() takes whole responses"

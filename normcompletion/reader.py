@@ -46,14 +46,21 @@ class Shape:
 
     __slots__ = ("camel", "decode", "original", "paths", "plan", "same")
 
-    def __init__(self, original: type[msgspec.Struct], *, camel_keys: bool = False, paths: Paths = frozenset()) -> None:
+    def __init__(
+        self,
+        original: type[msgspec.Struct],
+        *,
+        camel_keys: bool = False,
+        paths: Paths = frozenset(),
+        null_only: Paths = frozenset(),
+    ) -> None:
         self.original = original
         self.camel = camel_keys
         self.paths = paths
         self.plan: Plan | None = None
         struct = camel_twin(original) if camel_keys else original
         if paths:
-            struct, self.plan = widen(struct, paths)
+            struct, self.plan = widen(struct, paths, null_only)
         self.same = struct is original
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
 
@@ -67,6 +74,7 @@ class Reader:
     __slots__ = (
         "body",
         "body_camel",
+        "claim_keys",
         "count",
         "gateway",
         "hint",
@@ -93,6 +101,7 @@ class Reader:
         self.tight_camel = Shape(wire.Chat, camel_keys=True)
         self.body_camel = Shape(wire.Body, camel_keys=True)
         self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
+        self.claim_keys = frozenset((key,) for variant in registry.claiming for key in variant.claim_keys)
         self.hint = self.tight
         self.count = 0
         self.routes = self._fixed_routes()
@@ -421,9 +430,9 @@ class Reader:
     def _widened(self, raw: bytes, paths: Paths, *, camel_keys: bool) -> Shape | None:
         for original in (wire.Chat, wire.Body):
             try:
-                shape = Shape(original, camel_keys=camel_keys, paths=paths)
+                shape = Shape(original, camel_keys=camel_keys, paths=paths, null_only=self.claim_keys)
                 shape.decode(raw)
-            except (ValueError, TypeError, RecursionError):
+            except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
                 continue
             return shape
         return None

@@ -31,6 +31,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     * `claims(tree)` for a shape of its own: the evidence, in words, when a decoded JSON object is this variant,
       else `None`. A source that writes the OpenAI dialect beside a key of its own claims by that key.
+      `claim_keys` are the top-level keys by which it can claim a body that has `choices`: no decoder may ever take
+      a value of theirs for a vendor's.
     * `mark(body, extra)`, only for a variant whose wire Struct is `wire.Body`: the evidence in a body that has
       already been read, with its unknown keys in `extra` by pointer. `decisive` marks outrank the others;
       `in_canonical_words` says that the mark can hold for a body without any key of its own, and `gateway` that it
@@ -46,6 +48,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     wire: type[msgspec.Struct]
     adapt: Adapt
     claims: Claim | None = None
+    claim_keys: tuple[str, ...] = ()
     typed: Callable[[Any], bool] | None = None
     mark: Mark | None = None
     decisive: bool = True

@@ -26,8 +26,13 @@ class Plan(NamedTuple):
     inner: tuple[tuple[str, str, Plan], ...]
 
 
-def widen(original: type[msgspec.Struct], paths: Paths) -> tuple[type[msgspec.Struct], Plan]:
-    """`original` with a field for the key at the end of each path (`*` stands for every index of a list)."""
+def widen(
+    original: type[msgspec.Struct], paths: Paths, null_only: Paths = frozenset()
+) -> tuple[type[msgspec.Struct], Plan]:
+    """`original` with a field for the key at the end of each path (`*` stands for every index of a list).
+
+    A path that is also in `null_only` may hold nothing but null.
+    """
     own = sorted(path[0] for path in paths if len(path) == 1)
     deeper: dict[str, set[tuple[str, ...]]] = {}
     for path in paths:
@@ -55,7 +60,12 @@ def widen(original: type[msgspec.Struct], paths: Paths) -> tuple[type[msgspec.St
     if deeper:
         raise ValueError(f"{original.__name__} has no field for {min(deeper)!r}")
     added = tuple((f"added_{place}", key) for place, key in enumerate(own))
-    more = tuple((name, msgspec.Raw, msgspec.field(name=key, default_factory=msgspec.Raw)) for name, key in added)
+    more = tuple(
+        (name, None, msgspec.field(name=key, default=None))
+        if (key,) in null_only
+        else (name, msgspec.Raw, msgspec.field(name=key, default_factory=msgspec.Raw))
+        for name, key in added
+    )
     wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)
     return wide, Plan(added, tuple(inner))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from normcompletion import AmbiguousPayloadError, Variant, detect, normalize
 from normcompletion.ledger import Ledger
 from normcompletion.reader import Reader
-from normcompletion.registry import Registry, built_in
+from normcompletion.registry import Registry, built_in, installed
 from tests.conftest import CORPUS, PAIRS, Outcome, Pair, canonical, outcome, read_outcome, recorded
 
 VARIANTS = built_in()
@@ -95,3 +95,17 @@ def test_an_ambiguous_payload_names_the_same_candidates_in_every_order() -> None
         with pytest.raises(AmbiguousPayloadError) as caught:
             reader.read(pair.raw, Ledger(read=reader.read))
         assert sorted(caught.value.candidates) == ["atoma", "openrouter"]
+
+
+@pytest.mark.parametrize("nothing", [b"null", b"{}", b'""', b"false"])
+def test_an_error_is_never_learned_as_a_vendors_key(nothing: bytes) -> None:
+    """After bodies that say `error` is nothing, beside a vendor's key, a body with an error still reports it."""
+    reader = Reader(installed())
+    body = b'{"choices":[{"index":0,"message":{"content":"a"}}],"vendor":1,"error":%s}'
+    for _ in range(4):
+        assert reader.read(body % nothing, Ledger(read=reader.read)).error is None
+    if nothing == b"null":
+        assert reader.learned.keys() == {"vendor", "error"}
+    failed = reader.read(body % b'{"message":"no"}', Ledger(read=reader.read))
+    assert failed.error is not None
+    assert failed.error.message == "no"

@@ -141,6 +141,7 @@ VARIANTS = (
         wire=wire.Failed,
         adapt=from_error,
         claims=claims_error,
+        claim_keys=("error",),
         about="errors of proxy, node and engines",
     ),
     Variant(
@@ -149,6 +150,7 @@ VARIANTS = (
         wire=Confidential,
         adapt=from_confidential,
         claims=claims_confidential,
+        claim_keys=("ciphertext", "nonce"),
         about="encrypted envelope (raises `EncryptedPayloadError`; usage is kept)",
     ),
 )

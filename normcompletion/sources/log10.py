@@ -12,7 +12,6 @@ from typing import Any
 from msgspec import Raw, field
 
 from .. import dialect, wire
-from ..dialect import FinishWords
 from ..errors import NormalizeError, UnknownPayloadError
 from ..ledger import Ledger
 from ..model import Completion, Envelope, Number, ServiceError
@@ -20,22 +19,6 @@ from ..parse import parse
 from ..variant import Variant
 
 SOURCE = "log10"
-
-# Anthropic's words are passed on raw by the stream path, Gemini's enum names in lower case by the Vertex path.
-FINISH_WORDS: FinishWords = {
-    **dialect.FINISH_WORDS,
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-    "safety": "content_filter",
-    "recitation": "content_filter",
-    "blocklist": "content_filter",
-    "prohibited_content": "content_filter",
-    "spii": "content_filter",
-    "malformed_function_call": "error",
-}
 
 MOCK_FINGERPRINT = "log10_mock_chat_completion"
 
@@ -63,7 +46,7 @@ def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:  
 
 def from_body(body: wire.Body, ledger: Ledger) -> Completion:
     """A response as log10's clients store it."""
-    return dialect.completion(body, ledger, source=SOURCE, finish_words=FINISH_WORDS)
+    return dialect.completion(body, ledger, source=SOURCE)
 
 
 def settle(completion: Completion, ledger: Ledger) -> None:

@@ -49,6 +49,7 @@ VARIANTS = (
         wire=wire.Failed,
         adapt=from_error,
         claims=claims_error,
+        claim_keys=("error",),
         about="`error` object or string, flat, `detail`, partial",
     ),
 )

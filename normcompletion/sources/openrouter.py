@@ -20,24 +20,14 @@ from ..variant import Variant
 
 SOURCE = "openrouter"
 
-# Until 2024-11 the raw word of the upstream stood in `finish_reason`; the vocabularies are those of Anthropic, Google,
-# Mistral and of recorded `native_finish_reason` values.
+# Until 2024-11 the raw word of the upstream stood in `finish_reason`; these are words of recorded
+# `native_finish_reason` values that the shared table does not have.
 FINISH_WORDS: FinishWords = {
     **dialect.FINISH_WORDS,
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "STOP": "stop",
     "completed": "stop",
     "eos": "stop",
-    "max_tokens": "length",
-    "MAX_TOKENS": "length",
     "max_output_tokens": "length",
     "model_length": "length",
-    "tool_use": "tool_calls",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "refusal": "content_filter",
-    "MALFORMED_FUNCTION_CALL": "error",
 }
 
 _ID = re.compile(r"gen-(batch-)?\d{10}-[A-Za-z0-9]{20}")
@@ -150,6 +140,7 @@ VARIANTS = (
         wire=wire.Failed,
         adapt=from_error,
         claims=claims_error,
+        claim_keys=("error",),
         about="error body under any status, also 200",
     ),
     Variant(
@@ -158,6 +149,7 @@ VARIANTS = (
         wire=Nested,
         adapt=from_nested,
         claims=claims_nested,
+        claim_keys=("provider", "error"),
         about="`provider` as an object that holds the real completion",
     ),
 )
