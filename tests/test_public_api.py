@@ -92,7 +92,17 @@ def test_arguments_are_parsed_only_on_demand():
             normalize(body % half).tool_calls[0].parse_arguments()
 
 
+def shape(schema):
+    """A schema without its prose and the order of its members, which differ between versions of msgspec."""
+    if isinstance(schema, dict):
+        prose = ("description", "title", "default")
+        return {key: shape(value) for key, value in sorted(schema.items()) if key not in prose}
+    if isinstance(schema, list):
+        return sorted(map(shape, schema), key=json.dumps)
+    return schema
+
+
 def test_the_model_is_the_one_that_was_released():
     """The schema of the canonical model is the committed one: a field that went or changed its type is breaking."""
     committed = json.loads((Path(__file__).parent / "schema.json").read_text())
-    assert normcompletion.json_schema() == committed
+    assert shape(normcompletion.json_schema()) == shape(committed)
