@@ -12,6 +12,9 @@ from typing import Any
 
 Tree = Mapping[str, Any]
 
+# log10 stores rebuilt streams under these words, as a choice that may have only the last delta: no chunk.
+REBUILT_OBJECTS = ("chat.completion", "completion")
+
 
 def unwrap(tree: Tree) -> tuple[str, str] | None:
     """The kind of wrapper an object is and the key of the response inside it, or `None`."""
@@ -107,9 +110,7 @@ def _first_choice_is_delta(tree: Tree) -> bool:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return False
     first = choices[0]
-    # log10 stores rebuilt streams as a chat.completion whose choice has only the last delta.
-    rebuilt = tree.get("object") in ("chat.completion", "completion")
-    return first.get("delta") is not None and first.get("message") is None and not rebuilt
+    return first.get("delta") is not None and first.get("message") is None and tree.get("object") not in REBUILT_OBJECTS
 
 
 def _is_embedding(item: Any) -> bool:

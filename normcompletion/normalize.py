@@ -130,7 +130,11 @@ def read(
     refused: str | None = None,
 ) -> Completion:
     """`normalize` for bytes within the limit, by the whole road; `refused` is why the tight shape did not fit."""
-    completion = read_any(raw, source=source, variant=variant, refused=refused)
+    return _answered(read_any(raw, source=source, variant=variant, refused=refused), raw, strict=strict)
+
+
+def _answered(completion: Completion, raw: bytes, *, strict: bool) -> Completion:
+    """The completion of a call that succeeded; raises for faults in strict mode, a failed call, an encrypted body."""
     if strict:
         check(completion, raw)
     if completion.error is not None:
@@ -284,14 +288,7 @@ def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | 
         ledger = Ledger(pointer, source=options["source"], read=reader.read)
         try:
             raw = msgspec.json.encode(item)
-            completion = reader.read(raw, ledger)
-            if options["strict"]:
-                check(completion, raw)
-            if completion.error is not None:
-                raise reported(completion)
-            if completion.variant == "confidential":
-                raise encrypted(completion)
-            yield completion
+            yield _answered(reader.read(raw, ledger), raw, strict=options["strict"])
         except NormalizeError as error:
             error.path = pointer if not error.path else error.path
             yield error

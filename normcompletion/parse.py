@@ -89,11 +89,6 @@ def _no_constant(word: str) -> None:
     raise ValueError(word)
 
 
-def parse_nested(text: str, ledger_depth: int = 1) -> Any:
-    """JSON inside a string; raises `MalformedPayloadError`."""
-    return parse(text.encode("utf-8", "surrogatepass"), depth=ledger_depth)
-
-
 def duplicate_keys(raw: bytes) -> list[str]:
     """The keys that stand more than once in one object of a text that `parse` accepts."""
     import json

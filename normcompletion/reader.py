@@ -12,7 +12,7 @@ mark. Touch the marks and the shuffling test in `tests/test_detect.py` must stil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, Literal
 
@@ -284,11 +284,7 @@ class Reader:
                 elif weak is None:
                     weak = variant.source
         if len(found) > 1:
-            error = AmbiguousPayloadError(
-                f"the marks of {' and '.join(found)} hold; name one with source=", path=ledger.prefix
-            )
-            error.candidates = tuple(found)
-            raise error
+            raise _ambiguous(found, ledger.prefix)
         return found[0] if found else weak or ledger.fallback
 
     # -- the salvage road
@@ -365,11 +361,7 @@ class Reader:
                 found[variant.source] = variant
         unmarked = found.pop("openai", None)
         if len(found) > 1:
-            error = AmbiguousPayloadError(
-                f"the marks of {' and '.join(found)} hold; name one with source=", path=ledger.prefix or None
-            )
-            error.candidates = tuple(found)
-            raise error
+            raise _ambiguous(found, ledger.prefix or None)
         return next(iter(found.values()), unmarked)
 
     def _adapt(self, variant: Variant, tree: dict[str, Any], ledger: Ledger) -> Completion:
@@ -500,14 +492,19 @@ def has_python_arguments(calls: list[ToolCall]) -> bool:
     return False
 
 
+def _ambiguous(sources: Iterable[str], path: str | None) -> AmbiguousPayloadError:
+    candidates = tuple(sources)
+    error = AmbiguousPayloadError(f"the marks of {' and '.join(candidates)} hold; name one with source=", path=path)
+    error.candidates = candidates
+    return error
+
+
 def _is_chunk(body: wire.Body) -> bool:
     word = body.object
     if word is not None and word.endswith(".chunk"):
         return True
     return bool(body.choices) and (
-        body.choices[0].delta is not None
-        and body.choices[0].message is None
-        and word not in ("chat.completion", "completion")
+        body.choices[0].delta is not None and body.choices[0].message is None and word not in envelope.REBUILT_OBJECTS
     )
 
 

@@ -28,8 +28,6 @@ _INTEGER = re.compile(r"-?\d{1,19}")
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
 EXACT_FLOAT = 2**53
 
-Reader = Callable[[Any, str, tuple[str, ...]], Any]
-
 
 class Field(NamedTuple):
     """How one key of a Struct is read."""
