@@ -392,13 +392,30 @@ def service_error(value: Any, ledger: Ledger, *path: str | int) -> model.Service
         elif (key == "message" and isinstance(item, str)) or (key == "type" and isinstance(item, str)):
             setattr(built, key, item)
         elif key == "metadata" and isinstance(item, dict):
-            built.metadata = item
-            provider = item.get("provider_name", item.get("providerName"))
-            if isinstance(provider, str):
-                built.provider = provider
+            metadata(item, built)
         else:
             ledger.extra[ledger.pointer(*path) + "/" + escape(key)] = item
     return built
+
+
+def tight_error(sent: wire.TightError, ledger: Ledger, *path: str | int) -> model.ServiceError:
+    """A choice's error that came in canonical words."""
+    built = model.ServiceError(code=sent.code, message=sent.message)
+    if sent.metadata:
+        value = ledger.parsed(bytes(sent.metadata), ledger.pointer(*path, "metadata"), depth=len(path) + 1)
+        if isinstance(value, dict):
+            metadata(value, built)
+        elif value is not None:
+            ledger.keep(value, *path, "metadata")
+    return built
+
+
+def metadata(value: dict[str, Any], built: model.ServiceError) -> None:
+    """An error's free-form metadata, and the upstream that it names."""
+    built.metadata = value
+    provider = value.get("provider_name", value.get("providerName"))
+    if isinstance(provider, str):
+        built.provider = provider
 
 
 def error_form(tree: Mapping[str, Any]) -> str | None:

@@ -312,7 +312,7 @@ class Envelope(Struct, kw_only=True):
     request: Any = None
 
 
-class Completion(Struct, kw_only=True):
+class Completion(Struct, kw_only=True, gc=False):
     """One response of one service, canonical and whole.
 
     `source` wrote the payload, `variant` is the shape it wrote, `provider` the upstream that ran the model. `created`

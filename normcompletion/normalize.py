@@ -23,10 +23,10 @@ from .errors import (
 from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Logprobs, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
-from .reader import Reader, Refusal, decode_chat, drop_numbers, spelling_of
+from .reader import Reader, Refusal, decode_tight, spelling_of, tidy
 from .registry import installed
 from .salvage import Salvage
-from .wire import Body
+from .wire import Body, TightCompletion
 
 _reader: Reader | None = None
 
@@ -41,10 +41,9 @@ def default_reader() -> Reader:
 
 def normalize(
     payload: object,
-    *,
     source: str | None = None,
     variant: str | None = None,
-    strict: bool = False,
+    strict: bool = False,  # noqa: FBT001, FBT002 - keyword-only defaults cost 90 ns a call (3.11)
     max_record_bytes: int = MAX_RECORD_BYTES,
 ) -> Completion:
     """Any whole completion response as one canonical `Completion`.
@@ -66,46 +65,41 @@ def normalize(
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
         # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
-            chat = decode_chat(payload) if len(payload) <= max_record_bytes else None  # type: ignore[arg-type]
+            chat = decode_tight(payload) if len(payload) <= max_record_bytes else None  # type: ignore[arg-type]
         except Refusal as refusal:
             return read(to_bytes(payload), source=source, strict=strict, refused=str(refusal))
         except (TypeError, ValueError, BufferError):
             chat = None  # no bytes, no text
-        if chat is not None and len(chat.choices) == 1:
-            choice = chat.choices[0]
-            logprobs = choice.logprobs
-            python = False
-            calls = choice.message.tool_calls
-            if calls is not None:
-                for call in calls:
-                    function = call.function
-                    if function is not None and (text := function.arguments) is not None and text[:2] == "{'":
-                        python = True
-            name: str | None
-            if source is None:
-                if chat.provider is not None and choice.native_finish_reason is not None:
+        if chat is not None:
+            name: str | None = None
+            if not strict and len(chat.choices) == 1:
+                (choice,) = chat.choices
+                if source is not None:
+                    name = source if source in reader.quick_sources else None
+                elif choice.native_finish_reason is not None and chat.provider is not None:
                     name = reader.gateway
                 else:
                     name = reader.quick_source(chat)
-            else:
-                name = source if source in reader.quick_sources else None
-            if name is not None and not python and (logprobs is None or logprobs.__class__ is Logprobs or not strict):
-                choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
-                completion = Completion(
-                    choices=chat.choices,  # type: ignore[arg-type]
-                    created=chat.created,
-                    id=chat.id,
-                    model=chat.model,
-                    provider=chat.provider,
-                    service_tier=chat.service_tier,
-                    source=name,
-                    system_fingerprint=chat.system_fingerprint,
-                    usage=chat.usage,
-                    variant="chat",
-                )
-                if logprobs is not None and logprobs.__class__ is not Logprobs:
-                    drop_numbers(chat, completion)
-                return completion
+                if (calls := choice.message.tool_calls) is not None:
+                    for call in calls:  # as `has_python_arguments`; the comparison alone settles most of them
+                        if (
+                            (function := call.function) is not None
+                            and (text := function.arguments) is not None
+                            and text >= "{'"
+                            and text[:2] == "{'"
+                        ):
+                            name = None
+                if name is not None:
+                    logprobs = choice.logprobs
+                    if (logprobs is not None and logprobs.__class__ is not Logprobs) or choice.error is not None:
+                        ledger = Ledger()
+                        tidy(choice, 0, ledger)
+                        chat.extra, chat.notes = ledger.extra, ledger.notes  # type: ignore[assignment]
+                    choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
+                    chat.__class__ = Completion  # type: ignore[assignment]
+                    chat.source = name  # type: ignore[assignment]
+                    return chat
+            return read(to_bytes(payload), source=source, strict=strict, decoded=chat)
     raw = to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
@@ -128,9 +122,15 @@ def read(
     variant: str | None = None,
     strict: bool = False,
     refused: str | None = None,
+    decoded: TightCompletion | None = None,
 ) -> Completion:
-    """`normalize` for bytes within the limit, by the whole road; `refused` is why the tight shape did not fit."""
-    return _answered(read_any(raw, source=source, variant=variant, refused=refused), raw, strict=strict)
+    """`normalize` for bytes within the limit, by the whole road.
+
+    Where the tight shape was tried, `refused` is why it did not fit, or `decoded` is what it gave.
+    """
+    return _answered(
+        read_any(raw, source=source, variant=variant, refused=refused, decoded=decoded), raw, strict=strict
+    )
 
 
 def _answered(completion: Completion, raw: bytes, *, strict: bool) -> Completion:
@@ -145,13 +145,18 @@ def _answered(completion: Completion, raw: bytes, *, strict: bool) -> Completion
 
 
 def read_any(
-    raw: bytes, *, source: str | None = None, variant: str | None = None, refused: str | None = None
+    raw: bytes,
+    *,
+    source: str | None = None,
+    variant: str | None = None,
+    refused: str | None = None,
+    decoded: TightCompletion | None = None,
 ) -> Completion:
     """`read`, with failed and encrypted calls as completions instead of errors: what bulk conversion wants."""
     reader = default_reader()
     if source is not None or variant is not None:
         reader.registry.check(source, variant)
-    completion = reader.read(raw, Ledger(source=source, read=reader.read), refused)
+    completion = reader.read(raw, Ledger(source=source, read=reader.read), refused, decoded)
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(
             f"the payload is {completion.source} {completion.variant}, not {excerpt(variant)}; leave out variant=",

@@ -65,7 +65,7 @@ class Shape:
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
 
 
-decode_chat = msgspec.json.Decoder(wire.Chat).decode
+decode_tight = msgspec.json.Decoder(wire.TightCompletion).decode
 
 
 class Reader:
@@ -96,7 +96,6 @@ class Reader:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.tight = Shape(wire.Chat)
-        self.tight.decode = decode_chat
         self.body = Shape(wire.Body)
         self.tight_camel = Shape(wire.Chat, camel_keys=True)
         self.body_camel = Shape(wire.Body, camel_keys=True)
@@ -135,14 +134,25 @@ class Reader:
         routes.update(dict.fromkeys(top - {"id"}, self.tight))
         return routes
 
-    def read(self, raw: bytes, ledger: Ledger, refused: str | None = None) -> Completion:
+    def read(
+        self,
+        raw: bytes,
+        ledger: Ledger,
+        refused: str | None = None,
+        decoded: wire.TightCompletion | None = None,
+    ) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
 
-        `refused` is why the tight shape does not fit, when it was tried already. Raises `NormalizeError` for what is
-        no completion.
+        When the tight shape was tried already, `refused` is why it does not fit, or `decoded` is what it gave. Raises
+        `NormalizeError` for what is no completion.
         """
         shape = self.hint
         tried: list[Shape] = []
+        if decoded is not None:
+            completion = self.from_chat(decoded, ledger)
+            if completion is not None:
+                return completion
+            refused = ""
         if refused is not None:
             tried.append(self.tight)
             following = self._next(self.tight, refused, tried)
@@ -225,17 +235,18 @@ class Reader:
         tree = parse(raw)
         return any(variant.claims is not None and variant.claims(tree) for variant in self.registry.outsiders)
 
-    def from_chat(self, chat: wire.Chat, ledger: Ledger) -> Completion | None:
+    def from_chat(self, chat: wire.Chat | wire.TightCompletion, ledger: Ledger) -> Completion | None:
         """A chat that came in canonical words; `None` where it holds what the open road must note."""
         for choice in chat.choices:
             calls = choice.message.tool_calls
             if calls is not None and has_python_arguments(calls):
                 return None
-            choice.__class__ = Choice  # type: ignore[assignment]
         source = ledger.source or self.judge(chat, ledger)
+        for at, choice in enumerate(chat.choices):
+            tidy(choice, at, ledger)
+            choice.__class__ = Choice  # type: ignore[assignment]  # same layout
         completion = finish(chat, source)
         completion.extra, completion.notes = ledger.extra, ledger.notes
-        drop_numbers(chat, completion, ledger.prefix)
         settle = self.settles.get(source)
         if settle is not None:
             settle(completion, ledger)
@@ -259,14 +270,14 @@ class Reader:
             return self.registry.dialect["openai"]
         return variant
 
-    def quick_source(self, chat: wire.Chat) -> str | None:
+    def quick_source(self, chat: wire.TightCompletion) -> str | None:
         """The source of a chat in canonical words; `None` where that source has rules that need a ledger."""
         for variant in self.quick_marks:
             if variant.mark is not None and variant.mark(chat, NOTHING) is not None:
                 return None if variant.source in self.settles else variant.source
         return "openai"
 
-    def judge(self, body: wire.Body | wire.Chat, ledger: Ledger) -> str:
+    def judge(self, body: wire.Body | wire.Chat | wire.TightCompletion, ledger: Ledger) -> str:
         """The source of a body that was read, by the marks of every source."""
         extra: Mapping[str, Any] = ledger.extra
         if ledger.prefix and extra:
@@ -446,8 +457,20 @@ def spelling_of(tree: Any) -> Literal["snake", "camel"]:
     return "camel" if balance > 0 else "snake"
 
 
-def finish(chat: wire.Chat, source: str) -> Completion:
+def tidy(choice: wire.TightChoice, at: int, ledger: Ledger) -> None:
+    """Make what a tight choice holds canonical; `at` is its place in the list."""
+    if isinstance(choice.logprobs, int | float):
+        choice.logprobs = dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs")
+    if choice.error is not None:
+        choice.error = dialect.tight_error(choice.error, ledger, "choices", at, "error")  # type: ignore[assignment]
+
+
+def finish(chat: wire.Chat | wire.TightCompletion, source: str) -> Completion:
     """The completion of a chat in canonical words; its choices must have become canonical."""
+    if isinstance(chat, wire.TightCompletion):
+        chat.__class__ = Completion  # type: ignore[assignment]  # same layout
+        chat.source = source  # type: ignore[assignment]
+        return chat
     return Completion(
         id=chat.id,
         source=source,
@@ -471,16 +494,6 @@ def _has_open_keys(decoded: Any) -> bool:
         if message is None or message.reasoning_content is not None or isinstance(message.content, list):
             return True
     return False
-
-
-def drop_numbers(chat: wire.Chat, completion: Completion, prefix: str = "") -> None:
-    """Log-probs that are one number go where `dialect.logprobs` puts them: to `extra`, with a note."""
-    ledger = Ledger(prefix)
-    ledger.extra, ledger.notes = completion.extra, completion.notes
-    for at, choice in enumerate(chat.choices):
-        if isinstance(choice.logprobs, int | float):
-            dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs")
-            choice.logprobs = None
 
 
 def has_python_arguments(calls: list[ToolCall]) -> bool:

@@ -17,19 +17,29 @@ from . import model as canonical
 from .model import Integer, Number
 
 Created = Integer | float | str | None
+Seconds = Annotated[int, Meta(ge=-(2**63), lt=10**11)]  # later ones are milliseconds
+Nothing = Annotated[int, Meta(ge=1, le=0)]  # no JSON value is one
 
 
 class Wire(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Base of every wire Struct: keys are optional, unknown ones are refused, none is ever changed."""
 
 
+class TightError(Wire, kw_only=True):
+    """A choice's error in canonical words; `metadata` is free-form, which no decoder of unbounded depth may touch."""
+
+    code: Integer | str | None = None
+    message: str | None = None
+    metadata: Raw = field(default_factory=Raw)
+
+
 class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """A canonical choice, less its error: that holds free-form JSON, which no decoder of unbounded depth may touch.
+    """A canonical choice, but for what needs a second look.
 
     Same layout as `canonical.Choice`, so an instance becomes one by assigning `__class__`: cheaper than a copy.
     """
 
-    error: None = None
+    error: TightError | None = None  # type: ignore[assignment]  # becomes a `ServiceError`
     logprobs: canonical.Logprobs | Number | None = None  # type: ignore[assignment]  # a number is dropped with a note
 
 
@@ -37,7 +47,7 @@ class Chat(Wire, kw_only=True):
     """A chat completion in canonical words."""
 
     choices: list[TightChoice]
-    created: Annotated[int, Meta(ge=-(2**63), lt=10**11)] | None = None  # later ones are milliseconds
+    created: Seconds | None = None
     id: str | None = None
     model: str | None = None
     object: Literal["chat.completion"] | None = None
@@ -45,6 +55,34 @@ class Chat(Wire, kw_only=True):
     service_tier: str | None = None
     system_fingerprint: str | None = None
     usage: canonical.Usage | None = None
+
+
+class TightCompletion(
+    canonical.Completion,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    gc=False,
+    tag_field="object",
+    tag="chat.completion",
+):
+    """`Chat`, decoded in place: an instance becomes a `Completion` by assigning `__class__`.
+
+    The members that no wire has accept no value, so that a payload with a key of their name is refused.
+    """
+
+    choices: list[TightChoice]  # type: ignore[assignment]
+    created: Seconds | None = None
+    source: Nothing = field(default="openai", name="(source)")  # type: ignore[assignment]
+    variant: Nothing = field(default="chat", name="(variant)")  # type: ignore[assignment]
+    error: Nothing = field(default=None, name="(error)")  # type: ignore[assignment]
+    envelope: Nothing = field(default=None, name="(envelope)")  # type: ignore[assignment]
+    extra: Nothing = field(default_factory=dict, name="(extra)")  # type: ignore[assignment]
+    notes: Nothing = field(default_factory=list, name="(notes)")  # type: ignore[assignment]
+
+    @property
+    def object(self) -> str:
+        """The only word that this shape accepts, said or implied."""
+        return "chat.completion"
 
 
 class Logprobs(Wire, kw_only=True):
