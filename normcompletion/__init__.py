@@ -16,6 +16,8 @@ from .model import (
     Annotation,
     Audio,
     Choice,
+    Chunk,
+    ChunkChoice,
     Citation,
     Completion,
     CompletionTokensDetails,
@@ -44,6 +46,8 @@ from .model import (
     to_builtins,
 )
 from .normalize import Detection, Explanation, detect, explain, normalize, normalize_many
+from .stream_events import Event, EventReader, aiter_events, iter_events
+from .streams import Assembler, assemble, assemble_async, normalize_chunk
 from .variant import Variant
 
 __version__ = "0.1.0"
@@ -52,8 +56,11 @@ __all__ = [
     "NOTES",
     "AmbiguousPayloadError",
     "Annotation",
+    "Assembler",
     "Audio",
     "Choice",
+    "Chunk",
+    "ChunkChoice",
     "Citation",
     "Completion",
     "CompletionTokensDetails",
@@ -61,6 +68,8 @@ __all__ = [
     "Detection",
     "EncryptedPayloadError",
     "Envelope",
+    "Event",
+    "EventReader",
     "Explanation",
     "File",
     "FilePart",
@@ -89,10 +98,15 @@ __all__ = [
     "UnknownSourceError",
     "Usage",
     "Variant",
+    "aiter_events",
+    "assemble",
+    "assemble_async",
     "detect",
     "explain",
+    "iter_events",
     "json_schema",
     "normalize",
+    "normalize_chunk",
     "normalize_many",
     "to_builtins",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .dialect import IMPLIED_OBJECT
+from .dialect import IMPLIED_OBJECTS
 from .errors import NormalizeError
 from .model import Completion
 from .parse import escape_surrogates, parse, replace_surrogates
@@ -48,7 +48,7 @@ def lost(payload: Any, completion: Completion) -> list[str]:
 class _Books:
     def __init__(self, completion: Completion) -> None:
         self.extra = completion.extra
-        self.implied = IMPLIED_OBJECT.get(completion.variant)
+        self.implied = IMPLIED_OBJECTS.get(completion.variant, ())
         self.repaired = {note.path: note.before for note in completion.notes}
         self.reread = {path for path, before in self.repaired.items() if isinstance(before, dict | list)}
         built: dict[str, Any] = msgspec.to_builtins(completion)
@@ -77,7 +77,7 @@ class _Books:
         places = self.texts.get(value) or self.texts.get(value.strip())
         if places:
             return places[_best(places, path)]
-        if path.endswith("/object") and value == self.implied:
+        if path.endswith("/object") and value in self.implied:
             return "implied"
         replaced = replace_surrogates(value)
         if replaced is not None and escape_surrogates(value) in self.repaired.values():

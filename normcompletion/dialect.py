@@ -43,7 +43,7 @@ FINISH_WORDS: FinishWords = {
 }
 ROLES: frozenset[str] = frozenset(get_args(Role))
 TEXT_OBJECTS = frozenset({"text_completion", "text.completion"})
-IMPLIED_OBJECT = {"chat": "chat.completion", "text": "text_completion"}
+IMPLIED_OBJECTS = {"chat": ("chat.completion", "chat.completion.chunk"), "text": ("text_completion",)}
 
 # 1e11 seconds is the year 5138 and 1e11 milliseconds is 1973: nothing real lies on the wrong side.
 MILLISECONDS_FROM = 10**11
@@ -53,7 +53,7 @@ MICROSECONDS_FROM = 10**14
 def completion(body: wire.Body, ledger: Ledger, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
     """The canonical form of any whole chat or text completion."""
     variant = variant_of(body)
-    if body.object and body.object != IMPLIED_OBJECT[variant]:
+    if body.object and body.object not in IMPLIED_OBJECTS[variant]:
         ledger.keep(body.object, "object")
     return Completion(
         id=body.id,
@@ -175,7 +175,7 @@ def choice_message(item: wire.Choice, at: int, ledger: Ledger) -> model.Message:
     if item.message is not None:
         built = message(item.message, ledger, *here, "message")
         if item.delta is not None:  # Perplexity's empty delta, log10's last fragment: the message is the whole
-            ledger.keep(_sent(item.delta, ledger), *here, "delta")
+            ledger.keep(sent_members(item.delta, ledger), *here, "delta")
     elif item.delta is not None:
         built = message(item.delta, ledger, *here, "delta")
     else:
@@ -268,13 +268,13 @@ def _check_arguments(function: model.FunctionCall, ledger: Ledger, *path: str | 
 def _function_call(call: model.FunctionCall, built: model.Message, ledger: Ledger, *path: str | int) -> None:
     """The legacy form of a single call; beside `tool_calls` it goes to `extra`."""
     if built.tool_calls:
-        ledger.keep(_sent(call, ledger), *path, "function_call")
+        ledger.keep(sent_members(call, ledger), *path, "function_call")
         return
     _check_arguments(call, ledger, *path, "function_call")
     built.tool_calls = [model.ToolCall(type="function", function=call)]
 
 
-def _sent(part: msgspec.Struct, ledger: Ledger) -> Any:
+def sent_members(part: msgspec.Struct, ledger: Ledger) -> Any:
     """A wire Struct as JSON in the payload's spelling, without its absent members."""
     if ledger.camel:
         part = msgspec.convert(part, camel_twin(type(part)), from_attributes=True)
@@ -333,7 +333,7 @@ def logprobs(
         return model.Logprobs(content=_present(sent.content), refusal=_present(sent.refusal))
     lengths = {len(column) for column in columns if column is not None}
     if len(lengths) > 1:
-        ledger.drop("uneven_logprobs", _sent(sent, ledger), *path)
+        ledger.drop("uneven_logprobs", sent_members(sent, ledger), *path)
         return None
     nothing = [None] * lengths.pop()
     rows = zip(*(nothing if column is None else column for column in columns), strict=True)

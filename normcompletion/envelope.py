@@ -60,14 +60,14 @@ def recognise(tree: Tree) -> str | None:
     """What an object is, in words, when it is known and no whole completion."""
     word = tree.get("object")
     kind = tree.get("type")
-    if (isinstance(word, str) and word.endswith(".chunk")) or _first_choice_is_delta(tree):
-        return "one chunk of a stream; normalize() takes whole responses"
+    if is_chunk(tree):
+        return "one chunk of a stream; normalize_chunk() reads one, assemble() makes the response of all"
     if isinstance(tree.get("choices"), list):
         return None
     if word == "response" or isinstance(tree.get("output"), list):
         return "a Responses API object (/responses), which is not supported"
     if isinstance(kind, str) and (kind.startswith("response.") or kind in _MESSAGE_EVENTS):
-        return "one event of a stream; normalize() takes whole responses"
+        return "one event of a Responses or Messages stream, which is not supported"
     if kind == "message" and isinstance(tree.get("content"), list):
         return "an Anthropic-style message (/messages), which is not supported"
     for record in (tree, tree.get("data")):
@@ -103,6 +103,16 @@ _MESSAGE_EVENTS = frozenset(
 _GENERATION_KEYS = frozenset(
     {"tokens_prompt", "native_tokens_prompt", "tokensPrompt", "nativeTokensPrompt", "generation_id", "generationId"}
 )
+
+
+def is_chunk(tree: Tree) -> bool:
+    """Whether an object is one chunk of a streamed chat; a chunk of a text completion looks like a whole one."""
+    word = tree.get("object")
+    if isinstance(word, str) and word.endswith(".chunk"):
+        return True
+    if isinstance(tree.get("data"), dict) and unwrap(tree) is not None:
+        return is_chunk(tree["data"])
+    return _first_choice_is_delta(tree)
 
 
 def _first_choice_is_delta(tree: Tree) -> bool:

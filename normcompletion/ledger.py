@@ -33,6 +33,9 @@ NOTES: dict[str, tuple[Kind, str]] = {
     "unknown_finish_reason": ("remark", "the finish word is in no table; it is in `native_finish_reason`"),
     "unknown_role": ("remark", "the role is in no table; `before` holds the word"),
     "placeholder": ("remark", "a value this source writes for 'not known' was read as None"),
+    "incomplete_stream": ("remark", "the stream ended before it said why; `before` is the text of an event cut off"),
+    "conflicting_value": ("remark", "the stream gave two values; one stands, `before` is the other"),
+    "cumulative_delta": ("remark", "the engine sends the whole text so far in each chunk; the last one stands"),
     "python_arguments": ("remark", "the tool arguments are a Python repr, not JSON; they were left as they are"),
 }
 

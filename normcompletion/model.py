@@ -353,6 +353,39 @@ class Completion(Struct, kw_only=True, gc=False):
         return [] if choice is None else choice.message.tool_calls or []
 
 
+class ChunkChoice(Struct, kw_only=True):
+    """What one chunk adds to one answer; `delta` is a `Message` that holds the new fragments."""
+
+    index: Integer | None = None
+    delta: Message = field(default_factory=Message)
+    finish_reason: FinishReason | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+    error: ServiceError | None = None
+
+
+class Chunk(Struct, kw_only=True):
+    """One event of a streamed response.
+
+    `variant` is `chunk`, `text_chunk`, `error` or `confidential`. `error` is set where the event reports one. `extra`
+    and `notes` hold pointers into this event.
+    """
+
+    id: str | None = None
+    source: str
+    variant: str
+    model: str | None = None
+    provider: str | None = None
+    created: Integer | None = None
+    choices: list[ChunkChoice] = field(default_factory=list)
+    usage: Usage | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    error: ServiceError | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+
 def to_builtins(completion: Completion) -> dict[str, Any]:
     """The completion as plain dictionaries, lists, strings and numbers, every key in declared order."""
     built: dict[str, Any] = msgspec.to_builtins(completion)

@@ -21,11 +21,14 @@ from .errors import (
     excerpt,
 )
 from .ledger import Ledger, is_fault
-from .model import Choice, Completion, Logprobs, Note
-from .parse import MAX_RECORD_BYTES, duplicate_keys, parse, to_bytes
+from .model import Choice, Chunk, Completion, Logprobs, Note
+from .parse import MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
 from .reader import Reader, Refusal, decode_tight, spelling_of, tidy
 from .registry import installed
 from .salvage import Salvage
+from .stream_assembly import Assembly
+from .stream_chunks import ChunkReader
+from .stream_events import iter_events
 from .wire import Body, TightCompletion
 
 _reader: Reader | None = None
@@ -36,7 +39,25 @@ def default_reader() -> Reader:
     """The reader of the built-in sources and of those that installed packages offer; made at the first call."""
     global _reader  # noqa: PLW0603 - a global is the cheapest thing to read on every payload
     _reader = Reader(installed())
+    _reader.stream = read_stream
     return _reader
+
+
+@cache
+def default_chunk_reader() -> ChunkReader:
+    """The reader of single chunks; made when the first stream comes."""
+    return ChunkReader(default_reader())
+
+
+def read_stream(payload: bytes | list[Any], ledger: Ledger) -> Completion:
+    """A saved stream that stands in place of a response: its text, or the list of its chunks."""
+    assembly = Assembly(default_chunk_reader(), source=ledger.source, fallback=ledger.fallback)
+    if isinstance(payload, bytes):
+        assembly.add_stream(payload)
+    else:
+        for chunk in payload:
+            assembly.add_data(msgspec.json.encode(chunk))
+    return assembly.completion(ledger, final=True)
 
 
 def normalize(
@@ -128,15 +149,14 @@ def read(
 
     Where the tight shape was tried, `refused` is why it did not fit, or `decoded` is what it gave.
     """
-    return _answered(
-        read_any(raw, source=source, variant=variant, refused=refused, decoded=decoded), raw, strict=strict
-    )
+    completion = read_any(raw, source=source, variant=variant, refused=refused, decoded=decoded)
+    return answered(completion, _texts(raw) if strict else (), strict=strict)
 
 
-def _answered(completion: Completion, raw: bytes, *, strict: bool) -> Completion:
+def answered(completion: Completion, texts: Iterable[bytes], *, strict: bool) -> Completion:
     """The completion of a call that succeeded; raises for faults in strict mode, a failed call, an encrypted body."""
     if strict:
-        check(completion, raw)
+        check(completion, texts)
     if completion.error is not None:
         raise reported(completion)
     if completion.variant == "confidential":
@@ -172,11 +192,21 @@ def _is_envelope(completion: Completion, variant: str) -> bool:
     return completion.envelope is not None and completion.envelope.kind == kinds.get(variant)
 
 
-def check(completion: Completion, raw: bytes) -> None:
-    """Raise one `InvalidPayloadError` for all faults of a completion."""
+def _texts(raw: bytes) -> Iterator[bytes]:
+    """The JSON texts of a payload: itself, or those of a saved stream."""
+    if not looks_like_stream(raw):
+        yield raw
+    else:
+        for event in iter_events([raw]):
+            if event.data.lstrip().startswith(b"{"):
+                yield event.data
+
+
+def check(completion: Completion | Chunk, texts: Iterable[bytes]) -> None:
+    """Raise one `InvalidPayloadError` for all faults of a completion, and for a repeated key in its texts."""
     faults = [note for note in completion.notes if is_fault(note)]
-    if not faults:
-        faults = [Note(code="duplicate_key", path="", before=None) for _ in duplicate_keys(raw)[:1]]
+    if not faults and any(duplicate_keys(text) for text in texts):
+        faults = [Note(code="duplicate_key", path="", before=None)]
     if not faults:
         return
     places = ", ".join(f"{note.code} at {excerpt(note.path) or '/'}" for note in faults[:5])
@@ -293,7 +323,7 @@ def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | 
         ledger = Ledger(pointer, source=options["source"], read=reader.read)
         try:
             raw = msgspec.json.encode(item)
-            yield _answered(reader.read(raw, ledger), raw, strict=options["strict"])
+            yield answered(reader.read(raw, ledger), [raw], strict=options["strict"])
         except NormalizeError as error:
             error.path = pointer if not error.path else error.path
             yield error

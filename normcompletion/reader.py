@@ -69,7 +69,12 @@ decode_tight = msgspec.json.Decoder(wire.TightCompletion).decode
 
 
 class Reader:
-    """Reads payloads with the variants of one registry; safe to share between threads."""
+    """Reads payloads with the variants of one registry; safe to share between threads.
+
+    `stream` assembles a saved event stream, where one stands in place of a response.
+    """
+
+    tight_struct: type[msgspec.Struct] = wire.Chat
 
     __slots__ = (
         "body",
@@ -86,6 +91,7 @@ class Reader:
         "routes",
         "settles",
         "sighted",
+        "stream",
         "tight",
         "tight_camel",
         "tight_first",
@@ -95,9 +101,10 @@ class Reader:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.tight = Shape(wire.Chat)
+        self.stream: Callable[[bytes | list[Any], Ledger], Completion] | None = None
+        self.tight = Shape(self.tight_struct)
         self.body = Shape(wire.Body)
-        self.tight_camel = Shape(wire.Chat, camel_keys=True)
+        self.tight_camel = Shape(self.tight_struct, camel_keys=True)
         self.body_camel = Shape(wire.Body, camel_keys=True)
         self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
         self.claim_keys = frozenset((key,) for variant in registry.claiming for key in variant.claim_keys)
@@ -119,13 +126,13 @@ class Reader:
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
-        tight = keys_of(wire.Chat)
+        tight = keys_of(self.tight_struct)
         routes = {camel(key): self.tight_camel for key in tight if camel(key) != key}
         for key in keys_of(wire.Body) - tight:
             routes[key] = self.body
             if camel(key) != key:
                 routes[camel(key)] = self.body_camel
-        top = {field.encode_name for field in msgspec.structs.fields(wire.Chat)}
+        top = {field.encode_name for field in msgspec.structs.fields(self.tight_struct)}
         for struct in self.typed:
             shape = Shape(struct)
             for field in msgspec.structs.fields(struct):
@@ -149,13 +156,13 @@ class Reader:
         shape = self.hint
         tried: list[Shape] = []
         if decoded is not None:
-            completion = self.from_chat(decoded, ledger)
+            completion = self.from_tight(decoded, ledger)
             if completion is not None:
                 return completion
             refused = ""
         if refused is not None:
             tried.append(self.tight)
-            following = self._next(self.tight, refused, tried)
+            following = self.next_shape(self.tight, refused, tried)
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following
@@ -171,7 +178,7 @@ class Reader:
                     self._remember(shape, decoded, completion, tried)
                     return completion
             tried.append(shape)
-            following = self._next(shape, reason, tried)
+            following = self.next_shape(shape, reason, tried)
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following
@@ -186,7 +193,7 @@ class Reader:
         self.hint = shape
         self.tight_first = shape is self.tight and not self.registry.outsiders
 
-    def _next(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
+    def next_shape(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
         """The shape to try after a refusal, or `None` for the salvage road."""
         candidates: list[Shape | None] = []
         if reason.startswith(_UNKNOWN_FIELD):
@@ -194,7 +201,7 @@ class Reader:
             candidates = [self.learned.get(key), self.routes.get(key)]
             if shape is not self.tight:
                 candidates.append(self.tight)
-        elif shape.original is wire.Chat:
+        elif shape.original is self.tight_struct:
             candidates = [self.body_camel if shape.camel else self.body]
         elif shape is not self.body:
             candidates = [self.tight]
@@ -216,10 +223,10 @@ class Reader:
         completion: Completion | None = None
         if self.registry.outsiders and self._outsider_claims(raw):
             pass  # its own decoder is on the salvage road
-        elif type(decoded) is wire.Chat:
-            completion = self.from_chat(decoded, ledger)
+        elif shape.original is self.tight_struct:
+            completion = self.from_tight(decoded, ledger)
         elif type(decoded) is wire.Body:
-            completion = None if _is_chunk(decoded) else self.from_body(decoded, ledger)
+            completion = self.from_open(decoded, ledger)
         else:
             variant = self.typed[type(decoded)]
             ours = ledger.source in (None, variant.source) and variant.typed is not None and variant.typed(decoded)
@@ -235,7 +242,7 @@ class Reader:
         tree = parse(raw)
         return any(variant.claims is not None and variant.claims(tree) for variant in self.registry.outsiders)
 
-    def from_chat(self, chat: wire.Chat | wire.TightCompletion, ledger: Ledger) -> Completion | None:
+    def from_tight(self, chat: Any, ledger: Ledger) -> Completion | None:
         """A chat that came in canonical words; `None` where it holds what the open road must note."""
         for choice in chat.choices:
             calls = choice.message.tool_calls
@@ -244,13 +251,17 @@ class Reader:
         source = ledger.source or self.judge(chat, ledger)
         for at, choice in enumerate(chat.choices):
             tidy(choice, at, ledger)
-            choice.__class__ = Choice  # type: ignore[assignment]  # same layout
+            choice.__class__ = Choice  # same layout
         completion = finish(chat, source)
         completion.extra, completion.notes = ledger.extra, ledger.notes
         settle = self.settles.get(source)
         if settle is not None:
             settle(completion, ledger)
         return completion
+
+    def from_open(self, body: wire.Body, ledger: Ledger) -> Completion | None:
+        """A body of the open form; `None` where it is none of a whole response."""
+        return None if _is_chunk(body) else self.from_body(body, ledger)
 
     def from_body(self, body: wire.Body, ledger: Ledger) -> Completion:
         """A body of the open form, by the adapter of its source."""
@@ -304,12 +315,8 @@ class Reader:
         try:
             tree = parse(raw)
         except ValueError:
-            if looks_like_stream(raw):
-                raise UnknownPayloadError(
-                    "the payload is a saved event stream (SSE); normalize() takes whole responses",
-                    code="sse",
-                    path=ledger.prefix or None,
-                ) from None
+            if self.stream is not None and (looks_like_stream(raw) or _starts_with_chunk(raw)):
+                return self.stream(raw, ledger)
             raise
         return self.from_tree(tree, ledger, raw, tried)
 
@@ -320,6 +327,8 @@ class Reader:
         where = ledger.prefix or None
         if not isinstance(tree, dict):
             if isinstance(tree, list):
+                if self.stream is not None and tree and isinstance(tree[0], dict) and envelope.is_chunk(tree[0]):
+                    return self.stream(tree, ledger)
                 raise UnknownPayloadError(
                     "the payload is a list; normalize_many() yields its records", code="list", path=where
                 )
@@ -338,17 +347,13 @@ class Reader:
         wrapper = envelope.unwrap(tree)
         if wrapper is not None:
             return self._unwrap(tree, *wrapper, ledger)
-        name = envelope.recognise(tree)
+        name = self.stranger(tree)
         if name is not None:
             raise UnknownPayloadError(f"the payload is {name}", path=where)
         choices = tree.get("choices")
-        if choices is None:
-            raise UnknownPayloadError(
-                "`choices` is null and there is no error; the service answered nothing"
-                if "choices" in tree
-                else "the object has neither `choices` nor an error; hand in the response body",
-                path=where,
-            )
+        if choices is None:  # only a chunk can be without
+            choices = []
+            tree = {**tree, "choices": choices}
         if not isinstance(choices, list):
             raise InvalidPayloadError(
                 f"`choices` is {_json_word(choices)}, not a list; hand in the body as it was sent",
@@ -361,6 +366,15 @@ class Reader:
         if raw is not None and tried is not None and not walk.both_spellings:
             self._learn(raw, walk, ledger, tried)
         return completion
+
+    def stranger(self, tree: dict[str, Any]) -> str | None:
+        """What an object is, in words, when it is no response of the kind that is read here."""
+        name = envelope.recognise(tree)
+        if name is None and tree.get("choices") is None:
+            if "choices" in tree:
+                return "one with `choices` null and without an error: the service answered nothing"
+            return "one with neither `choices` nor an error; hand in the response body"
+        return name
 
     def _claimed(self, tree: dict[str, Any], ledger: Ledger) -> Variant | None:
         """The variant that recognises an object as its own; `openai` only where no other source does."""
@@ -431,7 +445,7 @@ class Reader:
                     self.learned[path[-1]] = shape
 
     def _widened(self, raw: bytes, paths: Paths, *, camel_keys: bool) -> Shape | None:
-        for original in (wire.Chat, wire.Body):
+        for original in (self.tight_struct, wire.Body):
             try:
                 shape = Shape(original, camel_keys=camel_keys, paths=paths, null_only=self.claim_keys)
                 shape.decode(raw)
@@ -519,6 +533,18 @@ def _is_chunk(body: wire.Body) -> bool:
     return bool(body.choices) and (
         body.choices[0].delta is not None and body.choices[0].message is None and word not in envelope.REBUILT_OBJECTS
     )
+
+
+def _starts_with_chunk(raw: bytes) -> bool:
+    """Whether a text that is no JSON is one chunk a line."""
+    line, _, rest = raw.lstrip().partition(b"\n")
+    if not line.startswith(b"{") or not rest.strip():
+        return False
+    try:
+        tree = parse(line)
+    except ValueError:
+        return False
+    return envelope.is_chunk(tree)
 
 
 def _json_word(value: Any) -> str:

@@ -85,6 +85,45 @@ class TightCompletion(
         return "chat.completion"
 
 
+class Delta(Wire, kw_only=True):
+    """What a chunk adds to a message, in canonical words (`reasoning_content` is too frequent for the open form)."""
+
+    annotations: list[canonical.Annotation] | None = None
+    audio: canonical.Audio | None = None
+    content: str | None = None
+    images: list[canonical.Image] | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[canonical.ReasoningDetail] | None = None
+    refusal: str | None = None
+    role: canonical.Role | None = None
+    tool_calls: list[canonical.ToolCall] | None = None
+
+
+class ChunkChoice(Wire, kw_only=True):
+    """A choice of a chunk, in canonical words."""
+
+    delta: Delta | None = None
+    finish_reason: canonical.FinishReason | None = None
+    index: Integer | None = None
+    logprobs: canonical.Logprobs | None = None
+    native_finish_reason: str | None = None
+
+
+class Chunk(Wire, kw_only=True):
+    """One chunk of a chat completion, in canonical words."""
+
+    choices: list[ChunkChoice]
+    created: Seconds | None = None
+    id: str | None = None
+    model: str | None = None
+    object: Literal["chat.completion.chunk"] | None = None
+    provider: str | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: canonical.Usage | None = None
+
+
 class Logprobs(Wire, kw_only=True):
     """Both forms of log-probs: chat (`content`, `refusal`) and text completion (parallel lists)."""
 

@@ -17,9 +17,11 @@ LAYERS = [
     {"dialect"},
     {"salvage", "accounting", "sources.openai", "sources.atoma", "sources.log10", "sources.openrouter", "sources"},
     {"registry"},
-    {"reader"},
+    {"reader", "stream_events", "stream_parts"},
+    {"stream_chunks"},
+    {"stream_assembly"},
     {"normalize"},
-    {"batch"},
+    {"streams", "batch"},
     {"cli", "__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -58,11 +58,16 @@ def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:
         return "`signature` and `response_hash`"
     if body.object == "chat.completions":
         return '`object` is "chat.completions"'
+    if isinstance(body, wire.Body) and body.choices and isinstance(body.choices[0].logprobs, list):
+        return "`logprobs` is a list of token maps"
     return None
 
 
 def from_body(body: wire.Body, ledger: Ledger) -> Completion:
-    """A chat or text completion of any engine."""
+    """A chat or text completion of any engine; the experimental one streams the whole text so far in each chunk."""
+    for at, choice in enumerate(body.choices):
+        if choice.delta is not None and choice.delta.content and isinstance(choice.logprobs, list):
+            ledger.note("cumulative_delta", None, "choices", at, "delta", "content")
     return dialect.completion(body, ledger, source=SOURCE, finish_words=FINISH_WORDS)
 
 

@@ -1,0 +1,624 @@
+"""Chunks to one completion, by the rules of `DESIGN`: every piece of text is kept, no word is glued, nothing invented.
+
+What is a word (id, model, role, finish reason, a call's id and name) is never concatenated; what is text always is.
+Null never overwrites. Time and memory are linear in the chunks: fragments are joined once, at the end.
+
+Two roads lead in. `add` takes a canonical `Chunk`. `add_pieces` takes the data of a saved stream and folds chunks in
+canonical words without making a `Chunk` of each; whatever it cannot read goes through the reader, to `add`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from . import wire
+from .errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
+from .ledger import Ledger
+from .model import (
+    Annotation,
+    Choice,
+    Chunk,
+    Completion,
+    FinishReason,
+    Image,
+    Message,
+    Note,
+    Part,
+    Role,
+    ServiceError,
+    Usage,
+)
+from .pointer import escape
+from .reader import Refusal, Shape, has_python_arguments
+from .stream_chunks import ChunkReader
+from .stream_events import DONE, Event, EventReader, data_of, pieces_of
+from .stream_parts import Answer, canonical
+from .widen import Plan
+
+_NULL = msgspec.Raw(b"null")
+_MAX_EVENT_NAMES = 64
+
+
+class Placed(NamedTuple):
+    """Where the members of one choice of a chunk went: the answer, and the places inside its lists."""
+
+    answer: Answer
+    places: dict[str, list[int]]
+
+
+_LISTS = {
+    "tool_calls": "tool_calls",
+    "toolCalls": "tool_calls",
+    "reasoning_details": "reasoning_details",
+    "reasoningDetails": "reasoning_details",
+    "annotations": "annotations",
+    "images": "images",
+}
+
+
+def _owner(pointer: str, placed: list[Placed]) -> tuple[Answer | None, str]:
+    """Whose a pointer into a chunk is, and where it points in the assembled body, below that choice."""
+    steps = pointer.split("/")
+    if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(placed):
+        return None, pointer
+    answer, places = placed[int(steps[2])]
+    rest = steps[3:]
+    if len(rest) > 2 and rest[0] == "delta" and rest[1] in _LISTS and rest[2].isdigit():
+        held = places.get(_LISTS[rest[1]], [])
+        if int(rest[2]) < len(held):
+            rest[2] = str(held[int(rest[2])])
+    elif len(rest) > 2 and rest[:2] == ["logprobs", "content"] and rest[2].isdigit() and "logprobs" in places:
+        rest[2] = str(int(rest[2]) + places["logprobs"][0])
+    return answer, "".join(f"/{step}" for step in rest)
+
+
+class Added(NamedTuple):
+    """The fields of a widened chunk, with their pointers in the whole body or below the choice."""
+
+    top: tuple[tuple[str, str], ...]
+    usage: tuple[tuple[str, str], ...]
+    choice: tuple[tuple[str, str], ...]
+    delta: tuple[tuple[str, str], ...]
+
+
+def _added(shape: Shape) -> Added | None:
+    """Where the vendor keys of a shape are; `None` where it has none."""
+    if shape.plan is None:
+        return None
+    found = {"choices": Plan((), ()), "usage": Plan((), ()), "delta": Plan((), ())}
+    inner = list(shape.plan.inner)
+    while inner:
+        name, _, plan = inner.pop()
+        found[name] = plan
+        inner.extend(plan.inner)
+    return Added(
+        top=tuple((name, f"/{escape(key)}") for name, key in shape.plan.added),
+        usage=tuple((name, f"/usage/{escape(key)}") for name, key in found["usage"].added),
+        choice=tuple((name, f"/{escape(key)}") for name, key in found["choices"].added),
+        delta=tuple((name, f"/delta/{escape(key)}") for name, key in found["delta"].added),
+    )
+
+
+def _is_foldable(shape: Shape) -> bool:
+    """Whether chunks of a shape can be folded as they are: vendor keys only where one value stands for all chunks."""
+    if shape.camel or shape.original is not wire.Chunk:
+        return False
+    if shape.plan is None:
+        return True
+    allowed = {("usage",), ("choices",), ("choices", "delta")}
+    inner: list[tuple[tuple[str, ...], Plan]] = [((name,), plan) for name, _, plan in shape.plan.inner]
+    while inner:
+        path, plan = inner.pop()
+        if path not in allowed:
+            return False
+        inner.extend(((*path, name), below) for name, _, below in plan.inner)
+    return True
+
+
+class Assembly:
+    """The completion in the making, of any number of choices."""
+
+    __slots__ = (
+        "answers",
+        "chunks",
+        "created",
+        "cut",
+        "done",
+        "error",
+        "events",
+        "extra",
+        "fallback",
+        "id",
+        "model",
+        "named_source",
+        "native",
+        "noted",
+        "notes",
+        "provider",
+        "reader",
+        "refusal",
+        "service_tier",
+        "shape",
+        "sources",
+        "system_fingerprint",
+        "text",
+        "usage",
+        "variants",
+        "vendor",
+    )
+
+    def __init__(self, reader: ChunkReader, *, source: str | None = None, fallback: str = "openai") -> None:
+        self.reader = reader
+        self.named_source = source
+        self.fallback = fallback
+        self.shape: Shape = reader.tight
+        self.answers: dict[int | None, Answer] = {}
+        self.id: str | None = None
+        self.model: str | None = None
+        self.provider: str | None = None
+        self.created: int | None = None
+        self.system_fingerprint: str | None = None
+        self.service_tier: str | None = None
+        self.usage: Usage | None = None
+        self.error: ServiceError | None = None
+        self.native = False  # whether any chunk had the gateway's `native_finish_reason`
+        self.sources: set[str] = set()
+        self.variants: set[str] = set()
+        self.chunks = 0
+        self.done = False
+        self.cut: tuple[bytes, MalformedPayloadError] | None = None
+        self.refusal: UnknownPayloadError | None = None
+        self.text: bytes | None = None  # the first event that was a sentence
+        self.events: dict[str, Any] = {}  # what was no chunk, by name; last value wins
+        self.extra: dict[str, Any] = {}  # by pointer into the assembled body; last value wins
+        self.vendor: dict[str, msgspec.Raw] = {}  # the same, not parsed yet
+        self.notes: list[tuple[Answer | None, Note]] = []
+        self.noted: set[tuple[int | None, str, str]] = set()
+
+    # -- chunk by chunk
+
+    def add_event(self, event: Event) -> None:
+        """One event; raises `MalformedPayloadError` where one in the middle is no JSON."""
+        data = event.data.strip()
+        if not data or data.startswith(b":"):
+            return
+        if data == DONE:
+            self.done = True
+            return
+        self.add_data(data, event.name, ended=event.ended)
+
+    def add_data(self, data: bytes, name: str | None = None, *, ended: bool = True) -> None:
+        """The text of one event."""
+        if self.cut is not None:
+            raise self.cut[1]
+        ledger = Ledger(source=self.named_source, fallback=self.fallback, read=self.reader.whole)
+        try:
+            chunk = self.reader.chunk(data, ledger)
+        except MalformedPayloadError as refusal:
+            if not data.startswith((b"{", b"[", b'"')):
+                self._sentence(data, name)
+            elif refusal.code == "truncated" or not ended:
+                self.cut = (data, refusal)
+            else:
+                raise
+        except UnknownPayloadError as refusal:
+            if data.startswith(b"["):
+                for item in msgspec.json.decode(data, type=list[msgspec.Raw]):
+                    self.add_data(bytes(item).strip())
+            else:
+                self._unknown(data, name, refusal)
+        else:
+            self.add(chunk)
+
+    def _sentence(self, data: bytes, name: str | None) -> None:
+        """An event that is plain text: an error where it is called one or stands alone (Atoma's old engine)."""
+        text = data.decode("utf-8", "replace")
+        if name == "error":
+            self._set_error(ServiceError(message=text))
+            self.chunks += 1
+        elif self.text is None:
+            self.text = data
+        self._keep_event(name or "text", text)
+
+    def _unknown(self, data: bytes, name: str | None, refusal: UnknownPayloadError) -> None:
+        """An event that is JSON and no chunk."""
+        if self.refusal is None:
+            self.refusal = refusal
+        tree = Ledger().parsed(data, "")
+        kind = tree.get("type") if isinstance(tree, dict) else None
+        self._keep_event(name or (kind if isinstance(kind, str) else "unknown"), tree)
+
+    def _keep_event(self, name: str, value: Any) -> None:
+        if name in self.events or len(self.events) < _MAX_EVENT_NAMES:
+            self.events[name] = value
+
+    def add(self, chunk: Chunk) -> None:
+        """One canonical chunk."""
+        self.chunks += 1
+        self._head(chunk)
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        if chunk.error is not None:
+            self._set_error(chunk.error)
+        self.variants.add(chunk.variant)
+        if chunk.source != self.fallback:
+            self.sources.add(chunk.source)
+        placed = []
+        cumulative = {note.path for note in chunk.notes if note.code == "cumulative_delta"}
+        for at, choice in enumerate(chunk.choices):
+            answer = self.answer(choice.index)
+            if f"/choices/{at}/delta/content" in cumulative:
+                answer.content.clear()
+                answer.logprobs = None
+            places = self._add_delta(answer, choice.delta)
+            if choice.logprobs is not None:
+                places["logprobs"] = [answer.add_logprobs(choice.logprobs)]
+            if choice.finish_reason is not None:
+                self._finish(answer, choice.finish_reason)
+            if choice.native_finish_reason is not None:
+                answer.native_finish_reason = choice.native_finish_reason
+                self.native = True
+            if choice.error is not None:
+                answer.error = choice.error
+            placed.append(Placed(answer, places))
+        for pointer, value in chunk.extra.items():
+            owner, rest = _owner(pointer, placed)
+            (self.extra if owner is None else owner.extra)[rest] = value
+        for note in chunk.notes:
+            if note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
+                owner, rest = _owner(note.path, placed)
+                self.note(note.code, rest, note.before, owner)
+
+    def answer(self, index: int | None) -> Answer:
+        """The choice with an index."""
+        answer = self.answers.get(index)
+        if answer is None:
+            answer = self.answers[index] = Answer(index)
+        return answer
+
+    def note(self, code: str, path: str, before: Any, owner: Answer | None = None) -> None:
+        """Record a repair, once for each place of the assembled body."""
+        key = (None if owner is None else id(owner), code, path)
+        if key not in self.noted:
+            self.noted.add(key)
+            self.notes.append((owner, Note(code=code, path=path, before=before)))
+
+    def _set_error(self, error: ServiceError) -> None:
+        if self.error is None:
+            self.error = error
+        elif self.error != error:
+            self.note("conflicting_value", "/error", msgspec.to_builtins(error))
+
+    def _head(self, chunk: Any) -> None:
+        """The words of the whole response: the first that says something stands, another is remarked."""
+        for name in ("id", "model", "provider", "created", "system_fingerprint", "service_tier"):
+            value = getattr(chunk, name)
+            if value is not None:
+                held = getattr(self, name)
+                if not held:
+                    setattr(self, name, value)
+                elif value and value != held:
+                    self.note("conflicting_value", f"/{name}", value)
+
+    def _finish(self, answer: Answer, word: FinishReason) -> None:
+        held = answer.finish_reason
+        if held is not None and held != word:
+            self.note("conflicting_value", "/finish_reason", held, answer)
+        answer.finish_reason = word
+
+    def _add_delta(self, answer: Answer, delta: Message) -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        if delta.role is not None:
+            self._role(answer, delta.role)
+        if delta.name is not None and answer.name is None:
+            answer.name = delta.name
+        if delta.content is not None:
+            answer.has_content = True
+            if delta.parts is None and answer.parts is not None and delta.content:
+                answer.add_parts([Part(type="text", text=delta.content)])
+        if delta.parts is not None:
+            answer.add_parts(delta.parts)
+        if delta.content:
+            answer.content.append(delta.content)
+        if delta.reasoning is not None:
+            answer.has_reasoning = True
+            if delta.reasoning:
+                answer.reasoning.append(delta.reasoning)
+        self._add_rare(answer, delta, places)
+        return places
+
+    def _role(self, answer: Answer, role: Role) -> None:
+        if answer.role is None:
+            answer.role = role
+        elif answer.role != role:
+            self.note("conflicting_value", "/delta/role", role, answer)
+
+    def _add_rare(self, answer: Answer, delta: Message | wire.Delta, places: dict[str, list[int]]) -> None:
+        """What most chunks have not."""
+        if delta.refusal is not None:
+            if answer.refusal is None:
+                answer.refusal = []
+            answer.refusal.append(delta.refusal)
+        if delta.tool_calls is not None:
+            places["tool_calls"] = answer.add_calls(delta.tool_calls)
+        if delta.reasoning_details is not None:
+            places["reasoning_details"] = answer.add_details(delta.reasoning_details)
+        if delta.annotations is not None:
+            if answer.annotations is None:
+                answer.annotations = []
+            places["annotations"] = answer.add_whole(delta.annotations, answer.annotations, Annotation)
+        if delta.images is not None:
+            if answer.images is None:
+                answer.images = []
+            places["images"] = answer.add_whole(delta.images, answer.images, Image)
+        if delta.audio is not None:
+            answer.add_audio(delta.audio)
+
+    # -- a whole stream
+
+    def add_stream(self, raw: bytes) -> None:  # noqa: PLR0915 - inlined: a call costs as much as a chunk's words
+        """A whole saved stream; chunks in canonical words are folded without making a `Chunk` of each.
+
+        Every line of the loop is paid for each chunk: measure before adding one.
+        """
+        pieces = pieces_of(raw)
+        if not pieces:
+            self._add_events([raw])
+            return
+        if pieces[-1].strip() == DONE:
+            self.done = True
+            del pieces[-1]
+        decode, added = self.shape.decode, None
+        answer: Answer | None = None
+        others = 0  # pieces that were not folded here
+        content: list[str] = []
+        identity = model = created = provider = fingerprint = tier = role = None
+        index: int | None = None
+        for at, piece in enumerate(pieces):
+            try:
+                chunk = decode(piece)
+            except Refusal as refusal:
+                data = data_of(piece)
+                if data is None:  # other fields, or a value over several lines
+                    self.chunks += at - others
+                    self._add_events([b"data:", b"\ndata:".join(pieces[at:])])
+                    return
+                others += 1
+                if data == DONE:
+                    self.done = True
+                    continue
+                if not data or data.startswith(b":"):
+                    continue
+                chunk = self._reread(data, str(refusal))
+                decode, added = self.shape.decode, _added(self.shape)
+                answer = None
+                if chunk is None:
+                    continue
+                others -= 1
+            if (
+                chunk.id != identity
+                or chunk.created != created
+                or chunk.model != model
+                or chunk.provider != provider
+                or chunk.system_fingerprint != fingerprint
+                or chunk.service_tier != tier
+            ):
+                self._head(chunk)
+                identity, model, created = chunk.id, chunk.model, chunk.created
+                provider, fingerprint, tier = chunk.provider, chunk.system_fingerprint, chunk.service_tier
+            if chunk.usage is not None:
+                self.usage = chunk.usage
+            for choice in chunk.choices:
+                if choice.index != index or answer is None:
+                    index = choice.index
+                    answer = self.answer(index)
+                    content, role = answer.content, answer.role
+                delta = choice.delta
+                if delta is not None:
+                    if (text := delta.content) is not None:
+                        if text and answer.parts is None:
+                            content.append(text)
+                        else:
+                            answer.has_content = True
+                            if text:
+                                content.append(text)
+                                answer.add_parts([Part(type="text", text=text)])
+                    if (text := delta.reasoning or delta.reasoning_content) is not None:
+                        if text:
+                            answer.reasoning.append(text)
+                            if delta.reasoning_content and delta.reasoning_content != text:
+                                answer.extra["/delta/reasoning_content"] = delta.reasoning_content
+                        else:
+                            answer.has_reasoning = True
+                    elif delta.reasoning is not None:
+                        answer.has_reasoning = True
+                    if delta.role != role and delta.role is not None:
+                        self._role(answer, delta.role)
+                        role = delta.role
+                    if (
+                        delta.reasoning_details is not None
+                        or delta.tool_calls is not None
+                        or delta.refusal is not None
+                        or delta.annotations is not None
+                        or delta.images is not None
+                        or delta.audio is not None
+                    ):
+                        self._add_rare(answer, delta, {})
+                if choice.finish_reason is not None:
+                    self._finish(answer, choice.finish_reason)
+                if choice.native_finish_reason is not None:
+                    answer.native_finish_reason = choice.native_finish_reason
+                    self.native = True
+                if choice.logprobs is not None:
+                    answer.add_logprobs(choice.logprobs)
+            if added is not None:
+                self._collect(chunk, added)
+        self.chunks += len(pieces) - others
+
+    def _reread(self, data: bytes, reason: str) -> Any:
+        """A chunk that the shape at hand refused, by a shape that fits; `None` where it went the long road."""
+        shape, tried = self.shape, [self.shape]
+        while (following := self.reader.next_shape(shape, reason, tried)) is not None and _is_foldable(following):
+            try:
+                chunk = following.decode(data)
+            except Refusal as refusal:
+                shape, reason = following, str(refusal)
+                tried.append(following)
+            else:
+                self.shape = following
+                return chunk
+        self.add_data(data)
+        return None
+
+    def _collect(self, chunk: Any, added: Added) -> None:
+        """What the vendor keys of a widened chunk hold; parsed in the end, for the last value wins."""
+        for name, at in added.top:
+            raw = getattr(chunk, name)
+            if raw and raw != _NULL:
+                self.vendor[at] = raw
+        if added.usage and chunk.usage is not None:
+            for name, at in added.usage:
+                raw = getattr(chunk.usage, name)
+                if raw and raw != _NULL:
+                    self.vendor[at] = raw
+        for choice in chunk.choices:
+            vendor = self.answer(choice.index).vendor
+            for name, at in added.choice:
+                raw = getattr(choice, name)
+                if raw and raw != _NULL:
+                    vendor[at] = raw
+            if added.delta and choice.delta is not None:
+                for name, at in added.delta:
+                    raw = getattr(choice.delta, name)
+                    if raw and raw != _NULL:
+                        vendor[at] = raw
+
+    def _add_events(self, pieces: Iterable[bytes]) -> None:
+        reader = EventReader()
+        for piece in pieces:
+            for event in reader.feed(piece):
+                self.add_event(event)
+        for event in reader.close():
+            self.add_event(event)
+
+    # -- the result
+
+    def completion(self, ledger: Ledger, *, final: bool) -> Completion:
+        """The response so far, below a ledger's prefix and into its books.
+
+        `final` says that the stream is over: what is missing then is noted. Raises `NormalizeError` where no event was
+        a chunk.
+        """
+        answers = sorted(self.answers.values(), key=lambda answer: answer.index or 0)
+        error = self.error
+        if not self.chunks:
+            error = self._nothing()
+        choices = [answer.whole() for answer in answers]
+        completion = Completion(
+            id=self.id,
+            source=self._source(),
+            variant=self._variant(choices, error),
+            model=self.model,
+            provider=self.provider,
+            created=self.created,
+            choices=choices,
+            usage=None if self.usage is None else canonical(self.usage, Usage),
+            system_fingerprint=self.system_fingerprint,
+            service_tier=self.service_tier,
+            error=error,
+            extra=ledger.extra,
+            notes=ledger.notes,
+        )
+        self._keep(completion, answers, ledger)
+        self._note(completion, answers, ledger, final=final)
+        settle = self.reader.settles.get(completion.source)
+        if settle is not None:
+            settle(completion, ledger)
+        return completion
+
+    def _nothing(self) -> ServiceError:
+        """What a stream without a chunk says: a sentence is an error, in place of a stream."""
+        if self.text is not None:
+            return ServiceError(message=self.text.decode("utf-8", "replace"))
+        if self.cut is not None:
+            raise self.cut[1]
+        raise self.refusal or UnknownPayloadError(
+            "the stream holds no event with a chunk; log the body, not only the keep-alives", code="empty"
+        )
+
+    def _source(self) -> str:
+        """Who wrote the stream, by the marks of all chunks together."""
+        if self.named_source is not None:
+            return self.named_source
+        ledger = Ledger(fallback=self.fallback)
+        ledger.extra = {**self.extra, **self.vendor}
+        native = "" if self.native else None
+        view = wire.Body(
+            id=self.id,
+            provider=self.provider,
+            model=self.model,
+            created=self.created,
+            choices=[wire.Choice(native_finish_reason=native)],
+            system_fingerprint=self.system_fingerprint,
+            usage=None if self.usage is None else wire.Usage(**msgspec.structs.asdict(canonical(self.usage, Usage))),
+        )
+        found = self.sources | {self.reader.judge(view, ledger)} - {self.fallback}
+        if len(found) > 1:
+            error = AmbiguousPayloadError(f"the marks of {' and '.join(sorted(found))} hold; name one with source=")
+            error.candidates = tuple(sorted(found))
+            raise error
+        return next(iter(found), self.fallback)
+
+    def _variant(self, choices: list[Choice], error: ServiceError | None) -> str:
+        if "confidential" in self.variants and not choices:
+            return "confidential"
+        if error is not None and not choices:
+            return "error"
+        return "text" if "text_chunk" in self.variants else "chat"
+
+    def _keep(self, completion: Completion, answers: list[Answer], ledger: Ledger) -> None:
+        """Put what has no canonical field into the ledger."""
+        root = ledger.prefix
+        for name, value in self.events.items():
+            ledger.extra[f"{root}/events/{escape(name)}"] = value
+        for pointer, value in self.extra.items():
+            ledger.extra[root + pointer] = value
+        for pointer, raw in self.vendor.items():
+            ledger.extra[root + pointer] = ledger.parsed(bytes(raw), root + pointer, depth=pointer.count("/"))
+        for at, answer in enumerate(answers):
+            base = f"{root}/choices/{at}"
+            message = completion.choices[at].message
+            for pointer, value in answer.extra.items():
+                if pointer == "/message" and value == {"role": message.role, "content": message.content}:
+                    continue  # Perplexity's message so far, said in full
+                ledger.extra[base + pointer] = value
+            for pointer, raw in answer.vendor.items():
+                at_pointer = base + pointer
+                ledger.extra[at_pointer] = ledger.parsed(bytes(raw), at_pointer, depth=2 + pointer.count("/"))
+
+    def _note(self, completion: Completion, answers: list[Answer], ledger: Ledger, *, final: bool) -> None:
+        """Put the repairs into the ledger, with pointers into the assembled body."""
+        bases = {id(answer): f"/choices/{at}" for at, answer in enumerate(answers)}
+        for owner, note in self.notes:
+            base = "" if owner is None else bases[id(owner)]
+            ledger.notes.append(Note(code=note.code, path=ledger.prefix + base + note.path, before=note.before))
+        for at, choice in enumerate(completion.choices):
+            for place, call in enumerate(choice.message.tool_calls or ()):
+                if has_python_arguments([call]):
+                    assert call.function is not None
+                    path = f"{ledger.prefix}/choices/{at}/delta/tool_calls/{place}/function/arguments"
+                    ledger.notes.append(Note(code="python_arguments", path=path, before=call.function.arguments))
+        if not final or completion.error is not None:
+            return
+        if self.cut is not None:
+            text = self.cut[0].decode("utf-8", "replace")
+            ledger.notes.append(Note(code="incomplete_stream", path=ledger.prefix, before=text))
+        for at, choice in enumerate(completion.choices):
+            if choice.finish_reason is None and choice.error is None:
+                path = f"{ledger.prefix}/choices/{at}/finish_reason"
+                ledger.notes.append(Note(code="incomplete_stream", path=path))
+        if not completion.choices and completion.variant != "confidential":
+            ledger.notes.append(Note(code="incomplete_stream", path=f"{ledger.prefix}/choices"))

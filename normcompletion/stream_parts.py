@@ -1,0 +1,341 @@
+"""The parts of an answer in the making: fragments gathered as they come, joined once when somebody asks."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from .model import (
+    Annotation,
+    Audio,
+    Choice,
+    FinishReason,
+    FunctionCall,
+    Image,
+    Logprobs,
+    Message,
+    Part,
+    ReasoningDetail,
+    Role,
+    ServiceError,
+    ThinkingText,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
+
+Whole = TypeVar("Whole", Annotation, Image)
+Leaf = TypeVar("Leaf", Usage, Logprobs, Annotation, Image)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def canonical(leaf: Any, kind: type[Leaf]) -> Leaf:
+    """A leaf as the canonical Struct; one of a widened shape has vendor fields too."""
+    return leaf if type(leaf) is kind else msgspec.convert(leaf, kind, from_attributes=True)
+
+
+class Call:
+    """One tool call in the making."""
+
+    __slots__ = ("arguments", "id", "index", "name", "place", "type")
+
+    def __init__(self, index: int | None, place: int) -> None:
+        self.index = index
+        self.place = place
+        self.id: str | None = None
+        self.type: str | None = None
+        self.name: str | None = None
+        self.arguments: list[str] | None = None
+
+    def whole(self) -> ToolCall:
+        """The call so far; half of its arguments stays half."""
+        arguments = None if self.arguments is None else "".join(self.arguments)
+        function = (
+            None if self.name is None and arguments is None else FunctionCall(name=self.name, arguments=arguments)
+        )
+        return ToolCall(id=self.id, type=self.type, index=self.index, function=function)
+
+
+class Detail:
+    """One member of `reasoning_details` in the making; its texts are cut over chunks, its words are not."""
+
+    __slots__ = ("place", "texts", "words")
+
+    TEXTS = ("text", "summary", "data")
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self.words = ReasoningDetail()
+        self.texts: dict[str, list[str]] = {}
+
+    def add(self, fragment: ReasoningDetail) -> None:
+        """One more fragment; of the words the last one stands (the signature comes in a fragment of its own)."""
+        for name in self.TEXTS:
+            value = getattr(fragment, name)
+            if value is not None:
+                self.texts.setdefault(name, []).append(value)
+        for name in ReasoningDetail.__struct_fields__:
+            if name not in self.TEXTS and (value := getattr(fragment, name)) is not None:
+                setattr(self.words, name, value)
+
+    def whole(self) -> ReasoningDetail:
+        """The member so far."""
+        built = msgspec.structs.replace(self.words)
+        for name, texts in self.texts.items():
+            setattr(built, name, "".join(texts))
+        return built
+
+
+class Piece:
+    """One part of a content list in the making."""
+
+    __slots__ = ("part", "text", "thinking", "thinks_in_text")
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.text = None if part.text is None else [part.text]
+        self.thinks_in_text = isinstance(part.thinking, str)
+        self.thinking = _thoughts(part)
+
+    def add(self, part: Part) -> bool:
+        """A fragment of this part; false where it is a part of its own."""
+        if part.type != self.part.type or _has_more(part) or _has_more(self.part):
+            return False
+        if self.text is not None and part.text is not None and self.thinking is None and part.thinking is None:
+            self.text.append(part.text)
+        elif self.thinking is not None and part.thinking is not None and self.text is None and part.text is None:
+            self.thinking.extend(_thoughts(part) or ())
+        else:
+            return False
+        return True
+
+    def whole(self) -> Part:
+        """The part so far."""
+        thinking: str | list[ThinkingText] | None = None
+        if self.thinking is not None:
+            thinking = self.thinking if not self.thinks_in_text else "".join(item.text or "" for item in self.thinking)
+            if not isinstance(thinking, str) and all(item.type == "text" for item in thinking):
+                thinking = [ThinkingText(type="text", text="".join(item.text or "" for item in thinking))]
+        text = None if self.text is None else "".join(self.text)
+        return msgspec.structs.replace(self.part, text=text, thinking=thinking)
+
+
+def _thoughts(part: Part) -> list[ThinkingText] | None:
+    return [ThinkingText(text=part.thinking)] if isinstance(part.thinking, str) else part.thinking and [*part.thinking]
+
+
+def _has_more(part: Part) -> bool:
+    """Whether a part holds anything that does not come in fragments."""
+    return any(
+        getattr(part, name) is not None for name in Part.__struct_fields__ if name not in ("type", "text", "thinking")
+    )
+
+
+class Answer:
+    """One choice in the making."""
+
+    __slots__ = (
+        "annotations",
+        "audio",
+        "calls",
+        "calls_by_id",
+        "calls_by_index",
+        "content",
+        "cumulative",
+        "details",
+        "error",
+        "extra",
+        "finish_reason",
+        "has_content",
+        "has_reasoning",
+        "images",
+        "index",
+        "logprobs",
+        "name",
+        "native_finish_reason",
+        "parts",
+        "reasoning",
+        "refusal",
+        "refusal_logprobs",
+        "role",
+        "seen",
+        "vendor",
+    )
+
+    def __init__(self, index: int | None) -> None:
+        self.index = index
+        self.role: Role | None = None
+        self.name: str | None = None
+        self.content: list[str] = []
+        self.has_content = False  # also where every fragment was empty
+        self.reasoning: list[str] = []
+        self.has_reasoning = False
+        self.refusal: list[str] | None = None
+        self.parts: list[Piece] | None = None
+        self.details: dict[tuple[str | None, int | None], Detail] | None = None
+        self.calls: list[Call] | None = None
+        self.calls_by_index: dict[int, Call] = {}
+        self.calls_by_id: dict[str, Call] = {}
+        self.annotations: list[Annotation] | None = None
+        self.images: list[Image] | None = None
+        self.seen: dict[bytes, int] = {}  # annotations and images, by their JSON, and their places
+        self.audio: dict[str, Any] | None = None
+        self.logprobs: list[TokenLogprob] | None = None
+        self.refusal_logprobs: list[TokenLogprob] | None = None
+        self.finish_reason: FinishReason | None = None
+        self.native_finish_reason: str | None = None
+        self.error: ServiceError | None = None
+        self.cumulative = False  # the experimental Atoma engine sends the whole text so far in each chunk
+        self.extra: dict[str, Any] = {}  # by pointer below the choice; last value wins
+        self.vendor: dict[str, msgspec.Raw] = {}  # the same, not parsed yet
+
+    def add_calls(self, fragments: list[ToolCall]) -> list[int]:
+        """Fragments of tool calls; gives the place of the call that each one belongs to.
+
+        A fragment belongs to the call under its index, else under its id, else to the last one. A new id, or another
+        name, under a key in use opens a new call (Gemini numbers every call 0).
+        """
+        calls = self.calls
+        if calls is None:
+            calls = self.calls = []
+        places = []
+        for fragment in fragments:
+            index, identity, function = fragment.index, fragment.id or None, fragment.function
+            name = function.name or None if function is not None else None
+            call: Call | None
+            if index is not None:
+                call = self.calls_by_index.get(index)
+            elif identity is not None:
+                call = self.calls_by_id.get(identity)
+            else:
+                call = calls[-1] if calls else None
+                if call is not None and name is not None and call.name is not None:
+                    call = None  # a name starts a call
+            if call is not None and (
+                (identity is not None and call.id is not None and call.id != identity)
+                or (name is not None and call.name is not None and call.name != name)
+            ):
+                call = None
+            if call is None:
+                call = Call(index, len(calls))
+                calls.append(call)
+                if index is not None:
+                    self.calls_by_index[index] = call
+            if identity is not None:
+                call.id = identity
+                self.calls_by_id[identity] = call
+            elif fragment.id is not None and call.id is None:
+                call.id = fragment.id
+            if fragment.type is not None:
+                call.type = fragment.type
+            if function is not None:
+                if name is not None or call.name is None:
+                    call.name = name if name is not None else function.name
+                if function.arguments is not None:
+                    if call.arguments is None:
+                        call.arguments = [function.arguments]
+                    else:
+                        call.arguments.append(function.arguments)
+            places.append(call.place)
+        return places
+
+    def add_details(self, fragments: list[ReasoningDetail]) -> list[int]:
+        """Fragments of `reasoning_details`, merged by type and index; gives the place of each."""
+        if self.details is None:
+            self.details = {}
+        places = []
+        for fragment in fragments:
+            key = (fragment.type, fragment.index)
+            detail = self.details.get(key)
+            if detail is None:
+                detail = self.details[key] = Detail(len(self.details))
+            detail.add(fragment)
+            places.append(detail.place)
+        return places
+
+    def add_whole(self, items: list[Whole], held: list[Whole], kind: type[Whole]) -> list[int]:
+        """Annotations or images, which come whole and may come again; gives the place of each."""
+        places = []
+        for sent in items:
+            item = canonical(sent, kind)
+            key = _encode(item)
+            place = self.seen.get(key)
+            if place is None:
+                place = self.seen[key] = len(held)
+                held.append(item)
+            places.append(place)
+        return places
+
+    def add_audio(self, fragment: Audio) -> None:
+        """A fragment of audio; `data` and `transcript` are cut over chunks."""
+        audio = self.audio
+        if audio is None:
+            audio = self.audio = {}
+        for name in Audio.__struct_fields__:
+            value = getattr(fragment, name)
+            if value is not None:
+                if name in ("data", "transcript"):
+                    audio.setdefault(name, []).append(value)
+                else:
+                    audio[name] = value
+
+    def add_logprobs(self, logprobs: Logprobs) -> int:
+        """Log-probs of a chunk's tokens; gives how many tokens came before."""
+        before = 0
+        logprobs = canonical(logprobs, Logprobs)
+        if logprobs.content is not None:
+            if self.logprobs is None:
+                self.logprobs = []
+            before = len(self.logprobs)
+            self.logprobs.extend(logprobs.content)
+        if logprobs.refusal is not None:
+            if self.refusal_logprobs is None:
+                self.refusal_logprobs = []
+            self.refusal_logprobs.extend(logprobs.refusal)
+        return before
+
+    def add_parts(self, parts: list[Part]) -> None:
+        """Parts of a content list; fragments of one text or thought become one part."""
+        if self.parts is None:
+            self.parts = [Piece(Part(type="text", text="".join(self.content)))] if self.content else []
+        for part in parts:
+            if not self.parts or not self.parts[-1].add(part):
+                self.parts.append(Piece(part))
+
+    def message(self) -> Message:
+        """The message so far."""
+        audio = self.audio
+        if audio is not None:
+            audio = {name: "".join(value) if isinstance(value, list) else value for name, value in audio.items()}
+        return Message(
+            role=self.role,
+            name=self.name,
+            content="".join(self.content) if self.content or self.has_content else None,
+            reasoning="".join(self.reasoning) if self.reasoning or self.has_reasoning else None,
+            refusal=None if self.refusal is None else "".join(self.refusal),
+            parts=None if self.parts is None else [part.whole() for part in self.parts],
+            reasoning_details=None if self.details is None else [item.whole() for item in self.details.values()],
+            tool_calls=None if self.calls is None else [call.whole() for call in self.calls],
+            annotations=None if self.annotations is None else list(self.annotations),
+            images=None if self.images is None else list(self.images),
+            audio=None if audio is None else Audio(**audio),
+        )
+
+    def whole(self) -> Choice:
+        """The choice so far."""
+        logprobs = None
+        if self.logprobs is not None or self.refusal_logprobs is not None:
+            logprobs = Logprobs(
+                content=None if self.logprobs is None else list(self.logprobs),
+                refusal=None if self.refusal_logprobs is None else list(self.refusal_logprobs),
+            )
+        return Choice(
+            index=self.index,
+            message=self.message(),
+            finish_reason=self.finish_reason,
+            native_finish_reason=self.native_finish_reason,
+            logprobs=logprobs,
+            error=self.error,
+        )

@@ -1,0 +1,110 @@
+"""The public verbs for streams: `normalize_chunk`, `Assembler`, `assemble`, `assemble_async`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+
+from .ledger import Ledger
+from .model import Chunk, Completion
+from .normalize import answered, check, default_chunk_reader, encrypted, too_long
+from .parse import MAX_RECORD_BYTES, to_bytes
+from .stream_assembly import Assembly
+from .stream_events import Event
+
+
+def normalize_chunk(
+    payload: object, *, source: str | None = None, strict: bool = False, max_record_bytes: int = MAX_RECORD_BYTES
+) -> Chunk:
+    """One chunk of a streamed response, as JSON text, a mapping or an SDK object, as one canonical `Chunk`.
+
+    An event that reports an error is a chunk with `error` set: it may hold text as well.
+
+    Raises:
+        EncryptedPayloadError: for a chunk of a confidential stream; `.completion` has its usage.
+        NormalizeError: otherwise, and nothing else; `errors.py` draws the tree.
+
+    """
+    raw = to_bytes(payload)
+    if len(raw) > max_record_bytes:
+        raise too_long(len(raw), max_record_bytes)
+    reader = default_chunk_reader()
+    reader.registry.check(source, None)
+    chunk = reader.chunk(raw, Ledger(source=source, read=reader.whole))
+    if strict:
+        check(chunk, [raw])
+    if chunk.variant == "confidential":
+        raise encrypted(
+            Completion(
+                source=chunk.source, variant="confidential", usage=chunk.usage, extra=chunk.extra, notes=chunk.notes
+            )
+        )
+    return chunk
+
+
+class Assembler:
+    """One completion from the chunks of one stream, fed as they come.
+
+    Args:
+        source: who writes the stream, where the caller knows; it is believed. Detected otherwise.
+        strict: let `finish` raise one `InvalidPayloadError` that names every fault.
+
+    """
+
+    def __init__(self, *, source: str | None = None, strict: bool = False) -> None:
+        reader = default_chunk_reader()
+        reader.registry.check(source, None)
+        self._assembly = Assembly(reader, source=source)
+        self._strict = strict
+
+    def feed(self, chunk: Chunk | Event | object) -> None:
+        """One chunk: a canonical one, an `Event` of `iter_events`, or whatever `normalize_chunk` takes.
+
+        Raises `NormalizeError` for what is none of them; the chunks before it stay.
+        """
+        if isinstance(chunk, Chunk):
+            self._assembly.add(chunk)
+        elif isinstance(chunk, Event):
+            self._assembly.add_event(chunk)
+        else:
+            self._assembly.add_event(Event(to_bytes(chunk)))
+
+    def snapshot(self) -> Completion:
+        """The completion so far, apart from the assembly; raises only where nothing was fed yet.
+
+        `error` is set where a chunk reported one. Costs as much as all the text so far: not for every chunk.
+        """
+        return self._assembly.completion(Ledger(), final=False)
+
+    def finish(self) -> Completion:
+        """The completion of the whole stream; what is missing has a note `incomplete_stream`.
+
+        Raises:
+            SourceReportedError: when the stream reported an error; `.completion` holds what came before.
+            EncryptedPayloadError: for a confidential stream; `.completion` holds the usage.
+            NormalizeError: when no event was a chunk.
+
+        """
+        completion = self._assembly.completion(Ledger(), final=True)
+        return answered(completion, [], strict=self._strict)
+
+
+def assemble(chunks: Iterable[object], *, source: str | None = None, strict: bool = False) -> Completion:
+    """The completion of a stream's chunks; raises as `Assembler` does.
+
+    For a response that comes in pieces of bytes or text: `assemble(iter_events(response.iter_bytes()))`. A saved
+    stream, whole, goes to `normalize`.
+    """
+    assembler = Assembler(source=source, strict=strict)
+    for chunk in chunks:
+        assembler.feed(chunk)
+    return assembler.finish()
+
+
+async def assemble_async(
+    chunks: AsyncIterable[object], *, source: str | None = None, strict: bool = False
+) -> Completion:
+    """`assemble` for an asynchronous iterable."""
+    assembler = Assembler(source=source, strict=strict)
+    async for chunk in chunks:
+        assembler.feed(chunk)
+    return assembler.finish()
