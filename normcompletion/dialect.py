@@ -211,7 +211,7 @@ def message(sent: wire.Message, ledger: Ledger, *path: str | int) -> model.Messa
     reasoning = sent.reasoning or sent.reasoning_content
     if isinstance(sent.content, list):
         built.parts = _present(sent.content) or []
-        built.content, thought = _joined(built.parts)
+        built.content, thought = joined(built.parts)
         if reasoning is None:
             reasoning = thought
     else:
@@ -244,7 +244,7 @@ def _present(items: list[Item | None] | None) -> list[Item] | None:
     return None if items is None else [item for item in items if item is not None]
 
 
-def _joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
+def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
     """The text of the text parts and the text of the thinking parts."""
     text: list[str] = []
     thought: list[str] = []

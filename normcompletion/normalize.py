@@ -88,7 +88,7 @@ def normalize(
         try:
             chat = decode_tight(payload) if len(payload) <= max_record_bytes else None  # type: ignore[arg-type]
         except Refusal as refusal:
-            return read(to_bytes(payload), source=source, strict=strict, refused=str(refusal))
+            return read(to_bytes(payload), source=source, strict=strict, refused=refusal)
         except (TypeError, ValueError, BufferError):
             chat = None  # no bytes, no text
         if chat is not None:
@@ -142,7 +142,7 @@ def read(
     source: str | None = None,
     variant: str | None = None,
     strict: bool = False,
-    refused: str | None = None,
+    refused: Exception | None = None,
     decoded: TightCompletion | None = None,
 ) -> Completion:
     """`normalize` for bytes within the limit, by the whole road.
@@ -169,7 +169,7 @@ def read_any(
     *,
     source: str | None = None,
     variant: str | None = None,
-    refused: str | None = None,
+    refused: Exception | None = None,
     decoded: TightCompletion | None = None,
 ) -> Completion:
     """`read`, with failed and encrypted calls as completions instead of errors: what bulk conversion wants."""

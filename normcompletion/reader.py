@@ -145,7 +145,7 @@ class Reader:
         self,
         raw: bytes,
         ledger: Ledger,
-        refused: str | None = None,
+        refused: Exception | None = None,
         decoded: wire.TightCompletion | None = None,
     ) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
@@ -153,16 +153,17 @@ class Reader:
         When the tight shape was tried already, `refused` is why it does not fit, or `decoded` is what it gave. Raises
         `NormalizeError` for what is no completion.
         """
+        if raw[:1] != b"{" and self.stream is not None and looks_like_stream(raw):
+            return self.stream(raw, ledger)
         shape = self.hint
         tried: list[Shape] = []
         if decoded is not None:
             completion = self.from_tight(decoded, ledger)
             if completion is not None:
                 return completion
-            refused = ""
-        if refused is not None:
+        if refused is not None or decoded is not None:
             tried.append(self.tight)
-            following = self.next_shape(self.tight, refused, tried)
+            following = self.next_shape(self.tight, str(refused), tried)
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following
@@ -288,7 +289,7 @@ class Reader:
                 return None if variant.source in self.settles else variant.source
         return "openai"
 
-    def judge(self, body: wire.Body | wire.Chat | wire.TightCompletion, ledger: Ledger) -> str:
+    def judge(self, body: wire.Body | wire.Chat | wire.TightCompletion | wire.Chunk, ledger: Ledger) -> str:
         """The source of a body that was read, by the marks of every source."""
         extra: Mapping[str, Any] = ledger.extra
         if ledger.prefix and extra:
@@ -315,7 +316,7 @@ class Reader:
         try:
             tree = parse(raw)
         except ValueError:
-            if self.stream is not None and (looks_like_stream(raw) or _starts_with_chunk(raw)):
+            if self.stream is not None and _starts_with_chunk(raw):
                 return self.stream(raw, ledger)
             raise
         return self.from_tree(tree, ledger, raw, tried)

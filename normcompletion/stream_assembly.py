@@ -9,12 +9,14 @@ canonical words without making a `Chunk` of each; whatever it cannot read goes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
-from . import wire
+from . import dialect, wire
 from .errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
 from .ledger import Ledger
 from .model import (
@@ -54,6 +56,7 @@ _LISTS = {
     "toolCalls": "tool_calls",
     "reasoning_details": "reasoning_details",
     "reasoningDetails": "reasoning_details",
+    "content": "content",
     "annotations": "annotations",
     "images": "images",
 }
@@ -62,6 +65,8 @@ _LISTS = {
 def _owner(pointer: str, placed: list[Placed]) -> tuple[Answer | None, str]:
     """Whose a pointer into a chunk is, and where it points in the assembled body, below that choice."""
     steps = pointer.split("/")
+    if steps[1:3] == ["data", "choices"]:  # the event object of an SDK
+        del steps[1]
     if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(placed):
         return None, pointer
     answer, places = placed[int(steps[2])]
@@ -75,40 +80,53 @@ def _owner(pointer: str, placed: list[Placed]) -> tuple[Answer | None, str]:
     return answer, "".join(f"/{step}" for step in rest)
 
 
+Getters = tuple[tuple[Callable[[Any], Any], str], ...]
+
+
 class Added(NamedTuple):
     """The fields of a widened chunk, with their pointers in the whole body or below the choice."""
 
-    top: tuple[tuple[str, str], ...]
-    usage: tuple[tuple[str, str], ...]
-    choice: tuple[tuple[str, str], ...]
-    delta: tuple[tuple[str, str], ...]
+    top: Getters
+    usage: Getters
+    choice: Getters
+    delta: Getters
+    part: Getters
+    choices: bool
 
 
+@cache
 def _added(shape: Shape) -> Added | None:
     """Where the vendor keys of a shape are; `None` where it has none."""
     if shape.plan is None:
         return None
-    found = {"choices": Plan((), ()), "usage": Plan((), ()), "delta": Plan((), ())}
+    found = {"choices": Plan((), ()), "usage": Plan((), ()), "delta": Plan((), ()), "content": Plan((), ())}
     inner = list(shape.plan.inner)
     while inner:
         name, _, plan = inner.pop()
         found[name] = plan
         inner.extend(plan.inner)
+
+    def getters(plan: Plan, base: str) -> Getters:
+        return tuple((attrgetter(name), f"{base}/{escape(key)}") for name, key in plan.added)
+
     return Added(
-        top=tuple((name, f"/{escape(key)}") for name, key in shape.plan.added),
-        usage=tuple((name, f"/usage/{escape(key)}") for name, key in found["usage"].added),
-        choice=tuple((name, f"/{escape(key)}") for name, key in found["choices"].added),
-        delta=tuple((name, f"/delta/{escape(key)}") for name, key in found["delta"].added),
+        top=getters(shape.plan, ""),
+        usage=getters(found["usage"], "/usage"),
+        choice=getters(found["choices"], ""),
+        delta=getters(found["delta"], "/delta"),
+        part=getters(found["content"], ""),
+        choices=found["choices"] != Plan((), ()),
     )
 
 
+@cache
 def _is_foldable(shape: Shape) -> bool:
     """Whether chunks of a shape can be folded as they are: vendor keys only where one value stands for all chunks."""
-    if shape.camel or shape.original is not wire.Chunk:
+    if shape.original is not wire.Chunk:
         return False
     if shape.plan is None:
         return True
-    allowed = {("usage",), ("choices",), ("choices", "delta")}
+    allowed = {("usage",), ("choices",), ("choices", "delta"), ("choices", "delta", "content")}
     inner: list[tuple[tuple[str, ...], Plan]] = [((name,), plan) for name, _, plan in shape.plan.inner]
     while inner:
         path, plan = inner.pop()
@@ -154,7 +172,7 @@ class Assembly:
         self.reader = reader
         self.named_source = source
         self.fallback = fallback
-        self.shape: Shape = reader.tight
+        self.shape: Shape = reader.stream_hint
         self.answers: dict[int | None, Answer] = {}
         self.id: str | None = None
         self.model: str | None = None
@@ -297,11 +315,21 @@ class Assembly:
         for name in ("id", "model", "provider", "created", "system_fingerprint", "service_tier"):
             value = getattr(chunk, name)
             if value is not None:
+                if name == "created" and value >= dialect.MILLISECONDS_FROM:
+                    value = self._seconds(value)
                 held = getattr(self, name)
                 if not held:
                     setattr(self, name, value)
                 elif value and value != held:
                     self.note("conflicting_value", f"/{name}", value)
+
+    def _seconds(self, created: int) -> int | None:
+        ledger = Ledger()
+        seconds = dialect.created(created, ledger)
+        for note in ledger.notes:
+            self.note(note.code, note.path, note.before)
+        self.extra.update(ledger.extra)
+        return seconds
 
     def _finish(self, answer: Answer, word: FinishReason) -> None:
         held = answer.finish_reason
@@ -320,13 +348,15 @@ class Assembly:
             if delta.parts is None and answer.parts is not None and delta.content:
                 answer.add_parts([Part(type="text", text=delta.content)])
         if delta.parts is not None:
-            answer.add_parts(delta.parts)
+            places["content"] = answer.add_parts(delta.parts)
         if delta.content:
             answer.content.append(delta.content)
         if delta.reasoning is not None:
             answer.has_reasoning = True
             if delta.reasoning:
                 answer.reasoning.append(delta.reasoning)
+        if delta.reasoning_details is not None:
+            places["reasoning_details"] = answer.add_details(delta.reasoning_details)
         self._add_rare(answer, delta, places)
         return places
 
@@ -336,16 +366,12 @@ class Assembly:
         elif answer.role != role:
             self.note("conflicting_value", "/delta/role", role, answer)
 
-    def _add_rare(self, answer: Answer, delta: Message | wire.Delta, places: dict[str, list[int]]) -> None:
-        """What most chunks have not."""
+    def _add_rare(self, answer: Answer, delta: Message, places: dict[str, list[int]]) -> None:
+        """What most chunks have not; fills in the places of the members of lists."""
         if delta.refusal is not None:
-            if answer.refusal is None:
-                answer.refusal = []
             answer.refusal.append(delta.refusal)
         if delta.tool_calls is not None:
             places["tool_calls"] = answer.add_calls(delta.tool_calls)
-        if delta.reasoning_details is not None:
-            places["reasoning_details"] = answer.add_details(delta.reasoning_details)
         if delta.annotations is not None:
             if answer.annotations is None:
                 answer.annotations = []
@@ -371,20 +397,25 @@ class Assembly:
         if pieces[-1].strip() == DONE:
             self.done = True
             del pieces[-1]
-        decode, added = self.shape.decode, None
+        decode, added = self.shape.decode, _added(self.shape)
         answer: Answer | None = None
         others = 0  # pieces that were not folded here
         content: list[str] = []
+        reasoning: list[str] = []
+        fragments: list[wire.DetailFragment] = []
+        blank = False
         identity = model = created = provider = fingerprint = tier = role = None
         index: int | None = None
-        for at, piece in enumerate(pieces):
+        rest = iter(pieces)
+        for piece in rest:
             try:
                 chunk = decode(piece)
             except Refusal as refusal:
                 data = data_of(piece)
                 if data is None:  # other fields, or a value over several lines
-                    self.chunks += at - others
-                    self._add_events([b"data:", b"\ndata:".join(pieces[at:])])
+                    remaining = [piece, *rest]
+                    self.chunks += len(pieces) - len(remaining) - others
+                    self._add_events([b"data:", b"\ndata:".join(remaining)])
                     return
                 others += 1
                 if data == DONE:
@@ -402,9 +433,9 @@ class Assembly:
                 chunk.id != identity
                 or chunk.created != created
                 or chunk.model != model
-                or chunk.provider != provider
-                or chunk.system_fingerprint != fingerprint
-                or chunk.service_tier != tier
+                or ((word := chunk.provider) is not provider and word != provider)
+                or ((word := chunk.system_fingerprint) is not fingerprint and word != fingerprint)
+                or ((word := chunk.service_tier) is not tier and word != tier)
             ):
                 self._head(chunk)
                 identity, model, created = chunk.id, chunk.model, chunk.created
@@ -415,52 +446,84 @@ class Assembly:
                 if choice.index != index or answer is None:
                     index = choice.index
                     answer = self.answer(index)
-                    content, role = answer.content, answer.role
+                    content, reasoning, fragments = answer.content, answer.reasoning, answer.fragments
+                    role, blank = answer.role, answer.has_content
                 delta = choice.delta
                 if delta is not None:
                     if (text := delta.content) is not None:
-                        if text and answer.parts is None:
+                        if text.__class__ is not str or answer.parts is not None:
+                            self._add_content(answer, text)
+                        elif text:
                             content.append(text)
-                        else:
-                            answer.has_content = True
-                            if text:
-                                content.append(text)
-                                answer.add_parts([Part(type="text", text=text)])
-                    if (text := delta.reasoning or delta.reasoning_content) is not None:
-                        if text:
-                            answer.reasoning.append(text)
-                            if delta.reasoning_content and delta.reasoning_content != text:
-                                answer.extra["/delta/reasoning_content"] = delta.reasoning_content
-                        else:
-                            answer.has_reasoning = True
-                    elif delta.reasoning is not None:
+                        elif not blank:
+                            answer.has_content = blank = True
+                    if text := delta.reasoning:
+                        reasoning.append(text)
+                        if (alias := delta.reasoning_content) and alias != text:
+                            answer.extra["/delta/reasoning_content"] = alias
+                    elif alias := delta.reasoning_content:
+                        reasoning.append(alias)
+                    elif text is not None or alias is not None:
                         answer.has_reasoning = True
-                    if delta.role != role and delta.role is not None:
-                        self._role(answer, delta.role)
-                        role = delta.role
-                    if (
-                        delta.reasoning_details is not None
-                        or delta.tool_calls is not None
-                        or delta.refusal is not None
-                        or delta.annotations is not None
-                        or delta.images is not None
-                        or delta.audio is not None
-                    ):
-                        self._add_rare(answer, delta, {})
+                    if (word := delta.role) is not role and word is not None:
+                        self._role(answer, word)
+                        role = word
+                    if details := delta.reasoning_details:
+                        fragments.extend(details)
+                    elif details is not None and answer.details is None:
+                        answer.details = {}
+                    if delta.tool_calls is not None:
+                        answer.add_calls(delta.tool_calls)
+                    if delta.refusal is not None:
+                        answer.refusal.append(delta.refusal)
                 if choice.finish_reason is not None:
                     self._finish(answer, choice.finish_reason)
                 if choice.native_finish_reason is not None:
                     answer.native_finish_reason = choice.native_finish_reason
                     self.native = True
                 if choice.logprobs is not None:
-                    answer.add_logprobs(choice.logprobs)
+                    self._add_logprobs(answer, choice.logprobs)
             if added is not None:
                 self._collect(chunk, added)
         self.chunks += len(pieces) - others
 
+    def _add_content(self, answer: Answer, content: str | list[Part]) -> None:
+        """Content that comes as parts, or after some that did (Mistral's thinking models)."""
+        thought = None
+        if isinstance(content, str):
+            text: str | None = content
+            parts = [Part(type="text", text=content)] if content else []
+        else:
+            parts = content
+            text, thought = dialect.joined(content)
+        answer.part_places = answer.add_parts(parts)
+        if text:
+            answer.content.append(text)
+        elif text is not None:
+            answer.has_content = True
+        if thought:
+            answer.reasoning.append(thought)
+        elif thought is not None:
+            answer.has_reasoning = True
+
+    def _add_logprobs(self, answer: Answer, sent: wire.Logprobs) -> None:
+        ledger = Ledger()
+        logprobs = dialect.logprobs(sent, ledger)
+        for pointer, value in ledger.extra.items():
+            answer.extra["/logprobs" + pointer] = value
+        for note in ledger.notes:
+            self.note(note.code, "/logprobs" + note.path, note.before, answer)
+        if logprobs is not None:
+            answer.add_logprobs(logprobs)
+
     def _reread(self, data: bytes, reason: str) -> Any:
         """A chunk that the shape at hand refused, by a shape that fits; `None` where it went the long road."""
         shape, tried = self.shape, [self.shape]
+        if reason.startswith("JSON is malformed: trailing"):  # a comment stood behind the data
+            try:
+                return shape.decode(data)
+            except Refusal as refusal:
+                reason = str(refusal)
         while (following := self.reader.next_shape(shape, reason, tried)) is not None and _is_foldable(following):
             try:
                 chunk = following.decode(data)
@@ -475,26 +538,31 @@ class Assembly:
 
     def _collect(self, chunk: Any, added: Added) -> None:
         """What the vendor keys of a widened chunk hold; parsed in the end, for the last value wins."""
-        for name, at in added.top:
-            raw = getattr(chunk, name)
-            if raw and raw != _NULL:
+        for get, at in added.top:
+            if (raw := get(chunk)) is not None and raw != _NULL:
                 self.vendor[at] = raw
         if added.usage and chunk.usage is not None:
-            for name, at in added.usage:
-                raw = getattr(chunk.usage, name)
-                if raw and raw != _NULL:
+            for get, at in added.usage:
+                if (raw := get(chunk.usage)) is not None and raw != _NULL:
                     self.vendor[at] = raw
+        if not added.choices:
+            return
         for choice in chunk.choices:
-            vendor = self.answer(choice.index).vendor
-            for name, at in added.choice:
-                raw = getattr(choice, name)
-                if raw and raw != _NULL:
+            answer = self.answers[choice.index]
+            vendor, delta = answer.vendor, choice.delta
+            for get, at in added.choice:
+                if (raw := get(choice)) is not None and raw != _NULL:
                     vendor[at] = raw
-            if added.delta and choice.delta is not None:
-                for name, at in added.delta:
-                    raw = getattr(choice.delta, name)
-                    if raw and raw != _NULL:
-                        vendor[at] = raw
+            if delta is None:
+                continue
+            for get, at in added.delta:
+                if (raw := get(delta)) is not None and raw != _NULL:
+                    vendor[at] = raw
+            if added.part and isinstance(delta.content, list):
+                for part, place in zip(delta.content, answer.part_places, strict=True):
+                    for get, at in added.part:
+                        if (raw := get(part)) is not None and raw != _NULL:
+                            vendor[f"/delta/content/{place}{at}"] = raw
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()
@@ -555,15 +623,14 @@ class Assembly:
             return self.named_source
         ledger = Ledger(fallback=self.fallback)
         ledger.extra = {**self.extra, **self.vendor}
-        native = "" if self.native else None
-        view = wire.Body(
-            id=self.id,
-            provider=self.provider,
-            model=self.model,
+        view = wire.Chunk(
+            choices=[wire.ChunkChoice(native_finish_reason="" if self.native else None)],
             created=self.created,
-            choices=[wire.Choice(native_finish_reason=native)],
+            id=self.id,
+            model=self.model,
+            provider=self.provider,
             system_fingerprint=self.system_fingerprint,
-            usage=None if self.usage is None else wire.Usage(**msgspec.structs.asdict(canonical(self.usage, Usage))),
+            usage=self.usage,
         )
         found = self.sources | {self.reader.judge(view, ledger)} - {self.fallback}
         if len(found) > 1:
@@ -583,12 +650,15 @@ class Assembly:
         """Put what has no canonical field into the ledger."""
         root = ledger.prefix
         for name, value in self.events.items():
-            ledger.extra[f"{root}/events/{escape(name)}"] = value
+            if self.chunks or name != "text":  # a sentence alone is the error
+                ledger.extra[f"{root}/events/{escape(name)}"] = value
         for pointer, value in self.extra.items():
             ledger.extra[root + pointer] = value
         for pointer, raw in self.vendor.items():
             ledger.extra[root + pointer] = ledger.parsed(bytes(raw), root + pointer, depth=pointer.count("/"))
         for at, answer in enumerate(answers):
+            if not answer.extra and not answer.vendor:
+                continue
             base = f"{root}/choices/{at}"
             message = completion.choices[at].message
             for pointer, value in answer.extra.items():
@@ -601,10 +671,11 @@ class Assembly:
 
     def _note(self, completion: Completion, answers: list[Answer], ledger: Ledger, *, final: bool) -> None:
         """Put the repairs into the ledger, with pointers into the assembled body."""
-        bases = {id(answer): f"/choices/{at}" for at, answer in enumerate(answers)}
-        for owner, note in self.notes:
-            base = "" if owner is None else bases[id(owner)]
-            ledger.notes.append(Note(code=note.code, path=ledger.prefix + base + note.path, before=note.before))
+        if self.notes:
+            bases = {id(answer): f"/choices/{at}" for at, answer in enumerate(answers)}
+            for owner, note in self.notes:
+                base = "" if owner is None else bases[id(owner)]
+                ledger.notes.append(Note(code=note.code, path=ledger.prefix + base + note.path, before=note.before))
         for at, choice in enumerate(completion.choices):
             for place, call in enumerate(choice.message.tool_calls or ()):
                 if has_python_arguments([call]):

@@ -8,56 +8,59 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from . import dialect, envelope, wire
 from .ledger import Ledger
-from .model import Choice, Chunk, ChunkChoice, Completion, Message
-from .reader import Reader, has_python_arguments
+from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
+from .reader import Reader, Shape, has_python_arguments
 
+IDLE_STREAMS = 16
 VARIANTS = {"chat": "chunk", "text": "text_chunk"}
 
 
 class ChunkReader(Reader):
     """Reads chunks with the variants of one registry."""
 
-    __slots__ = ("whole",)
+    __slots__ = ("idle", "stream_hint", "whole")
     tight_struct = wire.Chunk
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader.registry)
+        self.stream_hint = self.tight  # what fitted the last streams
+        self.idle = 0
         self.whole = reader.read  # for a whole response inside an error
 
     def chunk(self, raw: bytes, ledger: Ledger) -> Chunk:
         """One event, whatever it reports. Raises `NormalizeError` for what is no chunk."""
-        return as_chunk(self.read(raw, ledger))
+        read = self.read(raw, ledger)
+        if read.error is not None and read.extra.get("/object") == "chat.completion.chunk":
+            del read.extra["/object"]  # says no more than that it stood in a stream
+        return as_chunk(read)
+
+    def remember(self, shape: Shape, *, needed: bool) -> None:
+        """Start the next stream with this shape, unless its vendor keys have not been seen for a while.
+
+        Speed only: what a shape accepts it has read, whichever it is.
+        """
+        self.idle = 0 if needed else self.idle + 1
+        self.stream_hint = shape if self.idle < IDLE_STREAMS else self.tight
 
     def from_tight(self, chunk: Any, ledger: Ledger) -> Completion | None:
         """A chunk that came in canonical words; `None` where it holds what the open road must note."""
         choices = []
         for at, item in enumerate(chunk.choices):
             delta = item.delta
-            if delta is None:
-                message = Message()
-            else:
-                if delta.tool_calls is not None and has_python_arguments(delta.tool_calls):
-                    return None
-                message = Message(
-                    content=delta.content,
-                    reasoning=reasoning(delta, ledger, at),
-                    reasoning_details=delta.reasoning_details,
-                    refusal=delta.refusal,
-                    role=delta.role,
-                    tool_calls=delta.tool_calls,
-                    annotations=delta.annotations,
-                    audio=delta.audio,
-                    images=delta.images,
-                )
+            if delta is not None and delta.tool_calls is not None and has_python_arguments(delta.tool_calls):
+                return None
+            message = Message() if delta is None else message_of(delta, ledger, at)
             choices.append(
                 Choice(
                     index=item.index,
                     message=message,
                     finish_reason=item.finish_reason,
                     native_finish_reason=item.native_finish_reason,
-                    logprobs=item.logprobs,
+                    logprobs=dialect.logprobs(item.logprobs, ledger, "choices", at, "logprobs"),
                 )
             )
         return Completion(
@@ -66,7 +69,7 @@ class ChunkReader(Reader):
             variant="chat",
             model=chunk.model,
             provider=chunk.provider,
-            created=chunk.created,
+            created=dialect.created(chunk.created, ledger),
             choices=choices,
             usage=chunk.usage,
             system_fingerprint=chunk.system_fingerprint,
@@ -112,14 +115,33 @@ def _with_token_list(choice: Any) -> Any:
     return choice
 
 
-def reasoning(delta: wire.Delta, ledger: Ledger, at: int) -> str | None:
-    """The reasoning of a delta under either name, as `dialect.message` settles it."""
-    text = delta.reasoning or delta.reasoning_content
-    if text is None:
-        text = delta.reasoning if delta.reasoning is not None else delta.reasoning_content
-    if delta.reasoning_content and delta.reasoning_content != text:
+def message_of(delta: wire.Delta, ledger: Ledger, at: int) -> Message:
+    """A delta in canonical words as a message; the aliases are settled as `dialect.message` does it."""
+    content, parts, thought = delta.content, None, None
+    if isinstance(content, list):
+        parts = content
+        content, thought = dialect.joined(parts)
+    reasoning = delta.reasoning or delta.reasoning_content
+    if reasoning is None:
+        reasoning = thought
+    if reasoning is None:
+        reasoning = delta.reasoning if delta.reasoning is not None else delta.reasoning_content
+    if delta.reasoning_content and delta.reasoning_content != reasoning:
         ledger.keep(delta.reasoning_content, "choices", at, "delta", "reasoning_content")
-    return text
+    details = delta.reasoning_details
+    if details is None:
+        fragments = None
+    else:
+        fragments = [msgspec.convert(detail, ReasoningDetail, from_attributes=True) for detail in details]
+    return Message(
+        role=delta.role,
+        content=content,
+        parts=parts,
+        reasoning=reasoning,
+        reasoning_details=fragments,
+        refusal=delta.refusal,
+        tool_calls=delta.tool_calls,
+    )
 
 
 def as_chunk(read: Completion) -> Chunk:

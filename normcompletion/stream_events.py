@@ -19,6 +19,7 @@ DONE = b"[DONE]"
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _FIELDS = (b"data", b"event", b"id", b"retry")
+_DATA = re.compile(rb"\ndata:")  # faster at splitting than `bytes.split`
 _BOM = b"\xef\xbb\xbf"
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -186,7 +187,7 @@ def pieces_of(raw: bytes) -> list[bytes]:
     The fast road for saved streams. No value is cut, for no line end stands inside one; a piece may have more behind
     its data, `data_of` says what. Empty where the stream does not start like one of events.
     """
-    pieces = raw.split(b"\ndata:")
+    pieces = _DATA.split(raw)
     first = pieces[0]
     if first.startswith(b"data:"):
         pieces[0] = first[5:]

@@ -24,9 +24,10 @@ from .model import (
     ToolCall,
     Usage,
 )
+from .wire import DetailFragment
 
 Whole = TypeVar("Whole", Annotation, Image)
-Leaf = TypeVar("Leaf", Usage, Logprobs, Annotation, Image)
+Leaf = TypeVar("Leaf", Usage, Annotation, Image, Part)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -61,31 +62,36 @@ class Call:
 class Detail:
     """One member of `reasoning_details` in the making; its texts are cut over chunks, its words are not."""
 
-    __slots__ = ("place", "texts", "words")
+    __slots__ = ("data", "index", "place", "summary", "text", "type", "words")
 
-    TEXTS = ("text", "summary", "data")
-
-    def __init__(self, place: int) -> None:
+    def __init__(self, kind: str | None, index: int | None, place: int) -> None:
+        self.type, self.index = kind, index
         self.place = place
-        self.words = ReasoningDetail()
-        self.texts: dict[str, list[str]] = {}
+        self.words = ReasoningDetail(type=kind, index=index)
+        self.text: list[str] = []
+        self.summary: list[str] | None = None
+        self.data: list[str] | None = None
 
-    def add(self, fragment: ReasoningDetail) -> None:
-        """One more fragment; of the words the last one stands (the signature comes in a fragment of its own)."""
-        for name in self.TEXTS:
-            value = getattr(fragment, name)
-            if value is not None:
-                self.texts.setdefault(name, []).append(value)
-        for name in ReasoningDetail.__struct_fields__:
-            if name not in self.TEXTS and (value := getattr(fragment, name)) is not None:
+    def add(self, fragment: Any) -> None:
+        """What a fragment has beside its text; of the words the last one stands (the signature comes on its own)."""
+        if fragment.summary is not None:
+            self.summary = self.summary or []
+            self.summary.append(fragment.summary)
+        if fragment.data is not None:
+            self.data = self.data or []
+            self.data.append(fragment.data)
+        for name in ("signature", "format", "id", "tool_call_id", "tool_name", "arguments", "result"):
+            if (value := getattr(fragment, name, None)) is not None:
                 setattr(self.words, name, value)
 
     def whole(self) -> ReasoningDetail:
         """The member so far."""
-        built = msgspec.structs.replace(self.words)
-        for name, texts in self.texts.items():
-            setattr(built, name, "".join(texts))
-        return built
+        return msgspec.structs.replace(
+            self.words,
+            text="".join(self.text) if self.text else None,
+            summary=None if self.summary is None else "".join(self.summary),
+            data=None if self.data is None else "".join(self.data),
+        )
 
 
 class Piece:
@@ -93,8 +99,8 @@ class Piece:
 
     __slots__ = ("part", "text", "thinking", "thinks_in_text")
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
+    def __init__(self, sent: Part) -> None:
+        part = self.part = canonical(sent, Part)
         self.text = None if part.text is None else [part.text]
         self.thinks_in_text = isinstance(part.thinking, str)
         self.thinking = _thoughts(part)
@@ -148,6 +154,7 @@ class Answer:
         "error",
         "extra",
         "finish_reason",
+        "fragments",
         "has_content",
         "has_reasoning",
         "images",
@@ -155,6 +162,7 @@ class Answer:
         "logprobs",
         "name",
         "native_finish_reason",
+        "part_places",
         "parts",
         "reasoning",
         "refusal",
@@ -172,9 +180,11 @@ class Answer:
         self.has_content = False  # also where every fragment was empty
         self.reasoning: list[str] = []
         self.has_reasoning = False
-        self.refusal: list[str] | None = None
+        self.refusal: list[str] = []
         self.parts: list[Piece] | None = None
+        self.part_places: list[int] = []  # where the parts of the last content list went
         self.details: dict[tuple[str | None, int | None], Detail] | None = None
+        self.fragments: list[DetailFragment] = []  # of `reasoning_details`, not merged yet
         self.calls: list[Call] | None = None
         self.calls_by_index: dict[int, Call] = {}
         self.calls_by_id: dict[str, Call] = {}
@@ -241,19 +251,46 @@ class Answer:
             places.append(call.place)
         return places
 
-    def add_details(self, fragments: list[ReasoningDetail]) -> list[int]:
+    def detail(self, kind: str | None, index: int | None) -> Detail:
+        """The member of `reasoning_details` with a type and an index."""
+        if self.details is None:
+            self.details = {}
+        detail = self.details.get((kind, index))
+        if detail is None:
+            detail = self.details[kind, index] = Detail(kind, index, len(self.details))
+        return detail
+
+    def add_details(self, members: list[ReasoningDetail]) -> list[int]:
         """Fragments of `reasoning_details`, merged by type and index; gives the place of each."""
         if self.details is None:
             self.details = {}
+        self.merge_fragments()
         places = []
-        for fragment in fragments:
-            key = (fragment.type, fragment.index)
-            detail = self.details.get(key)
-            if detail is None:
-                detail = self.details[key] = Detail(len(self.details))
+        for fragment in members:
+            detail = self.detail(fragment.type, fragment.index)
+            if fragment.text is not None:
+                detail.text.append(fragment.text)
             detail.add(fragment)
             places.append(detail.place)
         return places
+
+    def merge_fragments(self) -> None:
+        """Merge the fragments of `reasoning_details` that were only gathered: nearly every chunk may have one."""
+        detail: Detail | None = None
+        for fragment in self.fragments:
+            if detail is None or fragment.index != detail.index or fragment.type != detail.type:
+                detail = self.detail(fragment.type, fragment.index)
+            if (text := fragment.text) is not None:
+                detail.text.append(text)
+            if (
+                ((word := fragment.format) is not None and word != detail.words.format)
+                or fragment.signature is not None
+                or fragment.summary is not None
+                or fragment.data is not None
+                or fragment.id is not None
+            ):
+                detail.add(fragment)
+        self.fragments.clear()
 
     def add_whole(self, items: list[Whole], held: list[Whole], kind: type[Whole]) -> list[int]:
         """Annotations or images, which come whole and may come again; gives the place of each."""
@@ -284,7 +321,6 @@ class Answer:
     def add_logprobs(self, logprobs: Logprobs) -> int:
         """Log-probs of a chunk's tokens; gives how many tokens came before."""
         before = 0
-        logprobs = canonical(logprobs, Logprobs)
         if logprobs.content is not None:
             if self.logprobs is None:
                 self.logprobs = []
@@ -296,16 +332,20 @@ class Answer:
             self.refusal_logprobs.extend(logprobs.refusal)
         return before
 
-    def add_parts(self, parts: list[Part]) -> None:
-        """Parts of a content list; fragments of one text or thought become one part."""
+    def add_parts(self, parts: list[Part]) -> list[int]:
+        """Parts of a content list; fragments of one text or thought become one part. Gives the place of each."""
         if self.parts is None:
             self.parts = [Piece(Part(type="text", text="".join(self.content)))] if self.content else []
+        places = []
         for part in parts:
             if not self.parts or not self.parts[-1].add(part):
                 self.parts.append(Piece(part))
+            places.append(len(self.parts) - 1)
+        return places
 
     def message(self) -> Message:
         """The message so far."""
+        self.merge_fragments()
         audio = self.audio
         if audio is not None:
             audio = {name: "".join(value) if isinstance(value, list) else value for name, value in audio.items()}
@@ -314,7 +354,7 @@ class Answer:
             name=self.name,
             content="".join(self.content) if self.content or self.has_content else None,
             reasoning="".join(self.reasoning) if self.reasoning or self.has_reasoning else None,
-            refusal=None if self.refusal is None else "".join(self.refusal),
+            refusal="".join(self.refusal) if self.refusal else None,
             parts=None if self.parts is None else [part.whole() for part in self.parts],
             reasoning_details=None if self.details is None else [item.whole() for item in self.details.values()],
             tool_calls=None if self.calls is None else [call.whole() for call in self.calls],

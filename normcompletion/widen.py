@@ -61,9 +61,7 @@ def widen(
         raise ValueError(f"{original.__name__} has no field for {min(deeper)!r}")
     added = tuple((f"added_{place}", key) for place, key in enumerate(own))
     more = tuple(
-        (name, None, msgspec.field(name=key, default=None))
-        if (key,) in null_only
-        else (name, msgspec.Raw, msgspec.field(name=key, default_factory=msgspec.Raw))
+        (name, None if (key,) in null_only else msgspec.Raw, msgspec.field(name=key, default=None))
         for name, key in added
     )
     wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)

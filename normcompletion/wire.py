@@ -85,45 +85,6 @@ class TightCompletion(
         return "chat.completion"
 
 
-class Delta(Wire, kw_only=True):
-    """What a chunk adds to a message, in canonical words (`reasoning_content` is too frequent for the open form)."""
-
-    annotations: list[canonical.Annotation] | None = None
-    audio: canonical.Audio | None = None
-    content: str | None = None
-    images: list[canonical.Image] | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    reasoning_details: list[canonical.ReasoningDetail] | None = None
-    refusal: str | None = None
-    role: canonical.Role | None = None
-    tool_calls: list[canonical.ToolCall] | None = None
-
-
-class ChunkChoice(Wire, kw_only=True):
-    """A choice of a chunk, in canonical words."""
-
-    delta: Delta | None = None
-    finish_reason: canonical.FinishReason | None = None
-    index: Integer | None = None
-    logprobs: canonical.Logprobs | None = None
-    native_finish_reason: str | None = None
-
-
-class Chunk(Wire, kw_only=True):
-    """One chunk of a chat completion, in canonical words."""
-
-    choices: list[ChunkChoice]
-    created: Seconds | None = None
-    id: str | None = None
-    model: str | None = None
-    object: Literal["chat.completion.chunk"] | None = None
-    provider: str | None = None
-    service_tier: str | None = None
-    system_fingerprint: str | None = None
-    usage: canonical.Usage | None = None
-
-
 class Logprobs(Wire, kw_only=True):
     """Both forms of log-probs: chat (`content`, `refusal`) and text completion (parallel lists)."""
 
@@ -133,6 +94,62 @@ class Logprobs(Wire, kw_only=True):
     token_logprobs: list[Number | None] | None = None
     top_logprobs: list[dict[str, Number] | None] | None = None
     text_offset: list[Integer | None] | None = None
+
+
+class DetailFragment(Wire, kw_only=True):
+    """A fragment of a member of `reasoning_details`."""
+
+    data: str | None = None
+    format: str | None = None
+    id: str | None = None
+    index: Integer | None = None
+    signature: str | None = None
+    summary: str | None = None
+    text: str | None = None
+    type: str | None = None
+
+
+class Delta(Wire, kw_only=True):
+    """What a chunk adds to a message: the members that come with nearly every chunk of some service.
+
+    The others may only be null here, so that nobody need look at them; a chunk that has one takes the open form.
+    """
+
+    content: str | list[canonical.Part] | None = None
+    role: canonical.Role | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[DetailFragment] | None = None
+    tool_calls: list[canonical.ToolCall] | None = None
+    refusal: str | None = None
+    function_call: None = None
+    annotations: None = None
+    images: None = None
+    audio: None = None
+
+
+class ChunkChoice(Wire, kw_only=True):
+    """A choice of a chunk, in canonical words."""
+
+    index: Integer | None = None
+    delta: Delta | None = None
+    finish_reason: canonical.FinishReason | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+
+
+class Chunk(Wire, kw_only=True):
+    """One chunk of a chat completion, in canonical words; keys in the order of most streams, which is no sorted one."""
+
+    id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    object: Literal["chat.completion.chunk", ""] | None = None
+    created: Integer | None = None
+    choices: list[ChunkChoice]
+    system_fingerprint: str | None = None
+    usage: canonical.Usage | None = None
+    service_tier: str | None = None
 
 
 class EngineToken(Wire, kw_only=True):
