@@ -82,13 +82,14 @@ def normalize(
 
     """
     reader = _reader
+    refused: str | None = None
     if variant is None and reader is not None and reader.tight_first:
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
         # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
             chat = decode_tight(payload) if len(payload) <= max_record_bytes else None  # type: ignore[arg-type]
         except Refusal as refusal:
-            return read(to_bytes(payload), source=source, strict=strict, refused=refusal)
+            chat, refused = None, str(refusal)
         except (TypeError, ValueError, BufferError):
             chat = None  # no bytes, no text
         if chat is not None:
@@ -124,7 +125,7 @@ def normalize(
     raw = to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
-    return read(raw, source=source, variant=variant, strict=strict)
+    return read(raw, source=source, variant=variant, strict=strict, refused=refused)
 
 
 def too_long(length: int, limit: int) -> MalformedPayloadError:
@@ -142,7 +143,7 @@ def read(
     source: str | None = None,
     variant: str | None = None,
     strict: bool = False,
-    refused: Exception | None = None,
+    refused: str | None = None,
     decoded: TightCompletion | None = None,
 ) -> Completion:
     """`normalize` for bytes within the limit, by the whole road.
@@ -169,7 +170,7 @@ def read_any(
     *,
     source: str | None = None,
     variant: str | None = None,
-    refused: Exception | None = None,
+    refused: str | None = None,
     decoded: TightCompletion | None = None,
 ) -> Completion:
     """`read`, with failed and encrypted calls as completions instead of errors: what bulk conversion wants."""

@@ -145,7 +145,7 @@ class Reader:
         self,
         raw: bytes,
         ledger: Ledger,
-        refused: Exception | None = None,
+        refused: str | None = None,
         decoded: wire.TightCompletion | None = None,
     ) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
@@ -163,7 +163,7 @@ class Reader:
                 return completion
         if refused is not None or decoded is not None:
             tried.append(self.tight)
-            following = self.next_shape(self.tight, str(refused), tried)
+            following = self.next_shape(self.tight, refused or "", tried)
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following

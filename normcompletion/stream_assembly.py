@@ -411,6 +411,8 @@ class Assembly:
             try:
                 chunk = decode(piece)
             except Refusal as refusal:
+                chunk, reason = None, str(refusal)
+            if chunk is None:
                 data = data_of(piece)
                 if data is None:  # other fields, or a value over several lines
                     remaining = [piece, *rest]
@@ -423,7 +425,7 @@ class Assembly:
                     continue
                 if not data or data.startswith(b":"):
                     continue
-                chunk = self._reread(data, str(refusal))
+                chunk = self._reread(data, reason)
                 decode, added = self.shape.decode, _added(self.shape)
                 answer = None
                 if chunk is None:
@@ -486,6 +488,8 @@ class Assembly:
             if added is not None:
                 self._collect(chunk, added)
         self.chunks += len(pieces) - others
+        needed = bool(self.vendor) or any(answer.vendor for answer in self.answers.values())
+        self.reader.remember(self.shape, needed=needed)
 
     def _add_content(self, answer: Answer, content: str | list[Part]) -> None:
         """Content that comes as parts, or after some that did (Mistral's thinking models)."""
