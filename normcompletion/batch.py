@@ -21,7 +21,7 @@ import msgspec
 from .errors import EncryptedPayloadError, MalformedPayloadError, NormalizeError, SourceReportedError
 from .model import Completion, ServiceError
 from .normalize import normalize_many
-from .parse import MAX_RECORD_BYTES
+from .parse import MAX_RECORD_BYTES, looks_like_stream
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
@@ -75,11 +75,15 @@ class Report:
 def lines(stream: BinaryIO, limit: int = MAX_RECORD_BYTES) -> Iterator[Line]:
     """The lines of a stream, cut at LF only; at most one line of `limit` bytes is held at a time.
 
-    A byte-order mark at byte 0 is dropped.
+    A byte-order mark at byte 0 is dropped. A saved event stream is one unit, the whole file.
     """
     number = offset = 0
     while chunk := stream.readline(limit + 1):
         number += 1
+        if number == 1 and looks_like_stream(chunk):
+            chunk += stream.read(limit + 1 - len(chunk))
+            yield Line(1, 0, len(chunk), chunk if len(chunk) <= limit else None)
+            return
         text: bytes | None = chunk
         length = len(chunk)
         if length > limit and not chunk.endswith(b"\n"):

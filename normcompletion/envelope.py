@@ -7,7 +7,7 @@ knows and does not turn into a completion.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Tree = Mapping[str, Any]
@@ -113,6 +113,11 @@ def is_chunk(tree: Tree) -> bool:
     if isinstance(tree.get("data"), dict) and unwrap(tree) is not None:
         return is_chunk(tree["data"])
     return _first_choice_is_delta(tree)
+
+
+def are_chunks(items: Sequence[Any]) -> bool:
+    """Whether a list holds the chunks of a stream: one of the first does not look like a whole response."""
+    return any(isinstance(item, dict) and is_chunk(item) for item in items[:4])
 
 
 def _first_choice_is_delta(tree: Tree) -> bool:

@@ -45,6 +45,11 @@ def is_fault(note: Note) -> bool:
     return NOTES[note.code][0] == "fault"
 
 
+def in_order(extra: dict[str, Any]) -> dict[str, Any]:
+    """`extra` in the order of its pointers: the same bytes whichever road a payload took."""
+    return dict(sorted(extra.items())) if len(extra) > 1 else extra
+
+
 class Ledger:
     """Where adapters and salvage record what they could not place and what they repaired.
 

@@ -20,10 +20,10 @@ from .errors import (
     UnknownPayloadError,
     excerpt,
 )
-from .ledger import Ledger, is_fault
+from .ledger import Ledger, in_order, is_fault
 from .model import Choice, Chunk, Completion, Logprobs, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
-from .reader import Reader, Refusal, decode_tight, spelling_of, tidy
+from .reader import Reader, Refusal, spelling_of, tidy
 from .registry import installed
 from .salvage import Salvage
 from .stream_assembly import Assembly
@@ -82,26 +82,28 @@ def normalize(
 
     """
     reader = _reader
+    chat: Any = None
     refused: str | None = None
-    if variant is None and reader is not None and reader.tight_first:
+    if variant is None and not strict and reader is not None and reader.tight_first:
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
         # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
-            chat = decode_tight(payload) if len(payload) <= max_record_bytes else None  # type: ignore[arg-type]
-        except Refusal as refusal:
-            chat, refused = None, str(refusal)
-        except (TypeError, ValueError, BufferError):
-            chat = None  # no bytes, no text
-        if chat is not None:
-            name: str | None = None
-            if not strict and len(chat.choices) == 1:
+            if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
+                chat = reader.decode_tight(payload)  # type: ignore[arg-type]
                 (choice,) = chat.choices
-                if source is not None:
+        except Refusal as refusal:
+            refused = str(refusal)
+        except (TypeError, ValueError, BufferError):
+            pass  # no bytes and no text; or not one choice
+        else:
+            if chat is not None:
+                gateway: str = reader.gateway
+                name: str | None = gateway
+                if source is None:
+                    if choice.native_finish_reason is None or chat.provider is None:
+                        name = reader.quick_source(chat)
+                elif source is not gateway:
                     name = source if source in reader.quick_sources else None
-                elif choice.native_finish_reason is not None and chat.provider is not None:
-                    name = reader.gateway
-                else:
-                    name = reader.quick_source(chat)
                 if (calls := choice.message.tool_calls) is not None:
                     for call in calls:  # as `has_python_arguments`; the comparison alone settles most of them
                         if (
@@ -116,16 +118,17 @@ def normalize(
                     if (logprobs is not None and logprobs.__class__ is not Logprobs) or choice.error is not None:
                         ledger = Ledger()
                         tidy(choice, 0, ledger)
-                        chat.extra, chat.notes = ledger.extra, ledger.notes  # type: ignore[assignment]
-                    choice.__class__ = Choice  # type: ignore[assignment]  # same layout: see wire.TightChoice
-                    chat.__class__ = Completion  # type: ignore[assignment]
-                    chat.source = name  # type: ignore[assignment]
-                    return chat
-            return read(to_bytes(payload), source=source, strict=strict, decoded=chat)
+                        chat.extra, chat.notes = ledger.extra, ledger.notes
+                    choice.__class__ = Choice  # same layout: see wire.TightChoice
+                    chat.__class__ = Completion
+                    if name is not gateway:
+                        chat.source = name
+                    completion: Completion = chat
+                    return completion
     raw = to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
-    return read(raw, source=source, variant=variant, strict=strict, refused=refused)
+    return read(raw, source=source, variant=variant, strict=strict, refused=refused, decoded=chat)
 
 
 def too_long(length: int, limit: int) -> MalformedPayloadError:
@@ -178,6 +181,7 @@ def read_any(
     if source is not None or variant is not None:
         reader.registry.check(source, variant)
     completion = reader.read(raw, Ledger(source=source, read=reader.read), refused, decoded)
+    completion.extra = in_order(completion.extra)
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(
             f"the payload is {completion.source} {completion.variant}, not {excerpt(variant)}; leave out variant=",
@@ -195,12 +199,9 @@ def _is_envelope(completion: Completion, variant: str) -> bool:
 
 def _texts(raw: bytes) -> Iterator[bytes]:
     """The JSON texts of a payload: itself, or those of a saved stream."""
-    if not looks_like_stream(raw):
-        yield raw
-    else:
-        for event in iter_events([raw]):
-            if event.data.lstrip().startswith(b"{"):
-                yield event.data
+    for event in iter_events([raw]):
+        if event.data.lstrip().startswith((b"{", b"[{")):
+            yield event.data
 
 
 def check(completion: Completion | Chunk, texts: Iterable[bytes]) -> None:
@@ -324,7 +325,9 @@ def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | 
         ledger = Ledger(pointer, source=options["source"], read=reader.read)
         try:
             raw = msgspec.json.encode(item)
-            yield answered(reader.read(raw, ledger), [raw], strict=options["strict"])
+            completion = reader.read(raw, ledger)
+            completion.extra = in_order(completion.extra)
+            yield answered(completion, [raw], strict=options["strict"])
         except NormalizeError as error:
             error.path = pointer if not error.path else error.path
             yield error
@@ -355,7 +358,9 @@ def detect(payload: object) -> Detection:
         raise too_long(len(raw), MAX_RECORD_BYTES)
     reader = default_reader()
     completion = read_any(raw)
-    tree = parse(raw)
+    tree = next((parse(text) for text in _texts(raw)), None)
+    if isinstance(tree, list):
+        tree = tree[0]
     evidence = tuple(evidence_of(reader, tree, completion))
     marked = {line.split(":", 1)[0] for line in evidence}
     certain = completion.source in marked
@@ -413,8 +418,13 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explain(payload: object, *, source: str | None = None) -> Explanation:
-    """Leaf by leaf, where a payload went; raises as `detect` does."""
+    """Leaf by leaf, where a payload went; raises as `detect` does, and `UnknownPayloadError` for a saved stream."""
     raw = to_bytes(payload)
+    if looks_like_stream(raw):
+        raise UnknownPayloadError(
+            "the payload is a saved event stream (SSE), whose leaves are joined; explain() takes one JSON body",
+            code="sse",
+        )
     detection = detect(raw)
     completion = read_any(raw, source=source)
     return Explanation(detection, placements(parse(raw), completion), completion.notes)

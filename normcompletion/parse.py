@@ -64,11 +64,11 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
         return _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as refusal:
         error = refusal
-    if "surrogate" in str(error) and not isinstance(error, UnicodeDecodeError):
+    if b"\\u" in raw and not isinstance(error, UnicodeDecodeError):  # half a surrogate pair, which msgspec refuses
         import json  # only broken text comes here
 
         try:
-            return json.loads(raw.decode(), parse_constant=_no_constant)
+            return json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
         except (ValueError, RecursionError):
             pass
     raise malformed(raw, error) from None
@@ -89,8 +89,15 @@ def _no_constant(word: str) -> None:
     raise ValueError(word)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def duplicate_keys(raw: bytes) -> list[str]:
-    """The keys that stand more than once in one object of a text that `parse` accepts."""
+    """The keys that stand more than once in one object of a text; none where it is no JSON."""
     import json
 
     found: list[str] = []
@@ -100,7 +107,10 @@ def duplicate_keys(raw: bytes) -> list[str]:
         if len(set(keys)) < len(keys):
             found.extend(key for key in set(keys) if keys.count(key) > 1)
 
-    json.loads(raw, object_pairs_hook=pairs)
+    try:
+        json.loads(raw, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        return []
     return found
 
 

@@ -65,9 +65,6 @@ class Shape:
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
 
 
-decode_tight = msgspec.json.Decoder(wire.TightCompletion).decode
-
-
 class Reader:
     """Reads payloads with the variants of one registry; safe to share between threads.
 
@@ -81,10 +78,12 @@ class Reader:
         "body_camel",
         "claim_keys",
         "count",
+        "decode_tight",
         "gateway",
         "hint",
         "learned",
         "lock",
+        "marked",
         "quick_marks",
         "quick_sources",
         "registry",
@@ -108,6 +107,7 @@ class Reader:
         self.body_camel = Shape(wire.Body, camel_keys=True)
         self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
         self.claim_keys = frozenset((key,) for variant in registry.claiming for key in variant.claim_keys)
+        self.marked = registry.marked
         self.hint = self.tight
         self.count = 0
         self.routes = self._fixed_routes()
@@ -123,6 +123,7 @@ class Reader:
         quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
         self.quick_marks = tuple(variant for variant in quick if variant.in_canonical_words)
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
+        self.decode_tight: Callable[[bytes], Any] = msgspec.json.Decoder(wire.tight_completion(self.gateway)).decode
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
@@ -300,7 +301,7 @@ class Reader:
             }
         weak = None
         found: list[str] = []
-        for variant in self.registry.marked:
+        for variant in self.marked:
             if variant.mark is not None and variant.mark(body, extra) is not None:
                 if variant.decisive:
                     found.append(variant.source)
@@ -316,7 +317,7 @@ class Reader:
         try:
             tree = parse(raw)
         except ValueError:
-            if self.stream is not None and _starts_with_chunk(raw):
+            if self.stream is not None and _holds_chunks(raw):
                 return self.stream(raw, ledger)
             raise
         return self.from_tree(tree, ledger, raw, tried)
@@ -328,11 +329,15 @@ class Reader:
         where = ledger.prefix or None
         if not isinstance(tree, dict):
             if isinstance(tree, list):
-                if self.stream is not None and tree and isinstance(tree[0], dict) and envelope.is_chunk(tree[0]):
+                if self.stream is not None and envelope.are_chunks(tree):
                     return self.stream(tree, ledger)
                 raise UnknownPayloadError(
                     "the payload is a list; normalize_many() yields its records", code="list", path=where
                 )
+            if isinstance(tree, str) and self.stream is not None:  # a log may hold the stream as text
+                text = tree.encode("utf-8", "surrogatepass")
+                if looks_like_stream(text):
+                    return self.stream(text, ledger)
             raise UnknownPayloadError(
                 f"the payload is {_json_word(tree)}, not an object; hand in the response body",
                 code="not_object",
@@ -536,16 +541,18 @@ def _is_chunk(body: wire.Body) -> bool:
     )
 
 
-def _starts_with_chunk(raw: bytes) -> bool:
-    """Whether a text that is no JSON is one chunk a line."""
-    line, _, rest = raw.lstrip().partition(b"\n")
-    if not line.startswith(b"{") or not rest.strip():
+def _holds_chunks(raw: bytes) -> bool:
+    """Whether a text that is no JSON has one chunk on each line."""
+    lines = raw.lstrip().split(b"\n", 4)
+    if len(lines) < 2 or not lines[0].startswith(b"{"):
         return False
-    try:
-        tree = parse(line)
-    except ValueError:
-        return False
-    return envelope.is_chunk(tree)
+    items = []
+    for line in lines[:4]:
+        try:
+            items.append(parse(line))
+        except ValueError:
+            break
+    return envelope.are_chunks(items)
 
 
 def _json_word(value: Any) -> str:

@@ -66,6 +66,8 @@ class Salvage:
                 self.unknown.add((*path, key))
             if value is None:
                 continue
+            if field is None and not key.isascii():
+                key = self.ledger.text(key, f"{at}/{escape(key)}")  # noqa: PLW2901 - half a pair may stand in it
             here = f"{at}/{escape(key)}"
             if field is None:
                 self.ledger.extra[here] = self.ledger.clean(value, here)

@@ -9,16 +9,17 @@ canonical words without making a `Chunk` of each; whatever it cannot read goes t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, length_hint
 from typing import Any, NamedTuple
 
 import msgspec
 
-from . import dialect, wire
+from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
-from .ledger import Ledger
+from .ledger import Ledger, in_order
 from .model import (
     Annotation,
     Choice,
@@ -33,15 +34,27 @@ from .model import (
     ServiceError,
     Usage,
 )
-from .pointer import escape
+from .parse import duplicate_keys
+from .pointer import camel, escape
 from .reader import Refusal, Shape, has_python_arguments
-from .stream_chunks import ChunkReader
+from .spelling import keys_of
+from .stream_chunks import VARIANTS, ChunkReader
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
 from .widen import Plan
 
+# A key that only the camelCase spelling has; quotes inside a string are escaped, so only a key can look so.
+_CAMEL_KEY = re.compile(
+    rb'"(?:' + "|".join(sorted(camel(key) for key in keys_of(wire.Body) if camel(key) != key)).encode() + rb')"\s*:'
+)
 _NULL = msgspec.Raw(b"null")
 _MAX_EVENT_NAMES = 64
+
+
+def _runs_on(pieces: list[bytes], rest: Iterator[bytes]) -> bool:
+    """Whether the piece at hand may go on with the one before, which has no blank line behind it."""
+    before = len(pieces) - length_hint(rest) - 2
+    return before >= 0 and b"\n" not in pieces[before]
 
 
 class Placed(NamedTuple):
@@ -62,11 +75,11 @@ _LISTS = {
 }
 
 
-def _owner(pointer: str, placed: list[Placed]) -> tuple[Answer | None, str]:
+def _owner(pointer: str, placed: list[Placed], root: str) -> tuple[Answer | None, str]:
     """Whose a pointer into a chunk is, and where it points in the assembled body, below that choice."""
+    if root and pointer.startswith(root + "/"):
+        pointer = pointer[len(root) :]
     steps = pointer.split("/")
-    if steps[1:3] == ["data", "choices"]:  # the event object of an SDK
-        del steps[1]
     if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(placed):
         return None, pointer
     answer, places = placed[int(steps[2])]
@@ -141,6 +154,7 @@ class Assembly:
 
     __slots__ = (
         "answers",
+        "camel",
         "chunks",
         "created",
         "cut",
@@ -150,6 +164,7 @@ class Assembly:
         "extra",
         "fallback",
         "id",
+        "implied",
         "model",
         "named_source",
         "native",
@@ -161,6 +176,7 @@ class Assembly:
         "service_tier",
         "shape",
         "sources",
+        "strict",
         "system_fingerprint",
         "text",
         "usage",
@@ -168,8 +184,12 @@ class Assembly:
         "vendor",
     )
 
-    def __init__(self, reader: ChunkReader, *, source: str | None = None, fallback: str = "openai") -> None:
+    def __init__(
+        self, reader: ChunkReader, *, source: str | None = None, fallback: str = "openai", strict: bool = False
+    ) -> None:
         self.reader = reader
+        self.strict = strict
+        self.camel = False  # whether any chunk was spelled so
         self.named_source = source
         self.fallback = fallback
         self.shape: Shape = reader.stream_hint
@@ -185,6 +205,7 @@ class Assembly:
         self.native = False  # whether any chunk had the gateway's `native_finish_reason`
         self.sources: set[str] = set()
         self.variants: set[str] = set()
+        self.implied: set[str] = set()  # of chunks without choices
         self.chunks = 0
         self.done = False
         self.cut: tuple[bytes, MalformedPayloadError] | None = None
@@ -215,6 +236,8 @@ class Assembly:
         ledger = Ledger(source=self.named_source, fallback=self.fallback, read=self.reader.whole)
         try:
             chunk = self.reader.chunk(data, ledger)
+        except AmbiguousPayloadError:
+            raise
         except MalformedPayloadError as refusal:
             if not data.startswith((b"{", b"[", b'"')):
                 self._sentence(data, name)
@@ -223,13 +246,17 @@ class Assembly:
             else:
                 raise
         except UnknownPayloadError as refusal:
-            if data.startswith(b"["):
-                for item in msgspec.json.decode(data, type=list[msgspec.Raw]):
-                    self.add_data(bytes(item).strip())
+            tree = Ledger().parsed(data, "")
+            if isinstance(tree, list) and envelope.are_chunks(tree):
+                for item in tree:
+                    self.add_data(msgspec.json.encode(item))
             else:
-                self._unknown(data, name, refusal)
+                self._unknown(tree, name, refusal)
         else:
+            self.camel = self.camel or _CAMEL_KEY.search(data) is not None
             self.add(chunk)
+            if self.strict and duplicate_keys(data):
+                self.note("duplicate_key", "", None)
 
     def _sentence(self, data: bytes, name: str | None) -> None:
         """An event that is plain text: an error where it is called one or stands alone (Atoma's old engine)."""
@@ -237,15 +264,15 @@ class Assembly:
         if name == "error":
             self._set_error(ServiceError(message=text))
             self.chunks += 1
-        elif self.text is None:
+            return
+        if self.text is None:
             self.text = data
         self._keep_event(name or "text", text)
 
-    def _unknown(self, data: bytes, name: str | None, refusal: UnknownPayloadError) -> None:
+    def _unknown(self, tree: Any, name: str | None, refusal: UnknownPayloadError) -> None:
         """An event that is JSON and no chunk."""
         if self.refusal is None:
             self.refusal = refusal
-        tree = Ledger().parsed(data, "")
         kind = tree.get("type") if isinstance(tree, dict) else None
         self._keep_event(name or (kind if isinstance(kind, str) else "unknown"), tree)
 
@@ -255,17 +282,22 @@ class Assembly:
 
     def add(self, chunk: Chunk) -> None:
         """One canonical chunk."""
+        if self.cut is not None:
+            raise self.cut[1]
         self.chunks += 1
         self._head(chunk)
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.error is not None:
             self._set_error(chunk.error)
-        self.variants.add(chunk.variant)
+        if chunk.choices or chunk.variant not in VARIANTS.values():  # `object` alone is no proof
+            self.variants.add(chunk.variant)
+        else:
+            self.implied.add(chunk.variant)
         if chunk.source != self.fallback:
             self.sources.add(chunk.source)
         placed = []
-        cumulative = {note.path for note in chunk.notes if note.code == "cumulative_delta"}
+        cumulative = {note.path.removeprefix("/data") for note in chunk.notes if note.code == "cumulative_delta"}
         for at, choice in enumerate(chunk.choices):
             answer = self.answer(choice.index)
             if f"/choices/{at}/delta/content" in cumulative:
@@ -277,17 +309,21 @@ class Assembly:
             if choice.finish_reason is not None:
                 self._finish(answer, choice.finish_reason)
             if choice.native_finish_reason is not None:
-                answer.native_finish_reason = choice.native_finish_reason
-                self.native = True
+                self._native(answer, choice.native_finish_reason)
             if choice.error is not None:
                 answer.error = choice.error
             placed.append(Placed(answer, places))
+        root = "/data" if "/data" not in chunk.extra else ""  # the event object of an SDK may be around the chunk
         for pointer, value in chunk.extra.items():
-            owner, rest = _owner(pointer, placed)
-            (self.extra if owner is None else owner.extra)[rest] = value
+            owner, rest = _owner(pointer, placed, root)
+            if owner is None:
+                self.extra[rest] = value
+                self.vendor.pop(rest, None)
+            else:
+                owner.keep(rest, value)
         for note in chunk.notes:
             if note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
-                owner, rest = _owner(note.path, placed)
+                owner, rest = _owner(note.path, placed, root)
                 self.note(note.code, rest, note.before, owner)
 
     def answer(self, index: int | None) -> Answer:
@@ -336,6 +372,13 @@ class Assembly:
         if held is not None and held != word:
             self.note("conflicting_value", "/finish_reason", held, answer)
         answer.finish_reason = word
+
+    def _native(self, answer: Answer, word: str) -> None:
+        self.native = True
+        held = answer.native_finish_reason
+        if held is not None and held != word:
+            self.note("conflicting_value", "/native_finish_reason", held, answer)
+        answer.native_finish_reason = word
 
     def _add_delta(self, answer: Answer, delta: Message) -> dict[str, list[int]]:
         places: dict[str, list[int]] = {}
@@ -413,9 +456,10 @@ class Assembly:
             except Refusal as refusal:
                 chunk, reason = None, str(refusal)
             if chunk is None:
-                data = data_of(piece)
-                if data is None:  # other fields, or a value over several lines
-                    remaining = [piece, *rest]
+                last = piece is pieces[-1]
+                data = data_of(piece) if b"\n" in piece or last else None
+                if data is None or (not data.startswith((b"{", b"[")) and _runs_on(pieces, rest)):
+                    remaining = [piece, *rest]  # other fields, or a value over several lines
                     self.chunks += len(pieces) - len(remaining) - others
                     self._add_events([b"data:", b"\ndata:".join(remaining)])
                     return
@@ -425,9 +469,11 @@ class Assembly:
                     continue
                 if not data or data.startswith(b":"):
                     continue
-                chunk = self._reread(data, reason)
+                chunk = self._reread(data, reason, ended=not last or piece.endswith(b"\n"))
                 decode, added = self.shape.decode, _added(self.shape)
                 answer = None
+                if self.cut is not None and not last:
+                    raise self.cut[1]
                 if chunk is None:
                     continue
                 others -= 1
@@ -462,7 +508,7 @@ class Assembly:
                     if text := delta.reasoning:
                         reasoning.append(text)
                         if (alias := delta.reasoning_content) and alias != text:
-                            answer.extra["/delta/reasoning_content"] = alias
+                            answer.aliases.append(alias)
                     elif alias := delta.reasoning_content:
                         reasoning.append(alias)
                     elif text is not None or alias is not None:
@@ -481,8 +527,7 @@ class Assembly:
                 if choice.finish_reason is not None:
                     self._finish(answer, choice.finish_reason)
                 if choice.native_finish_reason is not None:
-                    answer.native_finish_reason = choice.native_finish_reason
-                    self.native = True
+                    self._native(answer, choice.native_finish_reason)
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
             if added is not None:
@@ -512,15 +557,18 @@ class Assembly:
 
     def _add_logprobs(self, answer: Answer, sent: wire.Logprobs) -> None:
         ledger = Ledger()
+        ledger.camel = self.shape.camel
+        if type(sent) is not wire.Logprobs:  # of another spelling
+            sent = msgspec.convert(sent, wire.Logprobs, from_attributes=True)
         logprobs = dialect.logprobs(sent, ledger)
         for pointer, value in ledger.extra.items():
-            answer.extra["/logprobs" + pointer] = value
+            answer.keep("/logprobs" + pointer, value)
         for note in ledger.notes:
             self.note(note.code, "/logprobs" + note.path, note.before, answer)
         if logprobs is not None:
             answer.add_logprobs(logprobs)
 
-    def _reread(self, data: bytes, reason: str) -> Any:
+    def _reread(self, data: bytes, reason: str, *, ended: bool) -> Any:
         """A chunk that the shape at hand refused, by a shape that fits; `None` where it went the long road."""
         shape, tried = self.shape, [self.shape]
         if reason.startswith("JSON is malformed: trailing"):  # a comment stood behind the data
@@ -536,8 +584,9 @@ class Assembly:
                 tried.append(following)
             else:
                 self.shape = following
+                self.camel = self.camel or (following.camel and _CAMEL_KEY.search(data) is not None)
                 return chunk
-        self.add_data(data)
+        self.add_data(data, ended=ended)
         return None
 
     def _collect(self, chunk: Any, added: Added) -> None:
@@ -607,8 +656,9 @@ class Assembly:
         self._keep(completion, answers, ledger)
         self._note(completion, answers, ledger, final=final)
         settle = self.reader.settles.get(completion.source)
-        if settle is not None:
+        if settle is not None and completion.variant in ("chat", "text"):
             settle(completion, ledger)
+        completion.extra = ledger.extra = in_order(ledger.extra)
         return completion
 
     def _nothing(self) -> ServiceError:
@@ -648,7 +698,7 @@ class Assembly:
             return "confidential"
         if error is not None and not choices:
             return "error"
-        return "text" if "text_chunk" in self.variants else "chat"
+        return "text" if "text_chunk" in (self.variants if choices else self.implied) else "chat"
 
     def _keep(self, completion: Completion, answers: list[Answer], ledger: Ledger) -> None:
         """Put what has no canonical field into the ledger."""
@@ -661,10 +711,12 @@ class Assembly:
         for pointer, raw in self.vendor.items():
             ledger.extra[root + pointer] = ledger.parsed(bytes(raw), root + pointer, depth=pointer.count("/"))
         for at, answer in enumerate(answers):
-            if not answer.extra and not answer.vendor:
+            if not answer.extra and not answer.vendor and not answer.aliases:
                 continue
             base = f"{root}/choices/{at}"
             message = completion.choices[at].message
+            if answer.aliases:
+                ledger.extra[f"{base}/delta/{self._spelled('reasoning_content')}"] = "".join(answer.aliases)
             for pointer, value in answer.extra.items():
                 if pointer == "/message" and value == {"role": message.role, "content": message.content}:
                     continue  # Perplexity's message so far, said in full
@@ -673,18 +725,24 @@ class Assembly:
                 at_pointer = base + pointer
                 ledger.extra[at_pointer] = ledger.parsed(bytes(raw), at_pointer, depth=2 + pointer.count("/"))
 
+    def _spelled(self, word: str) -> str:
+        """A wire name, or a pointer of our own making, in the spelling of the stream."""
+        return camel(word) if self.camel and "_" in word else word
+
     def _note(self, completion: Completion, answers: list[Answer], ledger: Ledger, *, final: bool) -> None:
         """Put the repairs into the ledger, with pointers into the assembled body."""
         if self.notes:
             bases = {id(answer): f"/choices/{at}" for at, answer in enumerate(answers)}
             for owner, note in self.notes:
                 base = "" if owner is None else bases[id(owner)]
-                ledger.notes.append(Note(code=note.code, path=ledger.prefix + base + note.path, before=note.before))
+                path = self._spelled(note.path) if note.code == "conflicting_value" else note.path
+                ledger.notes.append(Note(code=note.code, path=ledger.prefix + base + path, before=note.before))
         for at, choice in enumerate(completion.choices):
             for place, call in enumerate(choice.message.tool_calls or ()):
                 if has_python_arguments([call]):
                     assert call.function is not None
-                    path = f"{ledger.prefix}/choices/{at}/delta/tool_calls/{place}/function/arguments"
+                    calls = self._spelled("tool_calls")
+                    path = f"{ledger.prefix}/choices/{at}/delta/{calls}/{place}/function/arguments"
                     ledger.notes.append(Note(code="python_arguments", path=path, before=call.function.arguments))
         if not final or completion.error is not None:
             return
@@ -693,7 +751,7 @@ class Assembly:
             ledger.notes.append(Note(code="incomplete_stream", path=ledger.prefix, before=text))
         for at, choice in enumerate(completion.choices):
             if choice.finish_reason is None and choice.error is None:
-                path = f"{ledger.prefix}/choices/{at}/finish_reason"
+                path = f"{ledger.prefix}/choices/{at}/{self._spelled('finish_reason')}"
                 ledger.notes.append(Note(code="incomplete_stream", path=path))
         if not completion.choices and completion.variant != "confidential":
             ledger.notes.append(Note(code="incomplete_stream", path=f"{ledger.prefix}/choices"))

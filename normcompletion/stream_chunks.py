@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from . import dialect, envelope, wire
-from .ledger import Ledger
+from .ledger import Ledger, in_order
 from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
 from .reader import Reader, Shape, has_python_arguments
 
@@ -29,11 +29,17 @@ class ChunkReader(Reader):
         super().__init__(reader.registry)
         self.stream_hint = self.tight  # what fitted the last streams
         self.idle = 0
+        # What log10 rebuilds is never a stream, and its marks (a zero time, an empty word) mean nothing in one chunk.
+        self.marked = tuple(variant for variant in self.marked if variant.streams)
         self.whole = reader.read  # for a whole response inside an error
 
     def chunk(self, raw: bytes, ledger: Ledger) -> Chunk:
         """One event, whatever it reports. Raises `NormalizeError` for what is no chunk."""
-        read = self.read(raw, ledger)
+        chunk = self._chunk(self.read(raw, ledger))
+        chunk.extra = in_order(chunk.extra)
+        return chunk
+
+    def _chunk(self, read: Completion) -> Chunk:
         if read.error is not None and read.extra.get("/object") == "chat.completion.chunk":
             del read.extra["/object"]  # says no more than that it stood in a stream
         return as_chunk(read)
@@ -44,7 +50,7 @@ class ChunkReader(Reader):
         Speed only: what a shape accepts it has read, whichever it is.
         """
         self.idle = 0 if needed else self.idle + 1
-        self.stream_hint = shape if self.idle < IDLE_STREAMS else self.tight
+        self.stream_hint = shape if self.idle < IDLE_STREAMS and not shape.camel else self.tight
 
     def from_tight(self, chunk: Any, ledger: Ledger) -> Completion | None:
         """A chunk that came in canonical words; `None` where it holds what the open road must note."""

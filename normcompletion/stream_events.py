@@ -125,7 +125,7 @@ class EventReader:
     def _take(self, value: bytes, events: list[Event]) -> None:
         if value.lstrip().startswith(b":"):  # a gateway put `data: ` before a comment (mnfst/llm-gateway#2053)
             return
-        if self._data and _may_end(self._data[-1]) and value.lstrip().startswith((b"{", DONE)):
+        if self._data and _may_end(self._data[-1]) and value.lstrip().startswith((b"{", b"[")):
             # No JSON text goes on with `{` or `[` behind a `}`: the blank line between two events was dropped.
             self._dispatch(events)
         self._data.append(value)
@@ -187,11 +187,15 @@ def pieces_of(raw: bytes) -> list[bytes]:
     The fast road for saved streams. No value is cut, for no line end stands inside one; a piece may have more behind
     its data, `data_of` says what. Empty where the stream does not start like one of events.
     """
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n")
+        if b"\r" in raw:
+            return []
     pieces = _DATA.split(raw)
     first = pieces[0]
     if first.startswith(b"data:"):
         pieces[0] = first[5:]
-    elif all(not line.strip() or line.startswith(b":") for line in first.split(b"\n")):
+    elif all(not line or line.startswith(b":") for line in first.split(b"\n")):
         del pieces[0]
     else:
         pieces.clear()
@@ -201,6 +205,7 @@ def pieces_of(raw: bytes) -> list[bytes]:
 def data_of(piece: bytes) -> bytes | None:
     """The data of a piece that has only comments and blank lines behind it; `None` where `EventReader` must decide."""
     data, _, rest = piece.partition(b"\n")
-    if b"\r" in piece or any(line and not line.startswith(b":") for line in rest.split(b"\n")):
+    lines = rest.split(b"\n")
+    if lines[0] or any(line and not line.startswith(b":") for line in lines):
         return None
     return data.strip()

@@ -143,6 +143,7 @@ class Answer:
     """One choice in the making."""
 
     __slots__ = (
+        "aliases",
         "annotations",
         "audio",
         "calls",
@@ -156,6 +157,7 @@ class Answer:
         "finish_reason",
         "fragments",
         "has_content",
+        "has_logprobs",
         "has_reasoning",
         "images",
         "index",
@@ -192,6 +194,7 @@ class Answer:
         self.images: list[Image] | None = None
         self.seen: dict[bytes, int] = {}  # annotations and images, by their JSON, and their places
         self.audio: dict[str, Any] | None = None
+        self.has_logprobs = False
         self.logprobs: list[TokenLogprob] | None = None
         self.refusal_logprobs: list[TokenLogprob] | None = None
         self.finish_reason: FinishReason | None = None
@@ -199,7 +202,22 @@ class Answer:
         self.error: ServiceError | None = None
         self.cumulative = False  # the experimental Atoma engine sends the whole text so far in each chunk
         self.extra: dict[str, Any] = {}  # by pointer below the choice; last value wins
-        self.vendor: dict[str, msgspec.Raw] = {}  # the same, not parsed yet
+        self.vendor: dict[str, msgspec.Raw] = {}  # the same, not parsed yet; newer than `extra`
+        self.aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
+
+    def keep(self, pointer: str, value: Any) -> None:
+        """Put a value without a canonical field where it belongs below the choice."""
+        self.vendor.pop(pointer, None)
+        if pointer in ("/delta/reasoning_content", "/delta/reasoningContent") and isinstance(value, str):
+            self.aliases.append(value)
+        elif pointer.endswith("/custom") and "/tool_calls/" in pointer:  # OpenAI's custom tools: `input` is text
+            held = self.extra.get(pointer)
+            if isinstance(held, dict) and isinstance(value, dict):
+                texts = [part["input"] for part in (held, value) if isinstance(part.get("input"), str)]
+                value = {**held, **value, **({"input": "".join(texts)} if texts else {})}
+            self.extra[pointer] = value
+        else:
+            self.extra[pointer] = value
 
     def add_calls(self, fragments: list[ToolCall]) -> list[int]:
         """Fragments of tool calls; gives the place of the call that each one belongs to.
@@ -321,6 +339,7 @@ class Answer:
     def add_logprobs(self, logprobs: Logprobs) -> int:
         """Log-probs of a chunk's tokens; gives how many tokens came before."""
         before = 0
+        self.has_logprobs = True
         if logprobs.content is not None:
             if self.logprobs is None:
                 self.logprobs = []
@@ -366,7 +385,7 @@ class Answer:
     def whole(self) -> Choice:
         """The choice so far."""
         logprobs = None
-        if self.logprobs is not None or self.refusal_logprobs is not None:
+        if self.has_logprobs:
             logprobs = Logprobs(
                 content=None if self.logprobs is None else list(self.logprobs),
                 refusal=None if self.refusal_logprobs is None else list(self.refusal_logprobs),

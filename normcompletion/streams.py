@@ -53,7 +53,7 @@ class Assembler:
     def __init__(self, *, source: str | None = None, strict: bool = False) -> None:
         reader = default_chunk_reader()
         reader.registry.check(source, None)
-        self._assembly = Assembly(reader, source=source)
+        self._assembly = Assembly(reader, source=source, strict=strict)
         self._strict = strict
 
     def feed(self, chunk: Chunk | Event | object) -> None:

@@ -40,7 +40,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     `typed(struct)`, beside `claims`, says that a decoded wire Struct is this variant; it gives the shape a decoder of
     its own on the typed road. `settle(completion, ledger)` applies rules of the source that hold after adapting, such
-    as placeholders.
+    as placeholders. `streams` says that the source also sends its bodies in chunks, to which the mark then applies.
     """
 
     source: str
@@ -55,5 +55,6 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     in_canonical_words: bool = False
     gateway: bool = False
     settle: Callable[[Completion, Ledger], None] | None = None
+    streams: bool = True
     spellings: tuple[str, ...] = ("snake", "camel")
     about: str = ""

@@ -6,13 +6,19 @@ import gzip
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from normcompletion import Completion, EncryptedPayloadError, NormalizeError, SourceReportedError
+from normcompletion import Completion, EncryptedPayloadError, NormalizeError, SourceReportedError, Variant
+from normcompletion.ledger import Ledger
+from normcompletion.model import Chunk
+from normcompletion.reader import Reader
+from normcompletion.registry import Registry, built_in
+from normcompletion.stream_assembly import Assembly
+from normcompletion.stream_chunks import ChunkReader
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -28,7 +34,7 @@ CORPUS: Path | None = CORPUS_FILE if CORPUS_FILE.exists() else None
 
 
 class Pair(NamedTuple):
-    """A payload and the canonical completion it must give; `None` for a payload that gives none."""
+    """A payload and the canonical completion, or chunk, it must give; `None` for a payload that gives none."""
 
     name: str
     raw: bytes
@@ -39,6 +45,16 @@ class Pair(NamedTuple):
         """The class of error that must be raised, `None` where a completion must come back."""
         folder, name, *_ = self.name.split("/")
         return name if folder == "rejected" else None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the payload is a saved stream, or a log record that holds one: its pointers name assembled places."""
+        return "/stream/" in self.name or "/stream_" in self.name
+
+    @property
+    def is_chunk(self) -> bool:
+        """Whether the payload is one chunk, for `normalize_chunk`."""
+        return "/chunk/" in self.name
 
     @property
     def tree(self) -> Any:
@@ -53,7 +69,7 @@ def load_pairs() -> list[Pair]:
     """Every fixture, in order of names."""
     found = []
     for path in sorted(FIXTURES.rglob("*")):
-        if path.suffix not in (".json", ".txt") or path.name.endswith(".expected.json"):
+        if path.suffix not in (".json", ".txt", ".sse") or path.name.endswith(".expected.json"):
             continue
         expected = path.with_name(path.name.rsplit(".", 1)[0] + ".expected.json")
         name = path.relative_to(FIXTURES).with_suffix("").as_posix()
@@ -61,7 +77,11 @@ def load_pairs() -> list[Pair]:
     return found
 
 
-PAIRS = load_pairs()
+FOUND = load_pairs()
+PAIRS = [pair for pair in FOUND if not pair.is_chunk]  # what `normalize` takes: whole responses and saved streams
+WHOLE = [pair for pair in PAIRS if not pair.is_stream]
+STREAMS = [pair for pair in PAIRS if pair.is_stream]
+CHUNKS = [pair for pair in FOUND if pair.is_chunk]  # what `normalize_chunk` takes
 
 
 def recorded(*kinds: str) -> Iterator[tuple[str, bytes]]:
@@ -73,6 +93,24 @@ def recorded(*kinds: str) -> Iterator[tuple[str, bytes]]:
             record = json.loads(line)
             if record["kind"] in kinds and record["encoding"] == "json":
                 yield record["id"], record["body"].encode("utf-8", "surrogatepass")
+
+
+def fresh_reader(variants: Iterable[Variant] = built_in()) -> Reader:
+    """A reader that has read nothing yet, of whole responses and of saved streams."""
+    reader = Reader(Registry(tuple(variants)))
+    chunk_reader = ChunkReader(reader)
+
+    def stream(payload: bytes | list[Any], ledger: Ledger) -> Completion:
+        assembly = Assembly(chunk_reader, source=ledger.source, fallback=ledger.fallback)
+        if isinstance(payload, bytes):
+            assembly.add_stream(payload)
+        else:
+            for chunk in payload:
+                assembly.add_data(msgspec.json.encode(chunk))
+        return assembly.completion(ledger, final=True)
+
+    reader.stream = stream
+    return reader
 
 
 class Outcome(NamedTuple):
@@ -102,7 +140,7 @@ def read_outcome(call: Callable[[], Completion]) -> Outcome:
     return Outcome(error, completion)
 
 
-def canonical(completion: Completion | None) -> str | None:
+def canonical(completion: Completion | Chunk | None) -> str | None:
     """A completion as text that differs wherever two completions differ: 1, 1.0 and true are three values.
 
     The order in which keys went to `extra` and in which repairs were noted is no promise, so it is levelled.

@@ -9,7 +9,7 @@ import pytest
 
 import normcompletion
 from normcompletion import Completion, normalize
-from tests.conftest import FIXTURES, PAIRS, Pair, canonical, outcome
+from tests.conftest import CHUNKS, FIXTURES, PAIRS, STREAMS, Pair, canonical, outcome
 
 ACCEPTED = [pair for pair in PAIRS if pair.error is None]
 REFUSED = [pair for pair in PAIRS if pair.error is not None]
@@ -32,6 +32,10 @@ def test_the_glob_finds_pairs_of_every_source_and_variant() -> None:
         "log10/log_record",
         "openrouter/chat",
         "openrouter/text",
+        "openai/stream",
+        "atoma/stream",
+        "log10/stream",
+        "openrouter/stream",
         "rejected/SourceReportedError",
         "rejected/EncryptedPayloadError",
         "rejected/UnknownPayloadError",
@@ -39,8 +43,9 @@ def test_the_glob_finds_pairs_of_every_source_and_variant() -> None:
         "rejected/InvalidPayloadError",
         "rejected/MalformedPayloadError",
     }
-    assert len(ACCEPTED) > 150
-    assert len(REFUSED) > 90
+    assert len(ACCEPTED) > 250
+    assert len(REFUSED) > 110
+    assert {pair.error for pair in STREAMS} == {None, *(pair.error for pair in REFUSED)}
 
 
 def test_every_expectation_belongs_to_a_payload() -> None:
@@ -48,7 +53,8 @@ def test_every_expectation_belongs_to_a_payload() -> None:
     expectations = {path.name for path in FIXTURES.rglob("*.expected.json")}
     carried = {pair for pair in PAIRS if pair.error in (None, "SourceReportedError", "EncryptedPayloadError")}
     assert {pair.name for pair in PAIRS if pair.expected is not None} == {pair.name for pair in carried}
-    assert expectations <= {pair.name.rpartition("/")[2] + ".expected.json" for pair in carried}
+    assert all(pair.expected is not None for pair in CHUNKS)
+    assert expectations <= {pair.name.rpartition("/")[2] + ".expected.json" for pair in (*carried, *CHUNKS)}
 
 
 @pytest.mark.parametrize("pair", ACCEPTED, ids=name)

@@ -13,7 +13,7 @@ from normcompletion import AmbiguousPayloadError, Variant, detect, normalize
 from normcompletion.ledger import Ledger
 from normcompletion.reader import Reader
 from normcompletion.registry import Registry, built_in, installed
-from tests.conftest import CORPUS, PAIRS, Outcome, Pair, canonical, outcome, read_outcome, recorded
+from tests.conftest import CORPUS, PAIRS, WHOLE, Outcome, Pair, canonical, fresh_reader, outcome, read_outcome, recorded
 
 VARIANTS = built_in()
 Verdict = tuple[str | None, str | None]
@@ -30,14 +30,14 @@ def read(reader: Reader, raw: bytes) -> Verdict:
 @cache
 def fresh_verdicts() -> dict[str, Verdict]:
     """What a reader says that has read nothing before, payload by payload."""
-    return {pair.name: read(Reader(Registry(VARIANTS)), pair.raw) for pair in PAIRS}
+    return {pair.name: read(fresh_reader(), pair.raw) for pair in PAIRS}
 
 
 @given(st.permutations(VARIANTS))
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_order_of_variants_changes_no_verdict(variants: list[Variant]) -> None:
     """Every fixture gives the same completion or class of error, whatever the order in the registry."""
-    reader = Reader(Registry(variants))
+    reader = fresh_reader(variants)
     changed = [pair.name for pair in PAIRS if read(reader, pair.raw) != fresh_verdicts()[pair.name]]
     assert changed == []
 
@@ -46,7 +46,7 @@ def test_the_order_of_variants_changes_no_verdict(variants: list[Variant]) -> No
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 def test_earlier_payloads_change_no_verdict_of_a_reader(shuffle: random.Random) -> None:
     """A reader says of a payload what a fresh one says, whatever it read before."""
-    reader = Reader(Registry(VARIANTS))
+    reader = fresh_reader()
     pairs = [*PAIRS, *PAIRS]
     shuffle.shuffle(pairs)
     changed = [pair.name for pair in pairs if read(reader, pair.raw) != fresh_verdicts()[pair.name]]
@@ -76,7 +76,7 @@ def test_the_order_of_recorded_bodies_changes_no_verdict() -> None:
     assert [name for name, raw in bodies if read(back, raw) != first[name]] == []
 
 
-@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.expected is not None], ids=lambda pair: pair.name)
+@pytest.mark.parametrize("pair", [pair for pair in WHOLE if pair.expected is not None], ids=lambda pair: pair.name)
 def test_detect_names_the_source_and_variant_of_the_completion(pair: Pair) -> None:
     """`detect` gives the `source` and `variant` that stand in the completion."""
     error, completion = outcome(lambda: normalize(pair.raw))
@@ -87,7 +87,7 @@ def test_detect_names_the_source_and_variant_of_the_completion(pair: Pair) -> No
 
 def test_an_ambiguous_payload_names_the_same_candidates_in_every_order() -> None:
     """Two decisive marks raise the same error, with the same candidates, for every order of variants."""
-    (pair,) = (pair for pair in PAIRS if pair.error == "AmbiguousPayloadError")
+    (pair,) = (pair for pair in WHOLE if pair.error == "AmbiguousPayloadError")
     for seed in range(10):
         variants = list(VARIANTS)
         random.Random(seed).shuffle(variants)

@@ -40,7 +40,7 @@ FAILURES = [
     (b"3", UnknownPayloadError, "not_object"),
     (b"{}", UnknownPayloadError, "unknown_shape"),
     (b'{"choices":null}', UnknownPayloadError, "unknown_shape"),
-    (b"data: {}\n\n", UnknownPayloadError, "sse"),
+    (b"data: {}\n\n", UnknownPayloadError, "unknown_shape"),
     (b'{"choices":{}}', InvalidPayloadError, "wrong_type"),
     (b'{"choices":[3]}', InvalidPayloadError, "wrong_type"),
     (b'{"error":{"message":"no","code":429}}', SourceReportedError, "provider_error"),

@@ -15,12 +15,18 @@ import msgspec
 import pytest
 from camel import twin
 
-from normcompletion import Completion, normalize
-from tests.conftest import CORPUS, PAIRS, Pair, outcome, recorded, resolve, without_nulls
+from normcompletion import Chunk, Completion, normalize, normalize_chunk
+from tests.conftest import CHUNKS, CORPUS, WHOLE, Pair, outcome, recorded, resolve, without_nulls
 
 # The one word that a variant implies: a `chat` completion says so by being one.
-IMPLIED = {"chat": "chat.completion", "text": "text_completion"}
-COMPLETIONS = [pair for pair in PAIRS if pair.expected is not None]
+IMPLIED = {
+    "chat": "chat.completion",
+    "text": "text_completion",
+    "chunk": "chat.completion.chunk",
+    "text_chunk": "text_completion",
+    "error": "chat.completion.chunk",  # an error that stands in a chunk
+}
+COMPLETIONS = [pair for pair in WHOLE if pair.expected is not None]
 
 
 def name(pair: Pair) -> str:
@@ -51,7 +57,7 @@ def above(pointer: str) -> Iterator[str]:
         pointer = pointer.rpartition("/")[0]
 
 
-def lost(tree: Any, completion: Completion) -> list[str]:
+def lost(tree: Any, completion: Completion | Chunk) -> list[str]:
     """The pointers of the leaves that are nowhere in a completion."""
     fields = json.loads(msgspec.json.encode(completion))
     extra, notes = fields.pop("extra"), fields.pop("notes")
@@ -81,10 +87,11 @@ def lost(tree: Any, completion: Completion) -> list[str]:
     return missing
 
 
-def changed(tree: Any, completion: Completion) -> list[str]:
+def changed(tree: Any, completion: Completion | Chunk) -> list[str]:
     """The pointers in `extra` and `notes` that do not lead into the payload, or to another value."""
     found = []
-    entries = [*completion.extra.items(), *((note.path, note.before) for note in completion.notes)]
+    notes = (note for note in completion.notes if note.code != "cumulative_delta")  # says what a chunk is, not a value
+    entries = [*completion.extra.items(), *((note.path, note.before) for note in notes)]
     for pointer, value in entries:
         try:
             there = resolve(tree, pointer)
@@ -130,6 +137,14 @@ def test_the_same_holds_for_the_camel_twin(pair: Pair) -> None:
     _, completion = outcome(lambda: normalize(json.dumps(tree).encode()))
     assert completion is not None
     assert (lost(tree, completion), changed(tree, completion)) == ([], [])
+
+
+@pytest.mark.parametrize("pair", CHUNKS, ids=name)
+def test_the_same_holds_for_a_chunk_and_its_camel_twin(pair: Pair) -> None:
+    """Every leaf of a chunk is in a field, in `extra` or in a note, and every pointer leads to its value."""
+    for tree in (pair.tree, twin(pair.tree)[0]):
+        chunk = normalize_chunk(json.dumps(tree).encode())
+        assert (lost(tree, chunk), changed(tree, chunk)) == ([], [])
 
 
 @pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not here")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from camel import camel, follow, twin
 
-from normcompletion import Completion, Note, normalize
-from tests.conftest import PAIRS, Pair, canonical, outcome, resolve, without_nulls
+from normcompletion import Chunk, Completion, Note, normalize, normalize_chunk
+from tests.conftest import CHUNKS, WHOLE, Pair, canonical, outcome, resolve, without_nulls
+
+Body = TypeVar("Body", Completion, Chunk)
 
 # A payload that holds both spellings of one key has no twin: the two would fall together.
 TWINS = [
     pair
-    for pair in PAIRS
+    for pair in WHOLE
     if isinstance(pair.tree, dict)
     and twin(pair.tree)[0] != pair.tree
     and len(set(twin(pair.tree)[1].values())) == len(twin(pair.tree)[1])
@@ -26,7 +28,7 @@ def name(pair: Pair) -> str:
     return pair.name
 
 
-def respelled(completion: Completion, tree: Any, moved: dict[str, str]) -> Completion:
+def respelled(completion: Body, tree: Any, moved: dict[str, str]) -> Body:
     """A snake_case payload's completion, as its twin `tree` must give it."""
     extra = {}
     for pointer, value in completion.extra.items():
@@ -51,7 +53,7 @@ def respelled(completion: Completion, tree: Any, moved: dict[str, str]) -> Compl
     return completion
 
 
-def levelled(completion: Completion | None) -> str | None:
+def levelled(completion: Completion | Chunk | None) -> str | None:
     """`canonical`, with nulls inside `extra` and `before` left out: null is absent."""
     if completion is not None:
         completion.extra = without_nulls(completion.extra)
@@ -69,6 +71,14 @@ def test_a_twin_gives_an_equal_completion_with_re_cased_pointers(pair: Pair) -> 
     assert camel_error == snake_error
     expected = None if snake is None else respelled(snake, tree, moved)
     assert levelled(twin_completion) == levelled(expected)
+
+
+@pytest.mark.parametrize("pair", [pair for pair in CHUNKS if twin(pair.tree)[0] != pair.tree], ids=name)
+def test_the_twin_of_a_chunk_gives_an_equal_chunk_with_re_cased_pointers(pair: Pair) -> None:
+    """Values are equal; the pointers of `extra` and `notes` are those of the re-cased chunk."""
+    tree, moved = twin(pair.tree)
+    expected = respelled(normalize_chunk(pair.raw), tree, moved)
+    assert levelled(normalize_chunk(json.dumps(tree).encode())) == levelled(expected)
 
 
 def test_most_fixtures_have_a_twin() -> None:

@@ -216,6 +216,7 @@ VARIANTS = (
         wire=wire.Body,
         adapt=from_body,
         mark=mark,
+        streams=False,
         decisive=False,
         in_canonical_words=True,
         settle=settle,

@@ -1,0 +1,129 @@
+"""What a stream costs in memory is the answer's size, not that of its comments, keep-alives and repeated keys."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from normcompletion import Assembler, Completion, normalize
+from normcompletion.stream_events import EventReader
+
+MB = 1 << 20
+FIRST = {"id": "a", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Fog "}}]}
+LAST = {"id": "a", "model": "m", "choices": [{"index": 0, "delta": {"content": "lifts."}, "finish_reason": "stop"}]}
+QUIET: dict[str, object] = {
+    "id": "a",
+    "model": "m",
+    "signature": "s",
+    "response_hash": "h",
+    "vendor": {"deep": [1, 2]},
+    "choices": [{"index": 0, "delta": {"role": "assistant", "content": "", "reasoning": ""}, "stop_reason": None}],
+}
+
+NOISE = {
+    "keep_alives": (b": keep-alive\n\n" * 5_000, 4 * MB),
+    "bare_comments": (b":\n:\r\n\r\n" * 8_000, 4 * MB),
+    "long_comments": ((b": " + b"x" * 4_000 + b"\n\n") * 16, 64 * MB),
+    "one_comment_without_end": (b": " + b"x" * 64_000, 64 * MB),
+    "fields_without_data": ((b"event: ping\nid: " + b"7" * 2_000 + b"\nunknown: y\n\n") * 32, 64 * MB),
+    "comments_as_data": ((b"data: : " + b"x" * 4_000 + b"\n\n") * 16, 64 * MB),
+}
+
+
+def event(chunk: object) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+def noisy_stream(noise: bytes, size: int) -> Iterator[bytes]:
+    """A stream with noise of some size between its two chunks, in pieces that are not held."""
+    yield event(FIRST)
+    for _ in range(size // len(noise)):
+        yield noise
+    yield b"\n\n" + event(LAST) + b"data: [DONE]\n\n"
+
+
+def feed(pieces: Iterator[bytes]) -> Completion:
+    reader, assembler = EventReader(), Assembler()
+    for piece in pieces:
+        for found in reader.feed(piece):
+            assembler.feed(found)
+    for found in reader.close():
+        assembler.feed(found)
+    return assembler.finish()
+
+
+@pytest.mark.parametrize("name", sorted(NOISE))
+def test_noise_costs_no_memory(name: str) -> None:
+    """Megabytes of comments, keep-alives and fields without data take less than one megabyte and change nothing."""
+    noise, size = NOISE[name]
+    feed(noisy_stream(b": warm\n\n", 100))
+    tracemalloc.start()
+    try:
+        completion = feed(noisy_stream(noise, size))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert completion.text == "Fog lifts."
+    assert peak < MB
+
+
+def held_after(chunks: int, quiet: dict[str, object]) -> int:
+    """The bytes that an assembler holds after some chunks without text."""
+    texts = [json.dumps({**quiet, "signature": f"s{turn}"}).encode() for turn in range(10)]
+    assembler = Assembler()
+    for text in texts:  # shapes are learned here
+        assembler.feed(text)
+    tracemalloc.start()
+    try:
+        for turn in range(chunks):
+            assembler.feed(texts[turn % 10])
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert assembler.finish().choices[0].message.content == ""
+    return held
+
+
+def test_chunks_without_text_are_not_held() -> None:
+    """Ten times as many chunks that say nothing new leave an assembler no larger."""
+    assert held_after(5_000, QUIET) - held_after(500, QUIET) < 16_384
+
+
+def test_extra_and_notes_do_not_grow_with_the_chunks() -> None:
+    """Of a key in every chunk the last value is in `extra`, of a repair in every chunk one note is left."""
+    chunks = [
+        {
+            **QUIET,
+            "id": f"a{turn}",
+            "created": f"{1_700_000_000 + turn}",
+            "signature": f"s{turn}",
+            "vendor": {"deep": [turn]},
+            "choices": [{"index": 0.0, "delta": {"role": "model", "content": "x", "mark": turn}, "stop_reason": turn}],
+        }
+        for turn in range(2_000)
+    ]
+    raw = b"".join(map(event, chunks))
+    assembler = Assembler()
+    for chunk in chunks:
+        assembler.feed(chunk)
+    for completion in (normalize(raw), assembler.finish()):
+        assert completion.text == "x" * 2_000
+        assert completion.id == "a0"
+        assert completion.extra == {
+            "/signature": "s1999",
+            "/response_hash": "h",
+            "/vendor": {"deep": [1_999]},
+            "/choices/0/stop_reason": 1_999,
+            "/choices/0/delta/mark": 1_999,
+        }
+        assert sorted((note.code, note.path) for note in completion.notes) == [
+            ("conflicting_value", "/created"),
+            ("conflicting_value", "/id"),
+            ("float_as_integer", "/choices/0/index"),
+            ("incomplete_stream", "/choices/0/finish_reason"),
+            ("text_as_integer", "/created"),
+            ("unknown_role", "/choices/0/delta/role"),
+        ]

@@ -1,0 +1,492 @@
+"""However a stream is cut, framed or fed, its completion is the same one, and it is that of the whole response.
+
+The streams are the fixtures' own, and those that `splitting` makes of whole responses.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from normcompletion import (
+    Assembler,
+    Completion,
+    NormalizeError,
+    assemble,
+    iter_events,
+    normalize,
+    normalize_chunk,
+)
+from normcompletion.model import Note, Part, ThinkingText
+from tests.conftest import CORPUS, FIXTURES, PAIRS, canonical
+from tests.splitting import (
+    ENDINGS,
+    Style,
+    Tree,
+    a_style,
+    as_streamed,
+    cut,
+    is_cumulative,
+    is_splittable,
+    split,
+    to_text,
+    write,
+)
+
+# What log10's clients rebuilt was never a stream in that form, so the marks of such bodies do not count in one.
+RESPONSES = {
+    pair.name: pair.tree
+    for pair in PAIRS
+    if pair.error is None and is_splittable(pair.tree) and normalize(pair.raw).source != "log10"
+}
+# `normalize` refuses a byte-order mark; an event reader drops it, as the WHATWG says.
+SAVED = {
+    path.relative_to(FIXTURES).as_posix(): path.read_bytes()
+    for path in sorted(FIXTURES.rglob("*.sse"))
+    if not path.read_bytes().startswith(b"\xef\xbb\xbf")
+}
+needs_corpus = pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not here")
+responses = st.sampled_from(sorted(RESPONSES))
+randoms = st.integers(0, 2**32 - 1).map(Random)
+steadily = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+
+
+# -- what a stream cannot carry
+
+
+def as_assembled(whole: Completion, payload: Tree) -> Completion:
+    """The completion that the stream of a response must give, from that of the response itself.
+
+    Beside what `as_streamed` says otherwise in the payload, these differences are allowed, and no others:
+
+    * pointers say `/delta/` in place of `/message/`: that is where the value stood;
+    * neighbouring parts of text, and the pieces of one thought, are one part: nothing marks where one ends;
+    * an answer without a finish word, and one without choices, have a note `incomplete_stream`;
+    * the engine that repeats the text so far has a note `cumulative_delta`;
+    * `chat.completion` where a text stands (OpenRouter) is `chat.completion.chunk` in `extra` too.
+    """
+    built = msgspec.json.decode(msgspec.json.encode(whole), type=Completion)
+    for at, choice in enumerate(built.choices):
+        base = f"/choices/{at}"
+        if choice.message.parts is not None:
+            choice.message.parts, places = _joined(choice.message.parts)
+            content = re.compile(rf"{base}/message/content/(\d+)")
+            built.extra = {
+                content.sub(lambda found: f"{base}/message/content/{places[int(found[1])]}", pointer): value  # noqa: B023
+                for pointer, value in built.extra.items()
+            }
+        if choice.finish_reason is None and choice.error is None:
+            word = "finishReason" if "finishReason" in payload["choices"][at] else "finish_reason"
+            built.notes.append(Note(code="incomplete_stream", path=f"{base}/{word}"))
+        if is_cumulative(payload["choices"][at]):
+            built.notes.append(Note(code="cumulative_delta", path=f"{base}/delta/content"))
+    if not built.choices:
+        built.notes.append(Note(code="incomplete_stream", path="/choices"))
+    if built.extra.get("/object") == "chat.completion":
+        built.extra["/object"] = "chat.completion.chunk"
+    built.extra = {_in_delta(pointer): value for pointer, value in built.extra.items()}
+    for note in built.notes:
+        note.path = _in_delta(note.path)
+    return built
+
+
+def _in_delta(pointer: str) -> str:
+    return re.sub(r"^(/choices/\d+)/message(?=/|$)", r"\1/delta", pointer)
+
+
+def _joined(parts: list[Part]) -> tuple[list[Part], list[int]]:
+    """Parts with neighbouring texts joined, and the new place of each."""
+    joined: list[Part] = []
+    places = []
+    for part in parts:
+        if isinstance(part.thinking, list) and all(piece.type == "text" for piece in part.thinking):
+            part.thinking = [ThinkingText(type="text", text="".join(piece.text or "" for piece in part.thinking))]
+        last = joined[-1] if joined else None
+        is_text = part.text is not None and part == Part(type=part.type, text=part.text)
+        if is_text and last is not None and last.text and last == Part(type=part.type, text=last.text):
+            last.text += part.text or ""
+        else:
+            joined.append(part)
+        places.append(len(joined) - 1)
+    return joined, places
+
+
+def comparable(completion: Completion) -> str | None:
+    """`canonical`, but that a note about half a character says where it stood and not what was around it there."""
+    for note in completion.notes:
+        if note.code == "lone_surrogate":
+            note.before = None
+    return canonical(completion)
+
+
+@pytest.mark.parametrize("name", sorted(RESPONSES))
+@settings(steadily, max_examples=12)
+@given(random=randoms)
+def test_a_response_and_the_stream_of_it_give_one_completion(name: str, random: Random) -> None:
+    """The chunks of a response, one by one or as a saved stream, give what `normalize` gives for the response."""
+    payload = as_streamed(RESPONSES[name])
+    expected = comparable(as_assembled(normalize(to_text(payload)), payload))
+    chunks = split(payload, random)
+    assert comparable(assemble(map(to_text, chunks))) == expected
+    assert comparable(normalize(write(chunks, a_style(random)))) == expected
+
+
+def test_the_splitter_meets_most_responses() -> None:
+    """All accepted fixtures with choices at their root are split, but log10's and one that no service streams."""
+    trees = {pair.name: pair.tree for pair in PAIRS if pair.error is None and isinstance(pair.tree, dict)}
+    trees = {name: tree for name, tree in trees.items() if not name.startswith("log10/")}
+    left_out = {name for name, tree in trees.items() if isinstance(tree.get("choices"), list)} - RESPONSES.keys()
+    assert left_out == {"openai/text/text_beside_message"}
+
+
+# -- cuts, frames and chunks
+
+
+class Result(NamedTuple):
+    """What a call gave: the class and the code of the error, if any, and the completion."""
+
+    error: str | None
+    code: str | None
+    completion: str | None
+
+
+def result(call: Callable[[], Completion]) -> Result:
+    """The result of a call; anything but a completion or a `NormalizeError` fails the test."""
+    try:
+        return Result(None, None, canonical(call()))
+    except NormalizeError as error:
+        return Result(type(error).__name__, error.code, canonical(getattr(error, "completion", None)))
+
+
+def by_chunks(raw: bytes, *, strict: bool) -> Completion:
+    """A saved stream, fed as canonical chunks; what is none of them is fed as the event that it is."""
+    assembler = Assembler(strict=strict)
+    for event in iter_events([raw]):
+        try:
+            chunk = normalize_chunk(event.data)
+        except NormalizeError:
+            assembler.feed(event)
+        else:
+            assembler.feed(chunk)
+    return assembler.finish()
+
+
+def in_snake(got: Result) -> Result:
+    """A result whose pointers say `finish_reason` in either spelling: a canonical `Chunk` has none of its own."""
+    return got._replace(completion=got.completion and got.completion.replace("/finishReason", "/finish_reason"))
+
+
+def a_stream(name: str, random: Random) -> bytes:
+    """A saved stream by its name, or one that is made of a response."""
+    if name in SAVED:
+        return SAVED[name]
+    return write(split(as_streamed(RESPONSES[name]), random), a_style(random))
+
+
+streams = st.builds(a_stream, st.sampled_from(sorted(SAVED) + sorted(RESPONSES)), randoms)
+
+
+def assert_cuts_agree(raw: bytes, random: Random, *, strict: bool) -> None:
+    """Whole, in single bytes and cut anywhere, a stream has one result."""
+    whole = result(lambda: normalize(raw, strict=strict))
+    single = [raw[at : at + 1] for at in range(len(raw))]
+    for pieces in ([raw], single, cut(raw, random), cut(raw, random, pieces=60)):
+        assert result(lambda pieces=pieces: assemble(iter_events(pieces), strict=strict)) == whole  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", sorted(SAVED))
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_saved_stream_has_one_result_in_any_cut(name: str, strict: bool) -> None:  # noqa: FBT001
+    """Each fixture gives one completion, or one class and code of error, whole, byte by byte and re-cut."""
+    assert_cuts_agree(SAVED[name], Random(1), strict=strict)
+
+
+@settings(steadily, max_examples=200)
+@given(raw=streams, random=randoms, strict=st.booleans())
+def test_a_stream_has_one_result_in_any_cut(raw: bytes, random: Random, strict: bool) -> None:  # noqa: FBT001
+    """Streams in every framing give one result whole, byte by byte and re-cut."""
+    assert_cuts_agree(raw, random, strict=strict)
+
+
+@settings(steadily, max_examples=200)
+@given(name=responses, random=randoms)
+def test_framing_says_nothing(name: str, random: Random) -> None:
+    """A stream's completion is that of its chunks, whatever line ends, comments and spaces stand around them."""
+    chunks = split(as_streamed(RESPONSES[name]), random)
+    raw = write(chunks, a_style(random))
+    assert result(lambda: normalize(raw)) == result(lambda: assemble(map(to_text, chunks)))
+
+
+@pytest.mark.parametrize("name", sorted(SAVED))
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_saved_stream_read_chunk_by_chunk_is_the_same(name: str, strict: bool) -> None:  # noqa: FBT001
+    """Each fixture gives the same completion, extra and notes, or the same error, when fed as canonical chunks."""
+    raw = SAVED[name]
+    assert in_snake(result(lambda: by_chunks(raw, strict=strict))) == in_snake(
+        result(lambda: normalize(raw, strict=strict))
+    )
+
+
+@settings(steadily, max_examples=200)
+@given(raw=streams, strict=st.booleans())
+def test_a_stream_read_chunk_by_chunk_is_the_same(raw: bytes, strict: bool) -> None:  # noqa: FBT001
+    """Canonical chunks, fed one by one, give the completion, extra and notes of the saved stream."""
+    assert in_snake(result(lambda: by_chunks(raw, strict=strict))) == in_snake(
+        result(lambda: normalize(raw, strict=strict))
+    )
+
+
+def with_vendor_keys(chunks: list[Tree], random: Random) -> Tree:
+    """Put vendor keys into some chunks, at every level, with another value each time; gives the last of each."""
+    last: Tree = {}
+    for turn, chunk in enumerate(chunks):
+        for choice in chunk["choices"]:
+            if random.random() < 0.2:
+                choice["index"] = float(choice["index"])  # one of the chunks that need a repair
+        for key in ("x_first", "x_second"):
+            if random.random() < 0.6:
+                last[f"/{key}"] = chunk[key] = [turn]
+            if isinstance(chunk.get("usage"), dict) and random.random() < 0.5:
+                last[f"/usage/{key}"] = chunk["usage"][key] = turn
+            for choice in chunk["choices"]:
+                base = f"/choices/{int(choice['index'])}"
+                if random.random() < 0.3:
+                    last[f"{base}/{key}"] = choice[key] = {"turn": turn}
+                if random.random() < 0.3:
+                    last[f"{base}/delta/{key}"] = choice["delta"][key] = f"turn {turn}"
+    return last
+
+
+@steadily
+@given(random=randoms, name=st.sampled_from(["openai/chat/basic", "openrouter/chat/two_choices"]))
+def test_of_a_vendor_key_the_last_value_stands(random: Random, name: str) -> None:
+    """Whichever chunks hold a vendor key, and however they are read, `extra` has its last value."""
+    chunks = split(as_streamed(RESPONSES[name]), random)
+    last = with_vendor_keys(chunks, random)
+    raw = write(chunks, Style())
+    for completion in (normalize(raw), assemble(iter_events([raw])), by_chunks(raw, strict=False)):
+        assert completion.extra == last
+
+
+WORDS = st.sampled_from(["", "a", "b", "stop", "assistant", "text", "{'", "é\u2028", "tool_calls", "error"])
+SMALL: st.SearchStrategy[Any] = (
+    st.none() | st.integers(-1, 2) | WORDS | st.just(1.0) | st.booleans() | st.just([]) | st.just({})
+)
+
+
+def members(of: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Tree]:
+    """Objects with some of the members of a shape, each now and then of a wrong type."""
+    return st.fixed_dictionaries({}, optional={key: value | value | value | SMALL for key, value in of.items()})
+
+
+FUNCTIONS = members({"name": WORDS, "arguments": WORDS})
+CALLS = members({"index": st.integers(0, 1), "id": WORDS, "type": WORDS, "function": FUNCTIONS, "x": SMALL})
+PARTS = members(
+    {"type": WORDS, "text": WORDS, "thinking": WORDS | st.just([{"type": "text", "text": "t"}]), "x": SMALL}
+)
+DETAILS = members({"type": WORDS, "index": st.integers(0, 1), "text": WORDS, "signature": WORDS, "data": WORDS})
+ANNOTATIONS = members({"type": WORDS, "url_citation": members({"url": WORDS, "title": WORDS, "x": SMALL})})
+IMAGES = members({"type": WORDS, "image_url": members({"url": WORDS}), "index": st.integers(0, 1)})
+TOKENS = members({"token": WORDS, "logprob": st.floats(-2, 0), "bytes": st.none(), "top_logprobs": st.just([])})
+LOGPROBS = members({"content": st.lists(TOKENS, max_size=2), "refusal": st.lists(TOKENS, max_size=1)})
+COLUMNS = members({"tokens": st.lists(WORDS, max_size=2), "token_logprobs": st.lists(st.just(-0.5), max_size=2)})
+DELTAS = members(
+    {
+        "role": st.just("assistant"),
+        "content": WORDS | st.lists(PARTS, max_size=2),
+        "reasoning": WORDS,
+        "reasoning_content": WORDS,
+        "refusal": WORDS,
+        "reasoning_details": st.lists(DETAILS, max_size=2),
+        "tool_calls": st.lists(CALLS, max_size=2),
+        "function_call": FUNCTIONS,
+        "annotations": st.lists(ANNOTATIONS, max_size=2),
+        "images": st.lists(IMAGES, max_size=2),
+        "audio": members({"id": WORDS, "data": WORDS, "transcript": WORDS}),
+        "x": SMALL,
+    }
+)
+CHOICES = members(
+    {
+        "index": st.integers(0, 1),
+        "delta": DELTAS,
+        "finish_reason": WORDS,
+        "native_finish_reason": WORDS,
+        "logprobs": LOGPROBS | COLUMNS,
+        "error": members({"code": st.just(502), "message": WORDS}),
+        "message": members({"role": WORDS, "content": WORDS}),
+        "x": SMALL,
+    }
+)
+CHUNKS = members(
+    {
+        "id": WORDS,
+        "object": st.just("chat.completion.chunk"),
+        "created": st.integers(0, 2),
+        "model": WORDS,
+        "provider": WORDS,
+        "choices": st.lists(CHOICES, max_size=2),
+        "usage": members({"prompt_tokens": st.integers(0, 2), "cost": st.just(0.5), "x": SMALL}),
+        "x": SMALL,
+        "x_other": SMALL,
+    }
+)
+
+
+@settings(steadily, max_examples=2000)
+@given(chunks=st.lists(CHUNKS, min_size=1, max_size=4), strict=st.booleans())
+def test_all_roads_read_any_chunks_alike(chunks: list[Tree], strict: bool) -> None:  # noqa: FBT001
+    """Chunks with any members, of right and wrong types, have one result as saved stream, as events and one by one."""
+    raw = write(chunks, Style())
+    saved = result(lambda: normalize(raw, strict=strict))
+    assert result(lambda: assemble(iter_events([raw]), strict=strict)) == saved
+    assert result(lambda: by_chunks(raw, strict=strict)) == saved
+
+
+@steadily
+@given(raw=streams, random=randoms, strict=st.booleans())
+def test_a_stream_cut_off_anywhere_has_one_result(raw: bytes, random: Random, strict: bool) -> None:  # noqa: FBT001
+    """A stream that ends behind its first event, in the middle of whatever it is, has one result in any cut."""
+    first = re.search(rb"}[\r\n]", raw)
+    assume(first is not None and first.end() < len(raw))
+    assert first is not None
+    assert_cuts_agree(raw[: random.randint(first.end(), len(raw))], random, strict=strict)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_each_way_to_end_gives_one_completion(ending: str) -> None:
+    """The four places of usage at the end of a stream give the completion of the whole response."""
+    payload = as_streamed(RESPONSES["openrouter/chat/tool_calls"])
+    chunks = split(payload, Random(5), ending)
+    assert canonical(assemble(map(to_text, chunks))) == canonical(as_assembled(normalize(payload), payload))
+
+
+# -- hostile streams
+
+JUNK = (
+    b"data: ",
+    b"\n",
+    b"\r",
+    b"\n\n",
+    b":",
+    b"{",
+    b"}",
+    b"[",
+    b'"',
+    b"null",
+    b"true",
+    b"[DONE]",
+    b"\xff",
+    b"\xed\xa0\xbd",
+    b"\\ud83d",
+    b"\xe2\x80\xa8",
+    b"\xef\xbb\xbf",
+    b"123456789012345678901234567890",
+    b"1e999",
+    b"NaN",
+    b"-0.0",
+    b'"error":{"code":9},',
+    b'"choices":null,',
+    b'{"error":"no"}',
+    b"data: {}\n\n",
+    b"data: [1]\n\n",
+    b"event: error\n",
+    b"[" * 600,
+    b'{"a":' * 600,
+    b"[" * 200 + b"]" * 200,
+    b'"data":{"a":' + b'{"b":' * 300 + b"1" + b"}" * 301 + b",",
+)
+
+
+def mutated(raw: bytes, random: Random) -> bytes:
+    """A stream with bytes flipped, lines doubled, swapped or gone, an end cut off, or junk in the middle."""
+    for _ in range(random.randint(1, 4)):
+        place = random.randint(0, len(raw))
+        way = random.randint(0, 6)
+        if way == 0 and raw:
+            place = min(place, len(raw) - 1)
+            raw = raw[:place] + bytes([raw[place] ^ (1 << random.randint(0, 7))]) + raw[place + 1 :]
+        elif way == 1:
+            raw = raw[:place]
+        elif way in (2, 3, 4):
+            lines = raw.split(b"\n")
+            at, other = random.randrange(len(lines)), random.randrange(len(lines))
+            if way == 2:
+                lines.insert(other, lines[at])
+            elif way == 3:
+                del lines[at]
+            else:
+                lines[at], lines[other] = lines[other], lines[at]
+            raw = b"\n".join(lines)
+        else:
+            raw = raw[:place] + random.choice(JUNK) + raw[place:]
+    return raw
+
+
+@settings(steadily, max_examples=800)
+@given(raw=st.builds(mutated, streams, randoms) | st.binary(max_size=300), random=randoms, strict=st.booleans())
+def test_any_bytes_in_any_cut_give_a_completion_or_a_normalize_error(
+    raw: bytes,
+    random: Random,
+    strict: bool,  # noqa: FBT001
+) -> None:
+    """Any bytes raise nothing but a `NormalizeError`, and their events give one result in any cut."""
+    result(lambda: normalize(raw, strict=strict))
+    whole = result(lambda: assemble(iter_events([raw]), strict=strict))
+    pieces = cut(raw, random, pieces=12)
+    assert result(lambda: assemble(iter_events(pieces), strict=strict)) == whole
+
+
+@settings(steadily, max_examples=400)
+@given(data=st.binary(max_size=200) | st.sampled_from(JUNK), strict=st.booleans())
+def test_any_chunk_gives_a_chunk_or_a_normalize_error(data: bytes, strict: bool) -> None:  # noqa: FBT001
+    """`normalize_chunk` raises nothing but a `NormalizeError`, whatever a chunk holds."""
+    for raw in (data, b'{"choices":[{"index":0,"delta":{"content":' + data + b"}}]}"):
+        try:
+            chunk = normalize_chunk(raw, strict=strict)
+        except NormalizeError as error:
+            assert error.code
+        else:
+            assert chunk.variant in {"chunk", "text_chunk", "error", "confidential"}
+
+
+# -- recorded streams
+
+
+def recorded_streams() -> Iterator[tuple[str, bytes]]:
+    """The id and the bytes of each recorded stream of chunks."""
+    assert CORPUS is not None
+    with gzip.open(CORPUS, "rt", encoding="utf-8", errors="surrogatepass") as lines:
+        for line in lines:
+            if '"chunk_stream"' in line:
+                record = json.loads(line)
+                if record["kind"] == "chunk_stream" and record["encoding"] == "sse":
+                    yield record["id"], record["body"].encode("utf-8", "surrogatepass")
+
+
+@needs_corpus
+def test_recorded_streams_have_one_result_however_they_are_fed() -> None:
+    """Recorded streams give one result whole, re-cut, and as canonical chunks."""
+    random = Random(8)
+    differ = []
+    met = 0
+    for name, raw in recorded_streams():
+        if len(raw) > 40_000 or random.random() > 0.5:
+            continue
+        met += 1
+        whole = result(lambda raw=raw: normalize(raw))  # type: ignore[misc]
+        pieces = cut(raw, random, pieces=40)
+        re_cut = result(lambda pieces=pieces: assemble(iter_events(pieces)))  # type: ignore[misc]
+        if whole != re_cut or whole != result(lambda raw=raw: by_chunks(raw, strict=False)):  # type: ignore[misc]
+            differ.append(name)
+    assert differ == []
+    assert met > 100
