@@ -56,7 +56,7 @@ def read_stream(payload: bytes | list[Any], ledger: Ledger) -> Completion:
         assembly.add_stream(payload)
     else:
         for chunk in payload:
-            assembly.add_data(msgspec.json.encode(chunk))
+            assembly.add_tree(chunk)
     return assembly.completion(ledger, final=True)
 
 

@@ -39,8 +39,6 @@ def too_deep() -> MalformedPayloadError:
 
 def nesting(raw: bytes) -> int:
     """How deep the containers of a text nest, counted up to one more than the limit."""
-    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
-        return 0
     depth = deepest = 0
     for mark in _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS):
         if mark in b"[{":
@@ -60,7 +58,7 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
     `depth` containers stand around the text already. Lone surrogates are kept in the strings, for salvage to replace.
     Raises `MalformedPayloadError`.
     """
-    if nesting(raw) + depth > MAX_DEPTH:
+    if raw.count(b"[") + raw.count(b"{") + depth > MAX_DEPTH and nesting(raw) + depth > MAX_DEPTH:
         raise too_deep()
     try:
         return _decode(raw)

@@ -26,7 +26,7 @@ from .parse import looks_like_stream, parse
 from .pointer import camel, escape
 from .registry import Registry
 from .salvage import Salvage
-from .spelling import camel_twin, keys_of
+from .spelling import camel_twin, keys_of, raw_keys_of
 from .variant import Variant
 from .widen import Paths, Plan, collect, widen
 
@@ -44,7 +44,7 @@ _UNKNOWN_FIELD = "Object contains unknown field `"
 class Shape:
     """One compiled decoder: which Struct it stands for, in which spelling, widened by which keys."""
 
-    __slots__ = ("camel", "decode", "original", "paths", "plan", "same")
+    __slots__ = ("camel", "decode", "nested", "original", "paths", "plan", "raw_keys", "same")
 
     def __init__(
         self,
@@ -52,17 +52,34 @@ class Shape:
         *,
         camel_keys: bool = False,
         paths: Paths = frozenset(),
+        nested: Paths = frozenset(),
         null_only: Paths = frozenset(),
     ) -> None:
         self.original = original
+        self.nested = nested
         self.camel = camel_keys
         self.paths = paths
         self.plan: Plan | None = None
         struct = camel_twin(original) if camel_keys else original
         if paths:
-            struct, self.plan = widen(struct, paths, null_only)
+            struct, self.plan = widen(struct, paths, nested, null_only)
         self.same = struct is original
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
+        self.raw_keys = tuple(f'"{key}"'.encode() for key in sorted(raw_keys_of(struct)))
+
+    def prove(self, raw: bytes) -> None:
+        """Refuse what a decode of this shape did not look at: the value of a key that stands twice, where it is `Raw`.
+
+        Raises `MalformedPayloadError`. msgspec checks the syntax of what it skips, not its UTF-8.
+        """
+        try:
+            if raw.isascii() or raw.decode():
+                for key in self.raw_keys:
+                    if raw.count(key) > 1:
+                        parse(raw)
+                        break
+        except UnicodeDecodeError:
+            parse(raw)
 
 
 class Reader:
@@ -112,7 +129,7 @@ class Reader:
         self.count = 0
         self.routes = self._fixed_routes()
         self.learned: dict[str, Shape] = {}
-        self.sighted: dict[tuple[bool, Paths], int] = {}
+        self.sighted: dict[tuple[bool, Paths, Paths], int] = {}
         self.lock = Lock()
         self.wide_shapes = 0
         self.settles = {source: row.settle for source, row in registry.dialect.items() if row.settle is not None}
@@ -175,6 +192,8 @@ class Reader:
             except Refusal as refusal:
                 reason = str(refusal)
             else:
+                if shape.raw_keys:
+                    shape.prove(raw)
                 completion = self._settle(shape, decoded, raw, ledger)
                 if completion is not None:
                     self._remember(shape, decoded, completion, tried)
@@ -256,9 +275,7 @@ class Reader:
             choice.__class__ = Choice  # same layout
         completion = finish(chat, source)
         completion.extra, completion.notes = ledger.extra, ledger.notes
-        settle = self.settles.get(source)
-        if settle is not None:
-            settle(completion, ledger)
+        self.settle(completion, ledger)
         return completion
 
     def from_open(self, body: wire.Body, ledger: Ledger) -> Completion | None:
@@ -271,10 +288,14 @@ class Reader:
         variant = self.dialect_of(source)
         completion = variant.adapt(body, ledger)
         completion.source = source
-        settle = self.settles.get(source)
+        self.settle(completion, ledger)
+        return completion
+
+    def settle(self, completion: Completion, ledger: Ledger) -> None:
+        """Apply the rules of a source that hold for whole responses."""
+        settle = self.settles.get(completion.source)
         if settle is not None:
             settle(completion, ledger)
-        return completion
 
     def dialect_of(self, source: str) -> Variant:
         """The variant whose adapter reads a source's OpenAI-shaped bodies."""
@@ -428,7 +449,8 @@ class Reader:
             return
         if any(is_fault(note) for note in ledger.notes):
             return
-        sighting = (walk.camel_keys > 0, paths)
+        nested = frozenset(walk.nested)
+        sighting = (walk.camel_keys > 0, paths, nested)
         with self.lock:
             if self.wide_shapes >= MAX_WIDE_SHAPES:
                 return
@@ -438,22 +460,23 @@ class Reader:
             self.sighted[sighting] = seen
             if seen != 2:
                 return
-            related = [shape.paths for shape in tried if shape.camel == sighting[0] and shape.paths & paths]
-            merged = paths.union(*related)
+            related = [shape for shape in tried if shape.camel == sighting[0] and shape.paths & paths]
+            merged = paths.union(*(shape.paths for shape in related))
+            nested = nested.union(*(shape.nested for shape in related))
             if len(merged) > MAX_WIDE_KEYS:
                 merged = paths
             if len(merged) > MAX_WIDE_KEYS:
                 return
             self.wide_shapes += 1
-            shape = self._widened(raw, merged, camel_keys=sighting[0])
+            shape = self._widened(raw, merged, nested, camel_keys=sighting[0])
             if shape is not None:
                 for path in merged:
                     self.learned[path[-1]] = shape
 
-    def _widened(self, raw: bytes, paths: Paths, *, camel_keys: bool) -> Shape | None:
+    def _widened(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> Shape | None:
         for original in (self.tight_struct, wire.Body):
             try:
-                shape = Shape(original, camel_keys=camel_keys, paths=paths, null_only=self.claim_keys)
+                shape = Shape(original, camel_keys=camel_keys, paths=paths, nested=nested, null_only=self.claim_keys)
                 shape.decode(raw)
             except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
                 continue

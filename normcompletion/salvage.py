@@ -38,11 +38,15 @@ class Field(NamedTuple):
 
 
 class Salvage:
-    """One walk over one tree. `unknown` holds the paths of unknown keys, with `*` for a list's index."""
+    """One walk over one tree.
+
+    `unknown` holds the paths of unknown keys, with `*` for a list's index, `nested` those that hold more than a scalar.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.unknown: set[tuple[str, ...]] = set()
+        self.nested: set[tuple[str, ...]] = set()
         self.both_spellings = False
         self.camel_keys = 0
         self.snake_keys = 0
@@ -64,6 +68,8 @@ class Salvage:
                 self.snake_keys += 1
             if field is None:
                 self.unknown.add((*path, key))
+                if isinstance(value, dict | list):
+                    self.nested.add((*path, key))
             if value is None:
                 continue
             if field is None and not key.isascii():

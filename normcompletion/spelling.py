@@ -89,3 +89,19 @@ def keys_of(struct: type[msgspec.Struct]) -> set[str]:
 
     visit(struct)
     return found
+
+
+def raw_keys_of(struct: type[msgspec.Struct]) -> frozenset[str]:
+    """The keys of a Struct, and of those inside it, whose values are only skipped over (`Raw`)."""
+    found: set[str] = set()
+
+    def visit(inner: type[msgspec.Struct]) -> type[msgspec.Struct]:
+        for item in msgspec.structs.fields(inner):
+            if item.type is msgspec.Raw:
+                found.add(item.encode_name)
+            else:
+                map_structs(item.type, visit)
+        return inner
+
+    visit(struct)
+    return frozenset(found)

@@ -10,7 +10,7 @@ canonical words without making a `Chunk` of each; whatever it cannot read goes t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from operator import attrgetter, length_hint
 from typing import Any, NamedTuple
@@ -41,20 +41,13 @@ from .spelling import keys_of
 from .stream_chunks import VARIANTS, ChunkReader
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
-from .widen import Plan
+from .widen import NULL, Plan
 
 # A key that only the camelCase spelling has; quotes inside a string are escaped, so only a key can look so.
 _CAMEL_KEY = re.compile(
     rb'"(?:' + "|".join(sorted(camel(key) for key in keys_of(wire.Body) if camel(key) != key)).encode() + rb')"\s*:'
 )
-_NULL = msgspec.Raw(b"null")
 _MAX_EVENT_NAMES = 64
-
-
-def _runs_on(pieces: list[bytes], rest: Iterator[bytes]) -> bool:
-    """Whether the piece at hand may go on with the one before, which has no blank line behind it."""
-    before = len(pieces) - length_hint(rest) - 2
-    return before >= 0 and b"\n" not in pieces[before]
 
 
 class Placed(NamedTuple):
@@ -93,7 +86,7 @@ def _owner(pointer: str, placed: list[Placed], root: str) -> tuple[Answer | None
     return answer, "".join(f"/{step}" for step in rest)
 
 
-Getters = tuple[tuple[Callable[[Any], Any], str], ...]
+Getters = tuple[tuple[Callable[[Any], Any], str, bool], ...]
 
 
 class Added(NamedTuple):
@@ -120,7 +113,7 @@ def _added(shape: Shape) -> Added | None:
         inner.extend(plan.inner)
 
     def getters(plan: Plan, base: str) -> Getters:
-        return tuple((attrgetter(name), f"{base}/{escape(key)}") for name, key in plan.added)
+        return tuple((attrgetter(name), f"{base}/{escape(key)}", is_raw) for name, key, is_raw in plan.added)
 
     return Added(
         top=getters(shape.plan, ""),
@@ -166,6 +159,7 @@ class Assembly:
         "id",
         "implied",
         "model",
+        "named",
         "named_source",
         "native",
         "noted",
@@ -181,7 +175,6 @@ class Assembly:
         "text",
         "usage",
         "variants",
-        "vendor",
     )
 
     def __init__(
@@ -203,7 +196,8 @@ class Assembly:
         self.usage: Usage | None = None
         self.error: ServiceError | None = None
         self.native = False  # whether any chunk had the gateway's `native_finish_reason`
-        self.sources: set[str] = set()
+        self.sources: set[str] = set()  # whose marks hold
+        self.named: set[str] = set()  # what canonical chunks say, where no mark does
         self.variants: set[str] = set()
         self.implied: set[str] = set()  # of chunks without choices
         self.chunks = 0
@@ -213,7 +207,6 @@ class Assembly:
         self.text: bytes | None = None  # the first event that was a sentence
         self.events: dict[str, Any] = {}  # what was no chunk, by name; last value wins
         self.extra: dict[str, Any] = {}  # by pointer into the assembled body; last value wins
-        self.vendor: dict[str, msgspec.Raw] = {}  # the same, not parsed yet
         self.notes: list[tuple[Answer | None, Note]] = []
         self.noted: set[tuple[int | None, str, str]] = set()
 
@@ -241,7 +234,7 @@ class Assembly:
         except MalformedPayloadError as refusal:
             if not data.startswith((b"{", b"[", b'"')):
                 self._sentence(data, name)
-            elif refusal.code == "truncated" or not ended:
+            elif refusal.code == "truncated" or (not ended and refusal.code not in ("too_deep", "number_range")):
                 self.cut = (data, refusal)
             else:
                 raise
@@ -249,7 +242,7 @@ class Assembly:
             tree = Ledger().parsed(data, "")
             if isinstance(tree, list) and envelope.are_chunks(tree):
                 for item in tree:
-                    self.add_data(msgspec.json.encode(item))
+                    self.add_tree(item)
             else:
                 self._unknown(tree, name, refusal)
         else:
@@ -258,6 +251,20 @@ class Assembly:
             self.add(chunk)
             if self.strict and duplicate_keys(data):
                 self.note("duplicate_key", "", None)
+
+    def add_tree(self, tree: Any) -> None:
+        """One member of a list of chunks."""
+        ledger = Ledger(source=self.named_source, fallback=self.fallback, read=self.reader.whole)
+        try:
+            chunk = self.reader.tree(tree, ledger)
+        except AmbiguousPayloadError:
+            raise
+        except UnknownPayloadError as refusal:
+            self._unknown(ledger.clean(tree, ""), None, refusal)
+        else:
+            if self.camel is None and ledger.camel:
+                self.camel = True
+            self.add(chunk)
 
     def _spelling(self, data: bytes) -> None:
         if b'"finish_reason"' in data:
@@ -302,7 +309,10 @@ class Assembly:
         else:
             self.implied.add(chunk.variant)
         if chunk.source != self.fallback:
-            self.sources.add(chunk.source)
+            claimed = chunk.variant not in VARIANTS.values() or any(
+                note.code == "cumulative_delta" for note in chunk.notes
+            )
+            (self.sources if claimed else self.named).add(chunk.source)
         placed = []
         cumulative = {note.path.removeprefix("/data") for note in chunk.notes if note.code == "cumulative_delta"}
         for at, choice in enumerate(chunk.choices):
@@ -325,7 +335,6 @@ class Assembly:
             owner, rest = _owner(pointer, placed, root)
             if owner is None:
                 self.extra[rest] = value
-                self.vendor.pop(rest, None)
             else:
                 owner.keep(rest, value)
         for note in chunk.notes:
@@ -355,16 +364,25 @@ class Assembly:
 
     def _head(self, chunk: Any) -> None:
         """The words of the whole response: the first that says something stands, another is remarked."""
+        if (chunk.id and chunk.id != self.id) or (chunk.provider and chunk.provider != self.provider):
+            self._judge(chunk.id, chunk.provider, self.native)
         for name in ("id", "model", "provider", "created", "system_fingerprint", "service_tier"):
             value = getattr(chunk, name)
             if value is not None:
-                if name == "created" and value >= dialect.MILLISECONDS_FROM:
+                if name == "created" and not -dialect.MILLISECONDS_FROM < value < dialect.MILLISECONDS_FROM:
                     value = self._seconds(value)
                 held = getattr(self, name)
                 if not held:
                     setattr(self, name, value)
                 elif value and value != held:
                     self.note("conflicting_value", f"/{name}", value)
+
+    def _judge(self, identity: str | None, provider: str | None, native: bool) -> None:  # noqa: FBT001
+        """Note whose mark these words are."""
+        choices = [wire.ChunkChoice(native_finish_reason="" if native else None)]
+        found = self.reader.judge(wire.Chunk(id=identity, provider=provider, choices=choices), Ledger(fallback=""))
+        if found:
+            self.sources.add(found)
 
     def _seconds(self, created: int) -> int | None:
         ledger = Ledger()
@@ -381,7 +399,9 @@ class Assembly:
         answer.finish_reason = word
 
     def _native(self, answer: Answer, word: str) -> None:
-        self.native = True
+        if not self.native:
+            self.native = True
+            self._judge(self.id, self.provider, native=True)
         held = answer.native_finish_reason
         if held is not None and held != word:
             self.note("conflicting_value", "/native_finish_reason", held, answer)
@@ -440,13 +460,15 @@ class Assembly:
 
         Every line of the loop is paid for each chunk: measure before adding one.
         """
-        pieces = pieces_of(raw)
+        pieces, clean = pieces_of(raw)
         if not pieces:
             self._add_events([raw])
             return
+        is_open = not raw.endswith(b"\n")  # then the last event may be cut off
         if pieces[-1].strip() == DONE:
-            self.done = True
+            self.done, is_open = True, False
             del pieces[-1]
+        shape = self.shape
         decode, added = self.shape.decode, _added(self.shape)
         answer: Answer | None = None
         others = 0  # pieces that were not folded here
@@ -458,17 +480,20 @@ class Assembly:
         index: int | None = None
         rest = iter(pieces)
         for piece in rest:
-            try:
-                chunk = decode(piece)
-            except Refusal as refusal:
-                chunk, reason = None, str(refusal)
+            chunk, reason = None, ""
+            if clean or b"\n" not in piece:
+                try:
+                    chunk = decode(piece)
+                    if shape.raw_keys:
+                        shape.prove(piece)
+                except Refusal as refusal:
+                    reason = str(refusal)
             if chunk is None:
-                last = piece is pieces[-1]
-                data = data_of(piece) if b"\n" in piece or last else None
-                if data is None or (not data.startswith((b"{", b"[")) and _runs_on(pieces, rest)):
-                    remaining = [piece, *rest]  # other fields, or a value over several lines
+                data = data_of(piece)
+                if data is None:  # other fields, or a value over several lines
+                    remaining = [piece, *rest]
                     self.chunks += len(pieces) - len(remaining) - others
-                    self._add_events([b"data:", b"\ndata:".join(remaining)])
+                    self._add_events([b"data:", b"\n\ndata:".join(remaining), b"" if is_open else b"\n"])
                     return
                 others += 1
                 if data == DONE:
@@ -476,8 +501,10 @@ class Assembly:
                     continue
                 if not data or data.startswith(b":"):
                     continue
-                chunk = self._reread(data, reason, ended=not last or piece.endswith(b"\n"))
-                decode, added = self.shape.decode, _added(self.shape)
+                last = length_hint(rest) == 0
+                chunk = self._reread(data, reason, ended=not (last and is_open))
+                shape = self.shape
+                decode, added = shape.decode, _added(shape)
                 answer = None
                 if self.cut is not None and not last:
                     raise self.cut[1]
@@ -540,7 +567,7 @@ class Assembly:
             if added is not None:
                 self._collect(chunk, added)
         self.chunks += len(pieces) - others
-        needed = bool(self.vendor) or any(answer.vendor for answer in self.answers.values())
+        needed = bool(self.extra) or any(answer.extra for answer in self.answers.values())
         self.reader.remember(self.shape, needed=needed)
 
     def _add_content(self, answer: Answer, content: str | list[Part]) -> None:
@@ -578,14 +605,14 @@ class Assembly:
     def _reread(self, data: bytes, reason: str, *, ended: bool) -> Any:
         """A chunk that the shape at hand refused, by a shape that fits; `None` where it went the long road."""
         shape, tried = self.shape, [self.shape]
-        if reason.startswith("JSON is malformed: trailing"):  # a comment stood behind the data
+        if not reason:  # a comment stood behind the data
             try:
-                return shape.decode(data)
+                return self._proved(shape, data)
             except Refusal as refusal:
                 reason = str(refusal)
         while (following := self.reader.next_shape(shape, reason, tried)) is not None and _is_foldable(following):
             try:
-                chunk = following.decode(data)
+                chunk = self._proved(following, data)
             except Refusal as refusal:
                 shape, reason = following, str(refusal)
                 tried.append(following)
@@ -597,33 +624,49 @@ class Assembly:
         self.add_data(data, ended=ended)
         return None
 
+    def _proved(self, shape: Shape, data: bytes) -> Any:
+        chunk = shape.decode(data)
+        if shape.raw_keys:
+            shape.prove(data)
+        return chunk
+
     def _collect(self, chunk: Any, added: Added) -> None:
-        """What the vendor keys of a widened chunk hold; parsed in the end, for the last value wins."""
-        for get, at in added.top:
-            if (raw := get(chunk)) is not None and raw != _NULL:
-                self.vendor[at] = raw
+        """What the vendor keys of a widened chunk hold; the last value wins."""
+        for get, at, is_raw in added.top:
+            if (value := get(chunk)) is not None:
+                self._keep_vendor(None, at, value, 1, is_raw=is_raw)
         if added.usage and chunk.usage is not None:
-            for get, at in added.usage:
-                if (raw := get(chunk.usage)) is not None and raw != _NULL:
-                    self.vendor[at] = raw
+            for get, at, is_raw in added.usage:
+                if (value := get(chunk.usage)) is not None:
+                    self._keep_vendor(None, at, value, 2, is_raw=is_raw)
         if not added.choices:
             return
         for choice in chunk.choices:
             answer = self.answers[choice.index]
-            vendor, delta = answer.vendor, choice.delta
-            for get, at in added.choice:
-                if (raw := get(choice)) is not None and raw != _NULL:
-                    vendor[at] = raw
+            delta = choice.delta
+            for get, at, is_raw in added.choice:
+                if (value := get(choice)) is not None:
+                    self._keep_vendor(answer, at, value, 3, is_raw=is_raw)
             if delta is None:
                 continue
-            for get, at in added.delta:
-                if (raw := get(delta)) is not None and raw != _NULL:
-                    vendor[at] = raw
+            for get, at, is_raw in added.delta:
+                if (value := get(delta)) is not None:
+                    self._keep_vendor(answer, at, value, 4, is_raw=is_raw)
             if added.part and isinstance(delta.content, list):
                 for part, place in zip(delta.content, answer.part_places, strict=True):
-                    for get, at in added.part:
-                        if (raw := get(part)) is not None and raw != _NULL:
-                            vendor[f"/delta/content/{place}{at}"] = raw
+                    for get, at, is_raw in added.part:
+                        if (value := get(part)) is not None:
+                            self._keep_vendor(answer, f"/delta/content/{place}{at}", value, 6, is_raw=is_raw)
+
+    def _keep_vendor(self, owner: Answer | None, at: str, value: Any, depth: int, *, is_raw: bool) -> None:
+        if is_raw:
+            if value == NULL:
+                return
+            ledger = Ledger()
+            value = ledger.parsed(bytes(value), at, depth)
+            for note in ledger.notes:
+                self.note(note.code, note.path, note.before, owner)
+        (self.extra if owner is None else owner.extra)[at] = value
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()
@@ -683,18 +726,13 @@ class Assembly:
         """Who wrote the stream, by the marks of all chunks together."""
         if self.named_source is not None:
             return self.named_source
-        ledger = Ledger(fallback=self.fallback)
-        ledger.extra = {**self.extra, **self.vendor}
-        view = wire.Chunk(
-            choices=[wire.ChunkChoice(native_finish_reason="" if self.native else None)],
-            created=self.created,
-            id=self.id,
-            model=self.model,
-            provider=self.provider,
-            system_fingerprint=self.system_fingerprint,
-            usage=self.usage,
-        )
-        found = self.sources | {self.reader.judge(view, ledger)} - {self.fallback}
+        ledger = Ledger(fallback="")
+        ledger.extra = self.extra
+        found = set(self.sources)
+        judged = self.reader.judge(wire.Chunk(choices=[], usage=self.usage), ledger)
+        if judged:
+            found.add(judged)
+        found = found or self.named
         if len(found) > 1:
             error = AmbiguousPayloadError(f"the marks of {' and '.join(sorted(found))} hold; name one with source=")
             error.candidates = tuple(sorted(found))
@@ -716,10 +754,8 @@ class Assembly:
                 ledger.extra[f"{root}/events/{escape(name)}"] = value
         for pointer, value in self.extra.items():
             ledger.extra[root + pointer] = value
-        for pointer, raw in self.vendor.items():
-            ledger.extra[root + pointer] = ledger.parsed(bytes(raw), root + pointer, depth=pointer.count("/"))
         for at, answer in enumerate(answers):
-            if not answer.extra and not answer.vendor and not answer.aliases:
+            if not answer.extra and not answer.aliases:
                 continue
             base = f"{root}/choices/{at}"
             message = completion.choices[at].message
@@ -729,9 +765,6 @@ class Assembly:
                 if pointer == "/message" and value == {"role": message.role, "content": message.content}:
                     continue  # Perplexity's message so far, said in full
                 ledger.extra[base + pointer] = value
-            for pointer, raw in answer.vendor.items():
-                at_pointer = base + pointer
-                ledger.extra[at_pointer] = ledger.parsed(bytes(raw), at_pointer, depth=2 + pointer.count("/"))
 
     def _spelled(self, word: str) -> str:
         """A wire name, or a pointer of our own making, in the spelling of the stream."""

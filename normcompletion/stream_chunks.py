@@ -44,6 +44,13 @@ class ChunkReader(Reader):
             del read.extra["/object"]  # says no more than that it stood in a stream
         return as_chunk(read)
 
+    def settle(self, completion: Completion, ledger: Ledger) -> None:
+        """Nothing: one chunk does not show what a whole response means."""
+
+    def tree(self, tree: Any, ledger: Ledger) -> Chunk:
+        """One event that was parsed already."""
+        return self._chunk(self.from_tree(tree, ledger))
+
     def remember(self, shape: Shape, *, needed: bool) -> None:
         """Start the next stream with this shape, unless its vendor keys have not been seen for a while.
 

@@ -171,7 +171,6 @@ class Answer:
         "refusal_logprobs",
         "role",
         "seen",
-        "vendor",
     )
 
     def __init__(self, index: int | None) -> None:
@@ -202,12 +201,10 @@ class Answer:
         self.error: ServiceError | None = None
         self.cumulative = False  # the experimental Atoma engine sends the whole text so far in each chunk
         self.extra: dict[str, Any] = {}  # by pointer below the choice; last value wins
-        self.vendor: dict[str, msgspec.Raw] = {}  # the same, not parsed yet; newer than `extra`
         self.aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
 
     def keep(self, pointer: str, value: Any) -> None:
         """Put a value without a canonical field where it belongs below the choice."""
-        self.vendor.pop(pointer, None)
         if pointer in ("/delta/reasoning_content", "/delta/reasoningContent") and isinstance(value, str):
             self.aliases.append(value)
         elif pointer.endswith("/custom") and "/tool_calls/" in pointer:  # OpenAI's custom tools: `input` is text

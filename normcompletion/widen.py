@@ -1,37 +1,45 @@
 """Wire Structs widened by the vendor keys that a process has met, so that they cost no salvage.
 
-Half of the OpenAI-compatible services add keys of their own. A widened Struct has a `Raw` field for each: the strict
-decode still proves that nothing was skipped, and what the fields hold goes to `extra`, as salvage would put it.
+Half of the OpenAI-compatible services add keys of their own. A widened Struct has a field for each, of any scalar type,
+or `Raw` where an object or a list was met: the strict decode still proves that nothing was skipped, and what the fields
+hold goes to `extra`, as salvage would put it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from .ledger import Ledger
+from .model import Integer
 from .pointer import escape
 from .spelling import map_structs, rebuild
 
 Paths = frozenset[tuple[str, ...]]
 
-_NULL = b"null"
+Scalar = Integer | float | str | bool | None
+NULL = msgspec.Raw(b"null")
+
+
+def _below(paths: Iterable[tuple[str, ...]]) -> Paths:
+    return frozenset(path[1:] if path[0] == "*" else path for path in paths)
 
 
 class Plan(NamedTuple):
     """Where the added fields of a widened Struct are: its own, and those of the Structs inside it."""
 
-    added: tuple[tuple[str, str], ...]
+    added: tuple[tuple[str, str, bool], ...]  # attribute, key, whether it is `Raw`
     inner: tuple[tuple[str, str, Plan], ...]
 
 
 def widen(
-    original: type[msgspec.Struct], paths: Paths, null_only: Paths = frozenset()
+    original: type[msgspec.Struct], paths: Paths, nested: Paths, null_only: Paths = frozenset()
 ) -> tuple[type[msgspec.Struct], Plan]:
     """`original` with a field for the key at the end of each path (`*` stands for every index of a list).
 
-    A path that is also in `null_only` may hold nothing but null.
+    A path that is also in `nested` may hold anything, one in `null_only` nothing but null, the others any scalar.
     """
     own = sorted(path[0] for path in paths if len(path) == 1)
     deeper: dict[str, set[tuple[str, ...]]] = {}
@@ -44,13 +52,17 @@ def widen(
         rest = deeper.pop(item.encode_name, None)
         if rest is None:
             continue
-        below = frozenset(path[1:] if path[0] == "*" else path for path in rest)
+        below = _below(rest)
+        nested_below = _below(path[1:] for path in nested if path[0] == item.encode_name and len(path) > 1)
         plans: list[Plan] = []
 
         def child(
-            struct: type[msgspec.Struct], below: Paths = below, plans: list[Plan] = plans
+            struct: type[msgspec.Struct],
+            below: Paths = below,
+            nested_below: Paths = nested_below,
+            plans: list[Plan] = plans,
         ) -> type[msgspec.Struct]:
-            wide, plan = widen(struct, below)
+            wide, plan = widen(struct, below, nested_below)
             plans.append(plan)
             return wide
 
@@ -59,10 +71,14 @@ def widen(
         inner.append((item.name, item.encode_name, plan))
     if deeper:
         raise ValueError(f"{original.__name__} has no field for {min(deeper)!r}")
-    added = tuple((f"added_{place}", key) for place, key in enumerate(own))
+    added = tuple((f"added_{place}", key, (key,) in nested) for place, key in enumerate(own))
     more = tuple(
-        (name, None if (key,) in null_only else msgspec.Raw, msgspec.field(name=key, default=None))
-        for name, key in added
+        (
+            name,
+            None if (key,) in null_only else msgspec.Raw if is_raw else Scalar,
+            msgspec.field(name=key, default=None),
+        )
+        for name, key, is_raw in added
     )
     wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)
     return wide, Plan(added, tuple(inner))
@@ -70,13 +86,12 @@ def widen(
 
 def collect(decoded: Any, plan: Plan, at: str, ledger: Ledger, depth: int = 1) -> None:
     """Move what the added fields hold into `extra`, as salvage would put it."""
-    for name, key in plan.added:
-        raw = getattr(decoded, name, None)  # a default is of the original Struct, which has no added field
-        if raw:
-            text = bytes(raw)
-            if text != _NULL:
-                here = f"{at}/{escape(key)}"
-                ledger.extra[here] = ledger.parsed(text, here, depth)
+    for name, key, is_raw in plan.added:
+        value = getattr(decoded, name, None)  # a default is of the original Struct, which has no added field
+        if value is None or (is_raw and value == NULL):
+            continue
+        here = f"{at}/{escape(key)}"
+        ledger.extra[here] = ledger.parsed(bytes(value), here, depth) if is_raw else value
     for name, key, inner in plan.inner:
         value = getattr(decoded, name)
         if value is None:

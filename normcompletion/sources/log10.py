@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Raw, field
 
 from .. import dialect, wire
-from ..errors import NormalizeError, UnknownPayloadError
+from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..ledger import Ledger
 from ..model import Completion, Envelope, Number, ServiceError
 from ..parse import parse
@@ -164,7 +164,12 @@ def _response(record: Record, ledger: Ledger) -> Completion:
     if raw in (b"", b"null"):
         return Completion(source=SOURCE, variant="log_record", extra=ledger.extra, notes=ledger.notes)
     assert ledger.read is not None
-    return ledger.read(raw, ledger.below("response", fallback=SOURCE))
+    inner = ledger.below("response", fallback=SOURCE)
+    try:
+        return ledger.read(raw, inner)
+    except MalformedPayloadError as error:  # the record is JSON; the text inside it is none
+        error.path = error.path or inner.prefix
+        raise
 
 
 def _text(raw: bytes) -> bytes:
