@@ -72,14 +72,18 @@ class Shape:
 
         Raises `MalformedPayloadError`. msgspec checks the syntax of what it skips, not its UTF-8.
         """
-        try:
-            if raw.isascii() or raw.decode():
-                for key in self.raw_keys:
-                    if raw.count(key) > 1:
-                        parse(raw)
-                        break
-        except UnicodeDecodeError:
-            parse(raw)
+        if not raw.isascii():
+            try:
+                raw.decode()
+                doubtful = False
+            except UnicodeDecodeError:
+                doubtful = True
+            if doubtful:
+                parse(raw)
+        for key in self.raw_keys:
+            if raw.count(key) > 1:
+                parse(raw)
+                break
 
 
 class Reader:

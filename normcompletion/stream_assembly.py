@@ -43,10 +43,11 @@ from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
 from .widen import NULL, Plan
 
-# A key that only the camelCase spelling has; quotes inside a string are escaped, so only a key can look so.
-_CAMEL_KEY = re.compile(
-    rb'"(?:' + "|".join(sorted(camel(key) for key in keys_of(wire.Body) if camel(key) != key)).encode() + rb')"\s*:'
-)
+# A key in camelCase; quotes inside a string are escaped, so only a key can look so.
+_CAMEL_KEY = re.compile(rb'"([a-z]+(?:[A-Z][a-z]+)+)"\s*:')
+_CAMEL_KEYS = frozenset(camel(key).encode() for key in keys_of(wire.Body) if camel(key) != key)
+
+
 _MAX_EVENT_NAMES = 64
 
 
@@ -182,7 +183,7 @@ class Assembly:
     ) -> None:
         self.reader = reader
         self.strict = strict
-        self.camel: bool | None = None  # the spelling, once a chunk has shown it
+        self.camel = False  # whether any chunk had a key in camelCase
         self.named_source = source
         self.fallback = fallback
         self.shape: Shape = reader.stream_hint
@@ -246,7 +247,7 @@ class Assembly:
             else:
                 self._unknown(tree, name, refusal)
         else:
-            if self.camel is None:
+            if not self.camel:
                 self._spelling(data)
             self.add(chunk)
             if self.strict and duplicate_keys(data):
@@ -262,15 +263,11 @@ class Assembly:
         except UnknownPayloadError as refusal:
             self._unknown(ledger.clean(tree, ""), None, refusal)
         else:
-            if self.camel is None and ledger.camel:
-                self.camel = True
+            self.camel = self.camel or ledger.camel
             self.add(chunk)
 
     def _spelling(self, data: bytes) -> None:
-        if b'"finish_reason"' in data:
-            self.camel = False
-        elif _CAMEL_KEY.search(data) is not None:
-            self.camel = True
+        self.camel = any(found[1] in _CAMEL_KEYS for found in _CAMEL_KEY.finditer(data))
 
     def _sentence(self, data: bytes, name: str | None) -> None:
         """An event that is plain text: an error where it is called one or stands alone (Atoma's old engine)."""
@@ -507,7 +504,10 @@ class Assembly:
                 decode, added = shape.decode, _added(shape)
                 answer = None
                 if self.cut is not None and not last:
-                    raise self.cut[1]
+                    remaining = list(rest)
+                    self.chunks += len(pieces) - len(remaining) - others
+                    self._add_events([b"data:", b"\n\ndata:".join(remaining), b"\n"])
+                    return
                 if chunk is None:
                     continue
                 others -= 1
@@ -618,7 +618,7 @@ class Assembly:
                 tried.append(following)
             else:
                 self.shape = following
-                if self.camel is None:
+                if not self.camel:
                     self._spelling(data)
                 return chunk
         self.add_data(data, ended=ended)
