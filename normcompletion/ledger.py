@@ -6,7 +6,7 @@ payload in strict mode; a *remark* is a reading that strict mode lets pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from .model import Completion, Note
@@ -48,6 +48,10 @@ def is_fault(note: Note) -> bool:
 def in_order(extra: dict[str, Any]) -> dict[str, Any]:
     """`extra` in the order of its pointers: the same bytes whichever road a payload took."""
     return dict(sorted(extra.items())) if len(extra) > 1 else extra
+
+
+def _backwards(items: list[Any]) -> Iterator[tuple[int, Any]]:
+    return ((place, items[place]) for place in range(len(items) - 1, -1, -1))
 
 
 class Ledger:
@@ -100,15 +104,24 @@ class Ledger:
 
         Integers beyond 64 bits stay exact; what was replaced and what is out of range gets its note.
         """
-        if isinstance(value, str):
-            return self.text(value, at)
-        if isinstance(value, list):
-            return [self.clean(item, f"{at}/{place}") for place, item in enumerate(value)]
-        if isinstance(value, dict):
-            return {self.text(key, at): self.clean(item, f"{at}/{escape(key)}") for key, item in value.items()}
-        if isinstance(value, int) and not in_range(value):
-            self.notes.append(Note(code="out_of_range", path=at, before=value))
-        return value
+        root: list[Any] = [None]
+        stack: list[tuple[Any, str, Any, Any]] = [(value, at, root, 0)]
+        while stack:  # no recursion: the caller may stand deep already
+            item, here, holder, key = stack.pop()
+            if isinstance(item, str):
+                item = self.text(item, here)
+            elif isinstance(item, list):
+                children = item
+                item = [None] * len(children)
+                stack.extend((child, f"{here}/{place}", item, place) for place, child in _backwards(children))
+            elif isinstance(item, dict):
+                members = [(self.text(name, here), name, child) for name, child in item.items()]
+                item = {name: None for name, _, _ in members}
+                stack.extend((child, f"{here}/{escape(name)}", item, kept) for kept, name, child in reversed(members))
+            elif isinstance(item, int) and not in_range(item):
+                self.notes.append(Note(code="out_of_range", path=here, before=item))
+            holder[key] = item
+        return root[0]
 
     def text(self, value: str, at: str) -> str:
         """A string at a pointer, without half surrogate pairs."""

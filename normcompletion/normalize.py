@@ -116,6 +116,7 @@ def normalize(
                 if name is not None:
                     logprobs = choice.logprobs
                     if (logprobs is not None and logprobs.__class__ is not Logprobs) or choice.error is not None:
+                        reader.tight.prove(to_bytes(payload))
                         ledger = Ledger()
                         tidy(choice, 0, ledger)
                         chat.extra, chat.notes = ledger.extra, ledger.notes
@@ -302,7 +303,8 @@ def _many(
             yield normalize(payload, max_record_bytes=max_record_bytes, **options)
             continue
         except NormalizeError as refusal:
-            error = refusal
+            error = refusal.with_traceback(None)  # which holds this frame, and so the payload
+        error.index = index
         if isinstance(error, UnknownPayloadError) and error.code == "list":
             for item in _records(payload, options):
                 if isinstance(item, NormalizeError):
@@ -310,11 +312,13 @@ def _many(
                     if on_error == "raise":
                         raise item
                 yield item
-            continue
-        error.index = index
-        if on_error == "raise":
-            raise error
-        yield error
+        elif on_error == "raise":
+            try:
+                raise error
+            finally:
+                del error
+        else:
+            yield error
 
 
 def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
@@ -324,13 +328,12 @@ def _records(payload: object, options: dict[str, Any]) -> Iterator[Completion | 
     for pointer, item in found or ():
         ledger = Ledger(pointer, source=options["source"], read=reader.read)
         try:
-            raw = msgspec.json.encode(item)
-            completion = reader.read(raw, ledger)
+            completion = reader.from_tree(item, ledger)
             completion.extra = in_order(completion.extra)
-            yield answered(completion, [raw], strict=options["strict"])
+            yield answered(completion, (), strict=options["strict"])
         except NormalizeError as error:
             error.path = pointer if not error.path else error.path
-            yield error
+            yield error.with_traceback(None)
 
 
 class Detection(msgspec.Struct, frozen=True):

@@ -69,9 +69,14 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
 
         try:
             return json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
+        except MalformedPayloadError:
+            raise
         except (ValueError, RecursionError):
             pass
-    raise malformed(raw, error) from None
+    try:
+        raise malformed(raw, error) from None
+    finally:
+        del error  # its traceback holds this frame, and so the payload
 
 
 def needs_cleaning(raw: bytes) -> bool:
@@ -94,8 +99,12 @@ def _no_constant(word: str) -> None:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(text)
+        raise _beyond_float()
     return number
+
+
+def _beyond_float() -> MalformedPayloadError:
+    return MalformedPayloadError("a number is beyond what a 64-bit float can hold", code="number_range")
 
 
 def duplicate_keys(raw: bytes) -> list[str]:
@@ -158,7 +167,7 @@ def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
     except RecursionError:
         pass
     if "range" in str(error) or "digits" in str(error):
-        return MalformedPayloadError("a number is beyond what a 64-bit float can hold", code="number_range")
+        return _beyond_float()
     if "surrogate" in str(error):
         return MalformedPayloadError("half a surrogate pair in a string", code="lone_surrogate")
     return MalformedPayloadError("no JSON text; log the body as it was sent", code="syntax")

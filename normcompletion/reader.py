@@ -34,6 +34,7 @@ Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
+MAX_WIDE_TEXT = 4096
 # A shape that fits everything is tried first only for a while, so that a log that changes finds the tight one again.
 PROBE_EVERY = 64
 
@@ -180,6 +181,7 @@ class Reader:
         shape = self.hint
         tried: list[Shape] = []
         if decoded is not None:
+            self.tight.prove(raw)
             completion = self.from_tight(decoded, ledger)
             if completion is not None:
                 return completion
@@ -453,6 +455,8 @@ class Reader:
             return
         if any(is_fault(note) for note in ledger.notes):
             return
+        if len(paths) > MAX_WIDE_KEYS or sum(len(key) for path in paths for key in path) > MAX_WIDE_TEXT:
+            return  # no service has so many keys, and what is remembered must be small
         nested = frozenset(walk.nested)
         sighting = (walk.camel_keys > 0, paths, nested)
         with self.lock:

@@ -227,16 +227,13 @@ class Assembly:
         """The text of one event."""
         if self.cut is not None:
             raise self.cut[1]
-        ledger = Ledger(source=self.named_source, fallback=self.fallback, read=self.reader.whole)
         try:
-            chunk = self.reader.chunk(data, ledger)
-        except AmbiguousPayloadError:
-            raise
+            chunk = self._read(lambda ledger: self.reader.chunk(data, ledger))
         except MalformedPayloadError as refusal:
             if not data.startswith((b"{", b"[", b'"')):
                 self._sentence(data, name)
             elif refusal.code == "truncated" or (not ended and refusal.code not in ("too_deep", "number_range")):
-                self.cut = (data, refusal)
+                self.cut = (data, refusal.with_traceback(None))  # which holds frames, and so the stream
             else:
                 raise
         except UnknownPayloadError as refusal:
@@ -255,16 +252,22 @@ class Assembly:
 
     def add_tree(self, tree: Any) -> None:
         """One member of a list of chunks."""
-        ledger = Ledger(source=self.named_source, fallback=self.fallback, read=self.reader.whole)
         try:
-            chunk = self.reader.tree(tree, ledger)
-        except AmbiguousPayloadError:
-            raise
+            chunk = self._read(lambda ledger: self.reader.tree(tree, ledger))
         except UnknownPayloadError as refusal:
-            self._unknown(ledger.clean(tree, ""), None, refusal)
+            self._unknown(Ledger().clean(tree, ""), None, refusal)
         else:
-            self.camel = self.camel or ledger.camel
             self.add(chunk)
+
+    def _read(self, read: Callable[[Ledger], Chunk]) -> Chunk:
+        """One chunk; where it has the marks of several sources, the completion will say so."""
+        candidates: Iterable[str] = ()
+        try:
+            return read(Ledger(source=self.named_source, fallback=self.fallback, read=self.reader.whole))
+        except AmbiguousPayloadError as error:
+            candidates = error.candidates
+        self.sources.update(candidates)
+        return read(Ledger(source=self.fallback, fallback=self.fallback, read=self.reader.whole))
 
     def _spelling(self, data: bytes) -> None:
         self.camel = any(found[1] in _CAMEL_KEYS for found in _CAMEL_KEY.finditer(data))
@@ -283,7 +286,7 @@ class Assembly:
     def _unknown(self, tree: Any, name: str | None, refusal: UnknownPayloadError) -> None:
         """An event that is JSON and no chunk."""
         if self.refusal is None:
-            self.refusal = refusal
+            self.refusal = refusal.with_traceback(None)
         kind = tree.get("type") if isinstance(tree, dict) else None
         self._keep_event(name or (kind if isinstance(kind, str) else "unknown"), tree)
 
@@ -499,7 +502,7 @@ class Assembly:
                 if not data or data.startswith(b":"):
                     continue
                 last = length_hint(rest) == 0
-                chunk = self._reread(data, reason, ended=not (last and is_open))
+                chunk = self._reread(data, reason, ended=not (last and is_open and b"\n" not in piece))
                 shape = self.shape
                 decode, added = shape.decode, _added(shape)
                 answer = None
