@@ -63,7 +63,7 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
     try:
         return _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as refusal:
-        error = refusal
+        error = refusal.with_traceback(None)  # which holds this frame, and so the payload
     if b"\\u" in raw and not isinstance(error, UnicodeDecodeError):  # half a surrogate pair, which msgspec refuses
         import json  # only broken text comes here
 
@@ -73,10 +73,7 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
             raise
         except (ValueError, RecursionError):
             pass
-    try:
-        raise malformed(raw, error) from None
-    finally:
-        del error  # its traceback holds this frame, and so the payload
+    raise malformed(raw, error) from None
 
 
 def needs_cleaning(raw: bytes) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from copy import copy
 from functools import cache
 from operator import attrgetter, length_hint
 from typing import Any, NamedTuple
@@ -226,7 +227,7 @@ class Assembly:
     def add_data(self, data: bytes, name: str | None = None, *, ended: bool = True) -> None:
         """The text of one event."""
         if self.cut is not None:
-            raise self.cut[1]
+            raise copy(self.cut[1])
         try:
             chunk = self._read(lambda ledger: self.reader.chunk(data, ledger))
         except MalformedPayloadError as refusal:
@@ -297,7 +298,7 @@ class Assembly:
     def add(self, chunk: Chunk) -> None:
         """One canonical chunk."""
         if self.cut is not None:
-            raise self.cut[1]
+            raise copy(self.cut[1])
         self.chunks += 1
         self._head(chunk)
         if chunk.usage is not None:
@@ -720,8 +721,10 @@ class Assembly:
         if self.text is not None:
             return ServiceError(message=self.text.decode("utf-8", "replace"))
         if self.cut is not None:
-            raise self.cut[1]
-        raise self.refusal or UnknownPayloadError(
+            raise copy(self.cut[1])
+        if self.refusal is not None:
+            raise copy(self.refusal)
+        raise UnknownPayloadError(
             "the stream holds no event with a chunk; log the body, not only the keep-alives", code="empty"
         )
 
