@@ -27,6 +27,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 # Twenty times faster than a search for 19 digits with `re`.
 _DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _LONG_INTEGER = b"0" * 19
+_BACKSLASH = ord("\\")
 _decode = msgspec.json.Decoder(strict=True).decode
 
 
@@ -78,8 +79,8 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
 
 def needs_cleaning(raw: bytes) -> bool:
     """Whether a JSON text can hold half a surrogate pair or an integer beyond 64 bits."""
-    # One byte is found much faster than two, and most texts have no escape at all.
-    return (b"\\" in raw and (b"\\ud" in raw or b"\\uD" in raw)) or (
+    # One byte, as a number, is found much faster than two, and most texts have no escape at all.
+    return (_BACKSLASH in raw and (b"\\ud" in raw or b"\\uD" in raw)) or (
         len(raw) > 18 and _LONG_INTEGER in raw.translate(_DIGITS)
     )
 

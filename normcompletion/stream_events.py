@@ -181,8 +181,8 @@ async def aiter_events(pieces: AsyncIterable[bytes | str]) -> AsyncIterator[Even
         yield event
 
 
-def pieces_of(raw: bytes) -> tuple[list[bytes], bool]:
-    """A whole stream, cut at each blank line and `data:`, and whether each piece is one line.
+def pieces_of(raw: bytes) -> list[bytes]:
+    """A whole stream, cut at each blank line and `data:`.
 
     The fast road for saved streams. No value is cut, for no line end stands inside one; a piece of several lines may
     have more behind its data, `data_of` says what. Empty where the stream does not start like one of events.
@@ -190,20 +190,18 @@ def pieces_of(raw: bytes) -> tuple[list[bytes], bool]:
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n")
         if b"\r" in raw:
-            return [], False
+            return []
     pieces = _DATA.split(raw)
     first = pieces[0]
-    inside = raw.count(b"\n") - 2 * (len(pieces) - 1) - pieces[-1].count(b"\n")
     if first.startswith(b"data:"):
         pieces[0] = first[5:]
     elif all(not line or line.startswith(b":") for line in first.split(b"\n")):
-        inside -= first.count(b"\n") if len(pieces) > 1 else 0
         del pieces[0]
     else:
         pieces.clear()
     if pieces:
         pieces[-1] = pieces[-1].rstrip(b"\n")
-    return pieces, inside == 0 and bool(pieces) and b"\n" not in pieces[-1]
+    return pieces
 
 
 def data_of(piece: bytes) -> bytes | None:
