@@ -33,6 +33,7 @@ NOTES: dict[str, tuple[Kind, str]] = {
     "unknown_finish_reason": ("remark", "the finish word is in no table; it is in `native_finish_reason`"),
     "unknown_role": ("remark", "the role is in no table; `before` holds the word"),
     "placeholder": ("remark", "a value this source writes for 'not known' was read as None"),
+    "whole_in_stream": ("fault", "an event of a stream holds a whole response; it was read as one chunk"),
     "incomplete_stream": ("remark", "the stream ended before it said why; `before` is the text of an event cut off"),
     "conflicting_value": ("remark", "the stream gave two values; one stands, `before` is the other"),
     "cumulative_delta": ("remark", "the engine sends the whole text so far in each chunk; the last one stands"),
@@ -48,6 +49,24 @@ def is_fault(note: Note) -> bool:
 def in_order(extra: dict[str, Any]) -> dict[str, Any]:
     """`extra` in the order of its pointers: the same bytes whichever road a payload took."""
     return dict(sorted(extra.items())) if len(extra) > 1 else extra
+
+
+def _is_clean(value: Any) -> bool:
+    """Whether a value holds no half surrogate pair and no integer beyond 64 bits."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            if not item.isascii() and replace_surrogates(item) is not None:
+                return False
+        elif isinstance(item, list):
+            stack.extend(item)
+        elif isinstance(item, dict):
+            stack.extend(item)
+            stack.extend(item.values())
+        elif isinstance(item, int) and not in_range(item):
+            return False
+    return True
 
 
 def _backwards(items: list[Any]) -> Iterator[tuple[int, Any]]:
@@ -104,6 +123,8 @@ class Ledger:
 
         Integers beyond 64 bits stay exact; what was replaced and what is out of range gets its note.
         """
+        if _is_clean(value):
+            return value
         root: list[Any] = [None]
         stack: list[tuple[Any, str, Any, Any]] = [(value, at, root, 0)]
         while stack:  # no recursion: the caller may stand deep already

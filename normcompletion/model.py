@@ -9,6 +9,7 @@ normalised, is a breaking change (CHANGELOG.md has a *Wire* section for what the
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -54,10 +55,30 @@ class ToolCall(Leaf, kw_only=True):
         """The arguments as JSON; raises `ValueError` where the text is absent, cut off or no JSON."""
         if self.function is None or self.function.arguments is None:
             raise ValueError("this tool call has no arguments; check `function.arguments` before parsing")
+        if _is_deep(self.function.arguments):
+            raise ValueError("the arguments nest too deep to be parsed; read `function.arguments` as text")
         try:
             return msgspec.json.decode(self.function.arguments)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             raise ValueError("the arguments are no JSON; read `function.arguments` as text") from None
+
+
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+
+
+def _is_deep(text: str) -> bool:
+    """Whether JSON nests deeper than 128 containers, which a small stack may not bear."""
+    if text.count("[") + text.count("{") <= 128:
+        return False
+    depth = 0
+    for mark in _STRING.sub("", text):
+        if mark in "[{":
+            depth += 1
+            if depth > 128:
+                return True
+        elif mark in "]}":
+            depth -= 1
+    return False
 
 
 class ReasoningDetail(Leaf, kw_only=True):

@@ -53,12 +53,23 @@ def nesting(raw: bytes) -> int:
     return deepest
 
 
+_HEAD = 1 << 12
+
+
+def _is_deep_at_once(raw: bytes) -> bool:
+    """Whether the first bytes alone nest beyond the limit: then the others, however many, need no look."""
+    head = raw[:_HEAD]
+    return head.count(b"[") + head.count(b"{") > MAX_DEPTH and nesting(head) > MAX_DEPTH
+
+
 def parse(raw: bytes, *, depth: int = 0) -> Any:
     """JSON text to dictionaries and lists, with integers of any size exact.
 
     `depth` containers stand around the text already. Lone surrogates are kept in the strings, for salvage to replace.
     Raises `MalformedPayloadError`.
     """
+    if len(raw) > _HEAD and _is_deep_at_once(raw):
+        raise too_deep()
     if raw.count(b"[") + raw.count(b"{") + depth > MAX_DEPTH and nesting(raw) + depth > MAX_DEPTH:
         raise too_deep()
     try:
@@ -113,8 +124,11 @@ def duplicate_keys(raw: bytes) -> list[str]:
 
     def pairs(items: list[tuple[str, Any]]) -> None:
         keys = [key for key, _ in items]
-        if len(set(keys)) < len(keys):
-            found.extend(key for key in set(keys) if keys.count(key) > 1)
+        seen: set[str] = set()
+        for key in keys:
+            if key in seen:
+                found.append(key)
+            seen.add(key)
 
     try:
         json.loads(raw, object_pairs_hook=pairs)
@@ -197,7 +211,10 @@ def to_bytes(payload: object) -> bytes:
     if isinstance(payload, bytearray):
         return bytes(payload)
     if isinstance(payload, memoryview):
-        return payload.tobytes()
+        try:
+            return payload.tobytes()
+        except ValueError:
+            raise MalformedPayloadError("the memoryview was released; hand in its bytes", code="wrong_type") from None
     if isinstance(payload, str):
         try:
             return payload.encode()
@@ -207,7 +224,14 @@ def to_bytes(payload: object) -> bytes:
                 code="lone_surrogate",
                 offset=fault.start,
             ) from None
-    return _write(payload)
+    try:
+        return _write(payload)
+    except NormalizeError:
+        raise
+    except Exception:  # noqa: BLE001 - third-party code: whatever it raises, the object cannot be read
+        raise MalformedPayloadError(
+            f"a {type(payload).__name__} cannot be written as JSON; hand in its JSON text", code="wrong_type"
+        ) from None
 
 
 def _write(payload: object) -> bytes:

@@ -102,6 +102,8 @@ class ChunkReader(Reader):
                 # Perplexity repeats the message so far beside each delta; the assembly drops it where it says the same.
                 ledger.keep(dialect.sent_members(choice.message, ledger), "choices", at, "message")
                 choice.message = None
+            elif choice.message is not None:
+                ledger.note("whole_in_stream", None, "choices", at, "message")
         return super().from_body(body, ledger)
 
     def from_tree(

@@ -1,0 +1,275 @@
+"""One mutant through the library's verbs, and every promise that it broke."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from normcompletion import (
+    Chunk,
+    Completion,
+    EncryptedPayloadError,
+    MalformedPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    assemble,
+    iter_events,
+    normalize,
+    normalize_chunk,
+)
+from tests.fuzz.mutations import Mutant, is_stream
+from tests.fuzz.oracle import judge, judge_events
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decoders: dict[type, Callable[[bytes], Any]] = {
+    Completion: msgspec.json.Decoder(Completion).decode,
+    Chunk: msgspec.json.Decoder(Chunk).decode,
+}
+
+
+class Target(Protocol):
+    """What is fuzzed: the library, or a double of it with a planted fault."""
+
+    def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
+        """A whole response or a saved stream."""
+        ...
+
+    def normalize_chunk(self, payload: bytes, *, source: str | None, strict: bool) -> Chunk:
+        """One chunk of a stream."""
+        ...
+
+    def assemble(self, pieces: Iterable[bytes], *, source: str | None) -> Completion:
+        """A stream that comes in pieces."""
+        ...
+
+    def forget(self) -> None:
+        """Be as a new process is: what was learned from earlier payloads is gone."""
+        ...
+
+
+class Library:
+    """The library itself."""
+
+    def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
+        """A whole response or a saved stream."""
+        return normalize(payload, source=source, strict=strict)
+
+    def normalize_chunk(self, payload: bytes, *, source: str | None, strict: bool) -> Chunk:
+        """One chunk of a stream."""
+        return normalize_chunk(payload, source=source, strict=strict)
+
+    def assemble(self, pieces: Iterable[bytes], *, source: str | None) -> Completion:
+        """A stream that comes in pieces."""
+        return assemble(iter_events(pieces), source=source)
+
+    def forget(self) -> None:
+        """Make new readers at the next call: a reader learns shapes from what it reads."""
+        module: Any = sys.modules["normcompletion.normalize"]
+        module.default_reader.cache_clear()
+        module.default_chunk_reader.cache_clear()
+        module._reader = None
+
+
+def target_of(name: str) -> Target:
+    """The target called `module:class`."""
+    module, _, attribute = name.partition(":")
+    built: Target = getattr(importlib.import_module(module), attribute)()
+    return built
+
+
+class Answer(NamedTuple):
+    """What a verb gave: a value, an error of ours that may hold one, or a foreign exception."""
+
+    label: str  # the name of a class, and the code of an error
+    value: Completion | Chunk | None = None
+    error: NormalizeError | None = None
+    foreign: str | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the body was read."""
+        return self.value is not None
+
+
+class Violation(NamedTuple):
+    """A broken promise. `detail` is equal for mutants that break it in one way."""
+
+    kind: str
+    verb: str
+    detail: str
+
+
+class Result(NamedTuple):
+    """What the lenient call gave, and what was broken."""
+
+    label: str
+    violations: list[Violation]
+
+
+def check(mutant: Mutant, target: Target) -> Result:
+    """Call every verb that a mutant is meant for, and look at the answers."""
+    raw, source = mutant.raw, mutant.source
+    found: list[Violation] = []
+    whole = _both("normalize", lambda strict: target.normalize(raw, source=source, strict=strict), raw, found)
+    label = whole.label
+    if mutant.kind == "chunk":
+        label = _both(
+            "normalize_chunk", lambda strict: target.normalize_chunk(raw, source=source, strict=strict), raw, found
+        ).label
+    if mutant.kind == "stream" and is_stream(raw):
+        pieces = _ask(lambda: target.assemble(mutant.pieces(), source=source))
+        _look("assemble", pieces, raw, found)
+        if not whole.foreign and not pieces.foreign and (difference := _difference(whole, pieces)):
+            found.append(Violation("pieces_disagree", "assemble", difference))
+    return Result(label, found)
+
+
+def _both(verb: str, call: Callable[[bool], Completion | Chunk], raw: bytes, found: list[Violation]) -> Answer:
+    """The lenient answer, after a look at the strict one too."""
+    lenient, strict = _ask(lambda: call(False)), _ask(lambda: call(True))  # noqa: FBT003
+    _look(verb, lenient, raw, found)
+    _look(f"{verb}(strict)", strict, raw, found)
+    if lenient.foreign or strict.foreign:
+        return lenient
+    faults = strict.error is not None and bool(getattr(strict.error, "faults", ()))
+    if (strict.is_accepted or not (lenient.is_accepted and faults)) and (difference := _difference(lenient, strict)):
+        found.append(Violation("strict_disagrees", verb, difference))
+    return lenient
+
+
+def _ask(call: Callable[[], Completion | Chunk]) -> Answer:
+    try:
+        value = call()
+    except NormalizeError as error:
+        held = error.completion if isinstance(error, SourceReportedError | EncryptedPayloadError) else None
+        return Answer(f"{type(error).__name__}/{error.code}", held, error)
+    except Exception as error:  # noqa: BLE001 - to catch whatever comes is what this is for
+        return Answer(type(error).__name__, foreign=_where(error))
+    if not isinstance(value, Completion | Chunk):
+        return Answer(type(value).__name__, foreign=f"a {type(value).__name__} came back")
+    return Answer(type(value).__name__, value)
+
+
+def _where(error: BaseException) -> str:
+    """The class of an exception and the last lines of the package that it came through."""
+    frames = [
+        f"{frame.filename.rpartition('normcompletion/')[2]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "/normcompletion/" in frame.filename
+    ]
+    return f"{type(error).__name__} at {' < '.join(reversed(frames[-2:])) or 'unknown'}"
+
+
+def _look(verb: str, answer: Answer, raw: bytes, found: list[Violation]) -> None:
+    """What is wrong with one answer alone."""
+    if answer.foreign is not None:
+        found.append(Violation("foreign", verb, answer.foreign))
+        return
+    error = answer.error
+    if error is not None:
+        if len(str(error)) > 500:
+            found.append(Violation("long_text", verb, answer.label))
+        held = error.__cause__ or error.__context__
+        while isinstance(held, NormalizeError):
+            held = held.__cause__ or held.__context__
+        if held is not None:  # it keeps the payload alive, and its text may hold it
+            found.append(Violation("holds_foreign", verb, f"{answer.label} holds a {type(held).__name__}"))
+    if answer.value is None:
+        if isinstance(error, MalformedPayloadError) and (why := _refused_in_vain(raw, error)):
+            found.append(Violation("refused_valid", verb, why))
+        return
+    if reason := _accepted_in_vain(raw, answer):
+        found.append(Violation("accepted_invalid", verb, f"{reason} as {answer.label}"))
+    if reason := _no_round_trip(answer.value):
+        found.append(Violation("no_round_trip", verb, reason))
+
+
+def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
+    """Why the oracle would not have accepted this; empty where it would."""
+    verdict = judge(raw)
+    if verdict.kind in ("object", "list"):
+        return ""
+    if verdict.kind == "scalar":
+        return "a scalar"
+    text = raw
+    if verdict.kind == "string":  # a stream that was logged as text
+        text = json.loads(raw).encode("utf-8", "surrogatepass")
+    elif not is_stream(raw) and not _is_lines(raw):
+        return verdict.reason
+    return judge_events([event.data for event in iter_events([text])], may_be_cut=_says_cut(answer))
+
+
+def _is_lines(raw: bytes) -> bool:
+    """Whether a text is one JSON object a line, at least in its first of several lines."""
+    line, _, rest = raw.lstrip().partition(b"\n")
+    return bool(rest.strip()) and judge(line).kind == "object"
+
+
+def _says_cut(answer: Answer) -> bool:
+    """Whether an answer says that its stream broke off: by a note that holds the rest, or by the error it carries."""
+    value = answer.value
+    if value is None or value.error is not None:
+        return True
+    return any(note.code == "incomplete_stream" and note.before is not None for note in value.notes)
+
+
+def _refused_in_vain(raw: bytes, error: MalformedPayloadError) -> str:
+    """Why the oracle would have accepted this; empty where it would not. Text inside strings is not its business."""
+    verdict = judge(raw)
+    if verdict.kind in ("invalid", "string") or error.path is not None:
+        return ""
+    return f"{verdict.kind} as {error.code}"
+
+
+def _no_round_trip(value: Completion | Chunk) -> str:
+    """Why a value is not the same after it has been written and read; empty where it is."""
+    try:
+        text = _encode(value)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the value could not be written
+        return f"{type(error).__name__} when {' and '.join(_unwritable(value))} is written"
+    try:
+        again = _encode(_decoders[type(value)](text))
+    except Exception as error:  # noqa: BLE001 - whatever it is, what was written could not be read
+        return f"{type(error).__name__} when it is read again: {re.sub('[0-9]+', 'N', str(error))[:120]}"
+    return "" if text == again else "another value"
+
+
+def _unwritable(value: Completion | Chunk) -> Iterator[str]:
+    for name in value.__struct_fields__:
+        try:
+            _encode(getattr(value, name))
+        except Exception:  # noqa: BLE001 - as above
+            yield name
+
+
+def _difference(first: Answer, second: Answer) -> str:
+    """How two answers differ, in words; empty where they say the same."""
+    if first.label != second.label:
+        return f"{second.label}, not {first.label}"
+    if first.value is None or second.value is None:
+        return "" if first.value is second.value else f"{second.label} with and without a value"
+    if _text(first.value) == _text(second.value):
+        return ""
+    names = [name for name in first.value.__struct_fields__ if _part(first.value, name) != _part(second.value, name)]
+    return f"another {' and '.join(names)} in {first.label}" if names else ""
+
+
+def _part(value: Completion | Chunk, name: str) -> bytes | list[bytes]:
+    """One field, as text; the order of notes is no promise."""
+    part = getattr(value, name)
+    return sorted(map(_text, part)) if name == "notes" else _text(part)
+
+
+def _text(value: Any) -> bytes:
+    """A value as text that differs where two values differ; one that cannot be written is a violation of its own."""
+    try:
+        return _encode(value)
+    except ValueError:
+        return repr(value).encode("utf-8", "backslashreplace")

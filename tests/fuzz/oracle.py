@@ -1,0 +1,102 @@
+"""What may be accepted, by the standard library alone: RFC 8259, and the two limits that the package adds to it.
+
+Strict UTF-8, no byte-order mark, no NaN; a key may stand twice, and half a surrogate pair may stand as an escape: both
+are grammar. The limits are 128 nested containers and numbers that a 64-bit float can hold; integers are exact up to
+the 4,300 digits that Python reads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+MAX_DEPTH = 128
+MAX_DIGITS = 4300
+
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+
+
+class Verdict(NamedTuple):
+    """What a text is; `reason` says why it may not be accepted."""
+
+    kind: Literal["object", "list", "string", "scalar", "invalid"]
+    reason: str = ""
+
+
+def judge(raw: bytes) -> Verdict:
+    """Whether a text is JSON within the limits, and of which kind."""
+    try:
+        text = raw.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return Verdict("invalid", "not_utf8")
+    if text.startswith("\ufeff"):
+        return Verdict("invalid", "bom")
+    if depth(raw) > MAX_DEPTH:
+        return Verdict("invalid", "too_deep")
+    try:
+        tree = json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer)
+    except _NumberRangeError:
+        return Verdict("invalid", "number_range")
+    except ValueError:
+        return Verdict("invalid", "syntax")
+    if isinstance(tree, dict):
+        return Verdict("object")
+    if isinstance(tree, list):
+        return Verdict("list")
+    return Verdict("string" if isinstance(tree, str) else "scalar")
+
+
+def depth(raw: bytes) -> int:
+    """How deep containers nest, counted outside strings."""
+    level = deepest = 0
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return 0
+    for found in _STRING_OR_BRACKET.finditer(raw):
+        mark = found[0]
+        if mark in (b"[", b"{"):
+            level += 1
+            deepest = max(level, deepest)
+        elif mark in (b"]", b"}"):
+            level -= 1
+    return deepest
+
+
+def judge_events(events: Sequence[bytes], *, may_be_cut: bool) -> str:
+    """Why a stream may not be accepted; empty where it may.
+
+    The data of each event must be JSON, unless it does not start like an object, a list or a string: that is a
+    sentence, and kept as text. The last one may be cut off where the completion says so.
+    """
+    used = [event.strip() for event in events]
+    used = [event for event in used if event and event != b"[DONE]" and not event.startswith(b":")]
+    for place, event in enumerate(used):
+        if not event.startswith((b"{", b"[", b'"')) or (may_be_cut and place == len(used) - 1):
+            continue
+        verdict = judge(event)
+        if verdict.kind == "invalid":
+            return verdict.reason
+    return ""
+
+
+class _NumberRangeError(ValueError):
+    """A number beyond the limits."""
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(word)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _NumberRangeError(digits)
+    return number
+
+
+def _integer(digits: str) -> int:
+    if len(digits.removeprefix("-")) > MAX_DIGITS:
+        raise _NumberRangeError(digits[:20])
+    return int(digits)

@@ -1,0 +1,303 @@
+r"""JSON texts of every class of JSONTestSuite (structure, numbers, strings, UTF-8, marks, depth), with our verdicts.
+
+Our own texts, no copies. `code` is `None` where RFC 8259 admits the text and we read it, else the code of the
+`MalformedPayloadError` it gives inside a completion body. Where the RFC leaves the choice to the parser (`i_` of the
+suite: lone surrogates, huge numbers, a byte-order mark, depth) the table is the truth on every Python version.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    """One text; `code` is why it is refused inside a body, `alone` why it is when it is the whole payload.
+
+    `STRUCTURE` stands for one of its three codes: what follows in the body decides how the text goes wrong.
+    """
+
+    name: str
+    text: bytes
+    code: str | None = None
+    alone: str | None = None
+
+
+STRUCTURE = "structure"
+STRUCTURE_CODES = ("syntax", "truncated", "trailing_data")
+
+
+def _deep(levels: int, opening: bytes = b"[", closing: bytes = b"]", inner: bytes = b"") -> bytes:
+    return opening * levels + inner + closing * levels
+
+
+ACCEPTED = [
+    # literals and whitespace
+    Case("y_null", b"null"),
+    Case("y_true", b"true"),
+    Case("y_false", b"false"),
+    Case("y_space_around", b" \t\r\n[1 ,\t2\r,\n3 ] \t\r\n"),
+    Case("y_space_in_object", b'{ "a" : 1 , "b" :\n2\t}'),
+    Case("y_newline_behind", b"[1]\n"),
+    # structure
+    Case("y_array_empty", b"[]"),
+    Case("y_array_of_arrays", b"[[],[[]],[[],[]]]"),
+    Case("y_array_mixed", b'[null,true,1,"1",{}]'),
+    Case("y_object_empty", b"{}"),
+    Case("y_object_empty_key", b'{"":0}'),
+    Case("y_object_nul_in_key", b'{"a\\u0000b":1}'),
+    Case("y_object_key_with_quote", b'{"\\"":1}'),
+    Case("y_object_key_with_slash_and_tilde", b'{"/a~b":1}'),
+    Case("y_object_long_key", b'{"' + b"k" * 600 + b'":1}'),
+    Case("y_object_duplicate_key", b'{"a":1,"a":2}'),
+    Case("y_object_duplicate_key_escaped", b'{"a":1,"\\u0061":2}'),
+    Case("y_object_duplicate_key_and_value", b'{"a":1,"a":1}'),
+    Case("y_object_python_names", b'{"__proto__":1,"__class__":2,"constructor":3}'),
+    # numbers
+    Case("y_number_zero", b"0"),
+    Case("y_number_minus_zero", b"-0"),
+    Case("y_number_minus_zero_float", b"-0.0"),
+    Case("y_number_negative", b"-123"),
+    Case("y_number_fraction", b"123.456789"),
+    Case("y_number_exponent", b"1E22"),
+    Case("y_number_exponent_plus", b"1e+2"),
+    Case("y_number_exponent_minus", b"1e-2"),
+    Case("y_number_fraction_and_exponent", b"123.456e78"),
+    Case("y_number_zero_exponent", b"0e1"),
+    Case("y_number_zero_exponent_plus", b"0e+1"),
+    Case("y_number_exponent_leading_zero", b"1e01"),
+    Case(
+        "y_number_close_to_zero", b"-0.000000000000000000000000000000000000000000000000000000000000000000000000000001"
+    ),
+    Case("y_number_int64_max", b"9223372036854775807"),
+    Case("y_number_int64_min", b"-9223372036854775808"),
+    Case("y_number_beyond_int64", b"9223372036854775808"),
+    Case("y_number_uint64_max", b"18446744073709551615"),
+    Case("y_number_beyond_uint64", b"18446744073709551616"),
+    Case("y_number_400_digits", b"1" + b"0" * 399),
+    Case("y_number_4300_digits", b"9" * 4300),
+    Case("y_number_float_max", b"1.7976931348623157e308"),
+    Case("y_number_float_denormal", b"5e-324"),
+    Case("y_number_800_digit_fraction", b"0." + b"123456789" * 89),
+    Case("y_number_in_array", b"[-1,0,1.5]"),
+    # strings
+    Case("y_string_empty", b'""'),
+    Case("y_string_simple_escapes", rb'"\"\\\/\b\f\n\r\t"'),
+    Case("y_string_escaped_ascii", rb'"\u0061\u0020"'),
+    Case("y_string_escaped_nul", rb'"\u0000"'),
+    Case("y_string_escaped_control", rb'"\u0012\u001f\u007f"'),
+    Case("y_string_escape_upper_and_lower_hex", rb'"\u00e9\u00E9"'),
+    Case("y_string_escaped_pair", rb'"\ud83d\ude00"'),
+    Case("y_string_escaped_pair_mixed_case", rb'"\uD83d\uDe00"'),
+    Case("y_string_escaped_noncharacters", rb'"\ufffe\uffff\ufdd0\udbff\udfff"'),
+    Case("y_string_escaped_line_separators", rb'"\u2028\u2029"'),
+    Case("y_string_backslash_u_text", rb'"\\u0000"'),
+    Case("y_string_backslash_surrogate_text", rb'"\\ud83d"'),
+    Case("y_string_comment_inside", b'"/* no */ // no"'),
+    Case("y_string_del", b'"\x7f"'),
+    Case("y_string_brackets_inside", b'"[[[[{{{{]]}}\\"["'),
+    Case("y_string_utf8_2_bytes", "é".encode().join([b'"', b'"'])),
+    Case("y_string_utf8_3_bytes", "€漢字".encode().join([b'"', b'"'])),
+    Case("y_string_utf8_4_bytes", "😀𝄞".encode().join([b'"', b'"'])),
+    Case("y_string_utf8_highest", "\U0010ffff".encode().join([b'"', b'"'])),
+    Case("y_string_utf8_line_separators", "\u2028\u2029\x85".encode().join([b'"', b'"'])),
+    Case("y_string_utf8_noncharacter", "\ufffe\uffff".encode().join([b'"', b'"'])),
+    Case("y_string_bom_inside", "\ufeff".encode().join([b'"', b'"'])),
+    Case("y_string_looks_like_number", b'"1e999"'),
+    Case("y_string_long", b'"' + b"x" * 70_000 + b'"'),
+    # i_: half a surrogate pair is read as U+FFFD with a note
+    Case("i_string_high_surrogate", rb'"\ud83d"'),
+    Case("i_string_low_surrogate", rb'"\ude00"'),
+    Case("i_string_inverted_pair", rb'"\ude00\ud83d"'),
+    Case("i_string_two_high_surrogates", rb'"\ud83d\ud83d"'),
+    Case("i_string_high_surrogate_and_text", rb'"\ud83dabc"'),
+    Case("i_string_high_surrogate_and_escape", rb'"\ud83d\n"'),
+    Case("i_string_high_surrogate_and_other_escape", rb'"\ud83d\u0061"'),
+    Case("i_object_surrogate_in_key", rb'{"\ud83d":1}'),
+    # i_: depth up to the limit
+    Case("i_depth_120_arrays", _deep(120)),
+    Case("i_depth_120_objects", _deep(120, b'{"a":', b"}", b"1")),
+]
+
+_BYTES = [
+    ("lone_continuation", b"\x80"),
+    ("lone_continuation_bf", b"\xbf"),
+    ("overlong_2_bytes", b"\xc0\xaf"),
+    ("overlong_3_bytes", b"\xe0\x80\xaf"),
+    ("overlong_4_bytes", b"\xf0\x80\x80\xaf"),
+    ("overlong_6_bytes", b"\xfc\x83\xbf\xbf\xbf\xbf"),
+    ("overlong_nul", b"\xc0\x80"),
+    ("surrogate_d800", b"\xed\xa0\x80"),
+    ("surrogate_pair_cesu8", b"\xed\xa0\xbd\xed\xb8\x80"),
+    ("beyond_unicode", b"\xf4\x90\x80\x80"),
+    ("latin1", b"\xe9"),
+    ("cut_2_bytes", b"\xc3"),
+    ("cut_3_bytes", b"\xe2\x82"),
+    ("cut_4_bytes", b"\xf0\x9f\x98"),
+    ("byte_f5", b"\xf5"),
+    ("byte_fe", b"\xfe"),
+    ("byte_ff", b"\xff"),
+]
+
+REFUSED = [
+    # i_: numbers that no double holds, more digits than Python reads, more nesting than the limit
+    Case("i_number_huge_exponent", b"0.4e006699999999999999999999999999999999", "number_range"),
+    Case("i_number_huge_exponent_negative", b"-1e+9999", "number_range"),
+    Case("i_number_overflow", b"123123e100000", "number_range"),
+    Case("i_number_just_beyond_a_double", b"1.8e308", "number_range"),
+    Case("i_number_4301_digits", b"9" * 4301, "number_range"),
+    Case("i_depth_200_arrays", _deep(200), "too_deep"),
+    Case("i_depth_200_objects", _deep(200, b'{"a":', b"}", b"1"), "too_deep"),
+    Case("i_depth_1000_arrays", _deep(1000), "too_deep"),
+    Case("i_depth_100000_arrays", _deep(100_000), "too_deep"),
+    Case("i_bom", b"\xef\xbb\xbf{}", "syntax", "bom"),
+    # UTF-8
+    *(Case(f"n_utf8_{name}", b'"a' + text + b'b"', "not_utf8") for name, text in _BYTES),
+    *(Case(f"n_utf8_key_{name}", b'{"' + text + b'":1}', "not_utf8") for name, text in _BYTES),
+    Case("n_utf8_outside_a_string", b"[\xff]", "not_utf8"),
+    Case("n_utf8_behind_an_escape", b'"\\u\xff\xff\xff\xff"', "not_utf8"),
+    Case("n_utf16_le_mark", "[1]".encode("utf-16"), "not_utf8", "utf16"),
+    Case("n_utf16_be", "[1]".encode("utf-16-be"), "syntax", "utf16"),
+    Case("n_utf16_le", "[1]".encode("utf-16-le"), "syntax", "utf16"),
+    Case("n_bom_cut", b"\xef\xbb{}", "not_utf8"),
+    # nothing, or only a part
+    Case("n_empty", b"", "syntax", "empty"),
+    Case("n_only_spaces", b" \t\r\n", "syntax", "empty"),
+    Case("n_array_open", b"[", "syntax", "truncated"),
+    Case("n_array_open_behind_value", b"[1", "syntax", "truncated"),
+    Case("n_array_open_behind_comma", b"[1,", "syntax", "truncated"),
+    Case("n_object_open", b"{", STRUCTURE, "truncated"),
+    Case("n_object_open_behind_key", b'{"a"', "syntax", "truncated"),
+    Case("n_object_open_behind_colon", b'{"a":', "syntax", "truncated"),
+    Case("n_object_open_behind_value", b'{"a":1', STRUCTURE, "truncated"),
+    Case("n_string_open", b'"abc', STRUCTURE, "truncated"),
+    Case("n_string_open_behind_backslash", b'"abc\\', "syntax", "truncated"),
+    Case("n_string_only_a_quote", b'"', STRUCTURE, "truncated"),
+    Case("n_array_many_open", b"[" * 60, "syntax", "truncated"),
+    # trailing
+    Case("n_two_arrays", b"[][]", "syntax", "trailing_data"),
+    Case("n_two_objects", b"{}{}", "syntax", "trailing_data"),
+    Case("n_array_closed_twice", b"[1]]", "syntax", "trailing_data"),
+    Case("n_object_closed_twice", b'{"a":1}}', STRUCTURE, "trailing_data"),
+    Case("n_number_and_word", b"1 x", "syntax", "trailing_data"),
+    Case("n_nul_behind", b"[1]\x00", "syntax", "utf16"),
+    Case("n_comment_behind", b"[1]/**/", "syntax", "trailing_data"),
+    Case("n_hash_behind", b"[1]#", "syntax", "trailing_data"),
+    Case("n_semicolon_behind", b"{};", "syntax", "trailing_data"),
+    # arrays
+    Case("n_array_comma_at_end", b"[1,]", "syntax"),
+    Case("n_array_comma_at_start", b"[,1]", "syntax"),
+    Case("n_array_only_comma", b"[,]", "syntax"),
+    Case("n_array_two_commas", b"[1,,2]", "syntax"),
+    Case("n_array_no_comma", b"[1 2]", "syntax"),
+    Case("n_array_no_comma_strings", b'["a" "b"]', "syntax"),
+    Case("n_array_colon", b'["a":1]', "syntax"),
+    Case("n_array_star", b"[*]", "syntax"),
+    Case("n_array_closed_by_brace", b"[1}", "syntax"),
+    Case("n_array_single_quotes", b"['a']", "syntax"),
+    Case("n_array_comment", b"[1/* a */]", "syntax"),
+    Case("n_array_form_feed", b"[\x0c]", "syntax"),
+    Case("n_array_vertical_tab", b"[\x0b1]", "syntax"),
+    Case("n_array_nbsp", "[\u00a01]".encode(), "syntax"),
+    Case("n_array_zero_width_space", "[\u200b1]".encode(), "syntax"),
+    Case("n_array_word_joiner", "[\u2060]".encode(), "syntax"),
+    Case("n_array_bom_inside", "[\ufeff1]".encode(), "syntax"),
+    Case("n_only_close_bracket", b"]", "syntax"),
+    Case("n_only_close_brace", b"}", "syntax"),
+    Case("n_only_comma", b",", "syntax"),
+    Case("n_only_colon", b"[:]", "syntax"),
+    # objects
+    Case("n_object_comma_at_end", b'{"a":1,}', "syntax"),
+    Case("n_object_two_commas", b'{"a":1,,"b":2}', "syntax"),
+    Case("n_object_comma_first", b'{,"a":1}', "syntax"),
+    Case("n_object_no_colon", b'{"a" 1}', "syntax"),
+    Case("n_object_two_colons", b'{"a"::1}', "syntax"),
+    Case("n_object_comma_for_colon", b'{"a",1}', "syntax"),
+    Case("n_object_equals", b'{"a"=1}', "syntax"),
+    Case("n_object_arrow", b'{"a"=>1}', "syntax"),
+    Case("n_object_no_value", b'{"a":}', "syntax"),
+    Case("n_object_no_key", b"{:1}", "syntax"),
+    Case("n_object_bare_key", b"{a:1}", "syntax"),
+    Case("n_object_number_key", b"{1:1}", "syntax"),
+    Case("n_object_null_key", b"{null:1}", "syntax"),
+    Case("n_object_array_key", b"{[]:1}", "syntax"),
+    Case("n_object_single_quotes", b"{'a':1}", "syntax"),
+    Case("n_object_closed_by_bracket", b'{"a":1]', "syntax"),
+    Case("n_object_comment", b'{"a":/*c*/1}', "syntax"),
+    Case("n_object_line_comment", b'{"a":1 // c\n}', "syntax"),
+    Case("n_object_nonsense_escape_key", b'{"\\x":1}', "syntax"),
+    # numbers
+    Case("n_number_plus", b"+1", "syntax"),
+    Case("n_number_two_minus", b"--1", "syntax"),
+    Case("n_number_minus_only", b"-", "syntax"),
+    Case("n_number_minus_space", b"- 1", "syntax"),
+    Case("n_number_minus_word", b"-foo", "syntax"),
+    Case("n_number_leading_zero", b"[012]", "syntax"),
+    Case("n_number_minus_leading_zero", b"[-012]", "syntax"),
+    Case("n_number_two_zeros", b"[00]", "syntax"),
+    Case("n_number_dot_first", b"[.5]", "syntax"),
+    Case("n_number_minus_dot", b"[-.5]", "syntax"),
+    Case("n_number_dot_last", b"[1.]", "syntax"),
+    Case("n_number_dot_exponent", b"[1.e1]", "syntax"),
+    Case("n_number_two_dots", b"[1.2.3]", "syntax"),
+    Case("n_number_exponent_empty", b"[1e]", "syntax"),
+    Case("n_number_exponent_sign_only", b"[1e+]", "syntax"),
+    Case("n_number_exponent_fraction", b"[1e1.5]", "syntax"),
+    Case("n_number_two_exponents", b"[1e1e1]", "syntax"),
+    Case("n_number_hex", b"[0x1F]", "syntax"),
+    Case("n_number_octal", b"[0o17]", "syntax"),
+    Case("n_number_binary", b"[0b1]", "syntax"),
+    Case("n_number_underscore", b"[1_000]", "syntax"),
+    Case("n_number_thousands", b"[1 000]", "syntax"),
+    Case("n_number_suffix", b"[1L]", "syntax"),
+    Case("n_number_expression", b"[1+2]", "syntax"),
+    Case("n_number_full_width_digit", "[\uff11]".encode(), "syntax"),
+    Case("n_number_arabic_digit", "[1\u0661]".encode(), "syntax"),
+    Case("n_number_nan", b"NaN", "syntax"),
+    Case("n_number_minus_nan", b"[-NaN]", "syntax"),
+    Case("n_number_nan_lower", b"[nan]", "syntax"),
+    Case("n_number_infinity", b"Infinity", "syntax"),
+    Case("n_number_minus_infinity", b"-Infinity", "syntax"),
+    Case("n_number_inf", b"[inf]", "syntax"),
+    Case("n_number_in_brackets_invalid_utf8", b"[1\xe5]", "not_utf8"),
+    # strings
+    Case("n_string_single_quotes", b"'a'", "syntax"),
+    Case("n_string_smart_quotes", "\u201ca\u201d".encode(), "syntax"),
+    Case("n_string_raw_newline", b'"a\nb"', "syntax"),
+    Case("n_string_raw_tab", b'"a\tb"', "syntax"),
+    Case("n_string_raw_cr", b'"a\rb"', "syntax"),
+    Case("n_string_raw_nul", b'"a\x00b"', "syntax", "utf16"),
+    Case("n_string_raw_1f", b'"a\x1fb"', "syntax"),
+    Case("n_string_raw_escape_character", b'"\x1b[0m"', "syntax"),
+    Case("n_string_escape_x", rb'"\x41"', "syntax"),
+    Case("n_string_escape_a", rb'"\a"', "syntax"),
+    Case("n_string_escape_quote", rb'"\'"', "syntax"),
+    Case("n_string_escape_zero", rb'"\0"', "syntax"),
+    Case("n_string_escape_upper_u", rb'"\U00e9"', "syntax"),
+    Case("n_string_escape_braces", rb'"\u{e9}"', "syntax"),
+    Case("n_string_escape_u_empty", rb'"\u"', "syntax"),
+    Case("n_string_escape_u_short", rb'"\u00e"', "syntax"),
+    Case("n_string_escape_u_no_hex", rb'"\u00eg"', "syntax"),
+    Case("n_string_escape_u_sign", rb'"\u+0e9"', "syntax"),
+    Case("n_string_escape_u_underscore", rb'"\u00_9"', "syntax"),
+    Case("n_string_escape_u_full_width", '"\\u\uff10\uff10\uff10\uff10"'.encode(), "syntax"),
+    Case("n_string_second_escape_short", rb'"\ud83d\ude0"', "syntax"),
+    Case("n_string_second_escape_only_u", rb'"\ud83d\u"', "syntax"),
+    Case("n_string_escape_newline", b'"\\\n"', "syntax"),
+    Case("n_string_escape_emoji", '"\\😀"'.encode(), "syntax"),
+    Case("n_string_surrogate_and_bad_number", rb'["\ud83d",01]', "syntax"),
+    Case("n_string_surrogate_and_huge_number", rb'["\ud83d",1e999]', "number_range"),
+    # words
+    Case("n_word_true_upper", b"True", "syntax"),
+    Case("n_word_none", b"None", "syntax"),
+    Case("n_word_null_cut", b"[nul]", "syntax"),
+    Case("n_word_undefined", b"undefined", "syntax"),
+    Case("n_word_bare", b"abc", "syntax"),
+    Case("n_word_true_and_more", b"[truex]", "syntax"),
+    Case("n_html", b"<html></html>", "syntax"),
+    Case("n_python_repr", b"{'a': True}", "syntax"),
+    Case("n_yaml", b"- a\n- b", "syntax"),
+    Case("n_json_sequence_mark", b"\x1e{}", "syntax"),
+    Case("n_backslash", b"\\", "syntax"),
+]
+
+CASES = [*ACCEPTED, *REFUSED]

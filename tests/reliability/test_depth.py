@@ -1,0 +1,62 @@
+"""Deep nesting is refused, at one depth, on any stack."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from normcompletion import Completion, MalformedPayloadError, SourceReportedError, normalize
+from normcompletion.parse import MAX_DEPTH
+from tests.conftest import ROOT
+from tests.reliability.deep import DEEP, POSITIONS
+
+# How many containers stand around the value, in bodies of every road; the keys are not seen in any other test.
+AROUND = {
+    b'{"id":"%d","choices":[],"deep_vendor":%s}': 1,
+    b'{"choices":[{"index":%d,"deep_choice":%s}]}': 3,
+    b'{"choices":[{"index":%d,"error":{"message":"m","metadata":{"a":%s}}}]}': 5,
+    b'{"id":"%d","error":{"message":"m","code":1,"metadata":{"a":%s}}}': 3,
+    b'{"id":"%d","model":%s,"choices":[]}': 1,
+}
+
+
+def test_a_million_levels_are_refused_on_a_small_stack() -> None:
+    """A million levels anywhere in a payload are refused as too deep on a stack of 1 MiB; tool arguments stay text."""
+    command = [sys.executable, "-W", "error", "-m", "tests.reliability.deep", "--stack", str(1 << 20)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, (found[-1:], done.stderr[-1000:])
+    assert done.stderr == ""
+    assert len(found) == len(POSITIONS) * (2 * len(DEEP) + 1) + 4
+    assert found.pop() == ("parse_arguments", "open arrays", "ValueError")
+    assert {line for line in found if line[2] != "MalformedPayloadError:too_deep"} == set()
+
+
+def read(payload: bytes) -> Completion:
+    try:
+        return normalize(payload)
+    except SourceReportedError as error:
+        return error.completion
+
+
+@pytest.mark.parametrize("value", [b"1", b'"\\ud83d behind"', b"18446744073709551616"], ids=["plain", "half", "big"])
+@pytest.mark.parametrize(
+    "nested",
+    [lambda levels, value: b"[" * levels + value + b"]" * levels,
+     lambda levels, value: b'{"a":' * levels + value + b"}" * levels],
+    ids=["arrays", "objects"],
+)  # fmt: skip
+@pytest.mark.parametrize("body", AROUND, ids=lambda body: body.decode())
+def test_the_limit_is_one_number(body: bytes, nested: Callable[[int, bytes], bytes], value: bytes) -> None:
+    """128 nested containers are read and 129 are refused, whatever stands in them and was read before."""
+    for round_ in range(4):
+        head, tail = (body % (round_, b"%s")).split(b"%s")
+        most = MAX_DEPTH - AROUND[body]
+        read(head + nested(1, value) + tail)
+        assert read(head + nested(most, value) + tail).source == "openai"
+        with pytest.raises(MalformedPayloadError) as caught:
+            read(head + nested(most + 1, value) + tail)
+        assert caught.value.code == "too_deep"

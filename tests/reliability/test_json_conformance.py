@@ -1,0 +1,148 @@
+"""The JSON that is read is the JSON of RFC 8259, wherever in a body it stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from normcompletion import Completion, MalformedPayloadError, SourceReportedError, UnknownPayloadError, normalize
+from normcompletion.errors import NormalizeError
+from tests.reliability.json_cases import ACCEPTED, CASES, REFUSED, STRUCTURE, STRUCTURE_CODES, Case
+
+# Each ends in the closing marks alone, or goes on: half of the texts go wrong only by what follows them.
+POSITIONS = {
+    "known": b'{"model":%s,"choices":[]}',
+    "known_last": b'{"choices":[],"model":%s}',
+    "unknown": b'{"vendor":%s,"choices":[]}',
+    "unknown_last": b'{"choices":[],"vendor":%s}',
+    "unknown_in_choice": b'{"choices":[{"index":0,"vendor":%s,"message":{"content":"c"}}]}',
+    "free_form": b'{"choices":[{"error":{"metadata":{"a":%s},"message":"m"},"index":0}]}',
+    "free_form_last": b'{"choices":[],"error":{"message":"m","metadata":{"a":%s}}}',
+}
+ARGUMENTS = b'{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":%s}}]}}]}'
+
+
+def named(case: Case) -> str:
+    return case.name
+
+
+def read(payload: bytes, *, strict: bool = False) -> Completion:
+    """The completion of a payload, that of a failed call included."""
+    try:
+        return normalize(payload, strict=strict)
+    except SourceReportedError as error:
+        return error.completion
+
+
+def verdict(payload: bytes, *, strict: bool = False) -> str | None:
+    """The code of the refusal as malformed, `None` where the text is taken for JSON."""
+    try:
+        read(payload, strict=strict)
+    except MalformedPayloadError as error:
+        return error.code
+    except NormalizeError:
+        return None
+    return None
+
+
+def without_surrogates(value: Any) -> Any:
+    """A JSON value with U+FFFD for half surrogate pairs."""
+    if isinstance(value, str):
+        return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in value)
+    if isinstance(value, list):
+        return [without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
+    return value
+
+
+def oracle(text: bytes) -> Any:
+    """What a strict reader of RFC 8259 makes of a text; raises `ValueError` where it is no JSON."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    return json.loads(text.decode(), parse_constant=refuse)
+
+
+def test_the_table_is_what_the_standard_says() -> None:
+    """The standard library, made strict, accepts every `y_` text of the table and refuses every `n_` text but one."""
+    refused = set()
+    for case in CASES:
+        try:
+            oracle(case.text)
+        except (ValueError, RecursionError):
+            refused.add(case.name)
+    assert {case.name for case in ACCEPTED if case.name.startswith("y_")} & refused == set()
+    # Legal but for a number, which the RFC lets a parser refuse.
+    assert {case.name for case in REFUSED if case.name.startswith("n_")} - refused == {
+        "n_string_surrogate_and_huge_number"
+    }
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_the_verdict_is_the_same_in_every_position(case: Case) -> None:
+    """A text is accepted, or refused with the table's code, in a known field, an unknown key and a free-form member."""
+    for position, template in POSITIONS.items():
+        payload = template.replace(b"%s", case.text)
+        got = verdict(payload)
+        if case.code is None:
+            assert got is None, position
+        elif case.code == STRUCTURE or position.endswith("_last"):
+            assert got == case.code or (case.code in (STRUCTURE, "syntax") and got in STRUCTURE_CODES), position
+        else:
+            assert got == case.code, position
+        if case.code is not None:
+            assert verdict(payload, strict=True) == got, position
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_the_verdict_of_a_text_alone(case: Case) -> None:
+    """A text that is the whole payload is refused as no completion where it is JSON, else with the table's code."""
+    wanted = case.alone or case.code
+    with pytest.raises(NormalizeError) as caught:
+        normalize(case.text)
+    if wanted is None:
+        assert isinstance(caught.value, UnknownPayloadError)
+    else:
+        assert isinstance(caught.value, MalformedPayloadError)
+        assert caught.value.code == wanted
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=named)
+def test_an_accepted_text_keeps_its_value(case: Case) -> None:
+    """What an accepted text says stands in `extra`, digit for digit, but for U+FFFD in place of half pairs."""
+    wanted = without_surrogates(oracle(case.text))
+    for position, pointer in (("unknown", "/vendor"), ("unknown_in_choice", "/choices/0/vendor")):
+        got = read(POSITIONS[position].replace(b"%s", case.text)).extra.get(pointer)
+        assert repr(got) == repr(wanted), position
+    completion = read(POSITIONS["free_form_last"].replace(b"%s", case.text))
+    assert completion.error is not None
+    metadata = completion.error.metadata or {"a": None}
+    assert repr(metadata["a"]) == repr(wanted)
+    field = read(POSITIONS["known"].replace(b"%s", case.text))
+    if isinstance(wanted, str):
+        assert field.model == wanted
+    else:
+        assert field.model is None or isinstance(wanted, int | float)
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_tool_arguments_are_text_whatever_they_hold(case: Case) -> None:
+    """A text inside tool arguments is kept letter by letter, legal JSON or not, unless its bytes are no UTF-8."""
+    try:
+        text = case.text.decode()
+    except UnicodeDecodeError:
+        raw = b'"' + case.text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+        assert verdict(ARGUMENTS.replace(b"%s", raw)) == "not_utf8"
+        return
+    for escaped in (True, False):
+        payload = ARGUMENTS.replace(b"%s", json.dumps(text, ensure_ascii=escaped).encode())
+        for strict in (False, True):
+            completion = read(payload, strict=strict)
+            assert completion.tool_calls[0].function is not None
+            assert completion.tool_calls[0].function.arguments == text
+            assert [note.code for note in completion.notes] == ["python_arguments"] * text.startswith("{'")
