@@ -30,6 +30,8 @@ def bodies(source: str) -> list[bytes]:
     """The payloads of a source, compact as a service would send them, each normalised as expected."""
     found = []
     for expected in sorted((FIXTURES / source).rglob("*.expected.json")):
+        if expected.parent.name in ("chunk", "stream"):  # `benchmarks.streams` has those
+            continue
         raw = expected.with_name(expected.name.replace(".expected", "")).read_bytes()
         if normalize(raw) != msgspec.json.decode(expected.read_bytes(), type=Completion):
             raise SystemExit(f"{expected} is not what normalize() gives; run the tests first")
