@@ -43,9 +43,12 @@ _UNKNOWN_FIELD = "Object contains unknown field `"
 
 
 class Shape:
-    """One compiled decoder: which Struct it stands for, in which spelling, widened by which keys."""
+    """One compiled decoder: which Struct it stands for, in which spelling, widened by which keys.
 
-    __slots__ = ("camel", "decode", "nested", "original", "paths", "plan", "raw_keys", "same")
+    `memo` is for whoever wants to know something about a shape once.
+    """
+
+    __slots__ = ("camel", "decode", "memo", "nested", "original", "paths", "plan", "raw_keys", "same")
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Shape:
         null_only: Paths = frozenset(),
     ) -> None:
         self.original = original
+        self.memo: Any = None
         self.nested = nested
         self.camel = camel_keys
         self.paths = paths

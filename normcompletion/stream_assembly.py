@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from copy import copy
-from functools import cache
 from operator import attrgetter, length_hint
 from typing import Any, NamedTuple
 
@@ -103,13 +102,19 @@ class Added(NamedTuple):
     choices: bool
 
 
-@cache
 def _added(shape: Shape) -> Added | None:
     """Where the vendor keys of a shape are; `None` where it has none."""
     if shape.plan is None:
         return None
+    if shape.memo is None:
+        shape.memo = _find_added(shape.plan)
+    added: Added = shape.memo
+    return added
+
+
+def _find_added(whole: Plan) -> Added:
     found = {"choices": Plan((), ()), "usage": Plan((), ()), "delta": Plan((), ()), "content": Plan((), ())}
-    inner = list(shape.plan.inner)
+    inner = list(whole.inner)
     while inner:
         name, _, plan = inner.pop()
         found[name] = plan
@@ -119,7 +124,7 @@ def _added(shape: Shape) -> Added | None:
         return tuple((attrgetter(name), f"{base}/{escape(key)}", is_raw) for name, key, is_raw in plan.added)
 
     return Added(
-        top=getters(shape.plan, ""),
+        top=getters(whole, ""),
         usage=getters(found["usage"], "/usage"),
         choice=getters(found["choices"], ""),
         delta=getters(found["delta"], "/delta"),
@@ -128,7 +133,6 @@ def _added(shape: Shape) -> Added | None:
     )
 
 
-@cache
 def _is_foldable(shape: Shape) -> bool:
     """Whether chunks of a shape can be folded as they are: vendor keys only where one value stands for all chunks."""
     if shape.original is not wire.Chunk:

@@ -18,6 +18,7 @@ from normcompletion import (
     NormalizeError,
     SourceReportedError,
     UnknownPayloadError,
+    UnknownSourceError,
     assemble,
     detect,
     explain,
@@ -219,6 +220,7 @@ def test_an_ambiguous_error_names_the_place_of_the_response() -> None:
     ("payload", "code", "offset"),
     [
         (b" \t\r\n ", "empty", None),
+        (b'{"choices":[],"a":"\\ud83d","b":1e999}', "number_range", None),
         ('{"a":1}'.encode("utf-16-le"), "utf16", None),
         ('{"a":"é","b":}'.encode(), "syntax", 14),
         ('{"a":"é"} {}'.encode(), "trailing_data", 11),
@@ -247,6 +249,7 @@ FAULTS: dict[str, Any] = {
     "text_as_object": {"choices": [{"message": {"images": [{"type": "image_url", "image_url": "https://x"}]}}]},
     "uneven_logprobs": {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": []}}]},
     "lone_surrogate": b'{"choices":[{"message":{"content":"\\ud83d"}}]}',
+    "whole_in_stream": b'data: {"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
     "duplicate_key": b'{"model":"a","model":"b","choices":[{"message":{"content":"hi"}}]}',
 }
 REMARKS: dict[str, Any] = {
@@ -695,7 +698,7 @@ def test_extra_is_in_order_everywhere() -> None:
 
 def test_detect_looks_through_wrappers() -> None:
     """The marks of a response inside a wrapper are evidence as those of a bare one."""
-    body = chat(id="gen-1700000000-ABCDEFGHIJKLMNOPQRST")
+    body = chat(id="gen-1700000000-ABCDEFGHIJKLMNOPQRST", usage={"prompt_tokens": 1, "completion_tokens": 2})
     for payload in (body, {"data": body}, {"success": True, "data": body}, {"ok": True, "value": body}):
         found = detect(payload)
         assert (found.source, found.certain) == ("openrouter", True)
@@ -972,6 +975,8 @@ def test_an_error_beside_a_nested_completion_points_to_itself() -> None:
     completion = reported({"provider": chat(), "error": {"message": "no", "hint": "x"}})
     assert completion.text == "hi"
     assert completion.extra == {"/error/hint": "x"}
+    halved = reported(b'{"provider":{"choices":[{"message":{"content":"hi"}}]},"error":{"message":"\\ud83d"}}')
+    assert [(note.code, note.path) for note in halved.notes] == [("lone_surrogate", "/error/message")]
 
 
 def test_an_overwritten_value_is_read_all_the_same() -> None:
@@ -1058,3 +1063,29 @@ def test_a_name_starts_a_call_where_nothing_else_tells() -> None:
     completion = both(*(piece({"tool_calls": [{"function": item}]}) for item in fragments), END)
     functions = [call.function for call in completion.choices[0].message.tool_calls or ()]
     assert [function and function.arguments for function in functions] == ["12", "3"]
+
+
+def test_text_before_the_first_list_of_parts_is_one_part() -> None:
+    """Text that came as plain fragments before a content list is that list's first part."""
+    parts = [{"type": "other", "text": "c"}]
+    completion = both(piece({"content": "a"}), piece({"content": "b"}), piece({"content": parts}), END)
+    found = completion.choices[0].message.parts or []
+    assert [(part.type, part.text) for part in found] == [("text", "ab"), ("other", "c")]
+
+
+def test_a_learned_key_is_kept_where_another_is_absent() -> None:
+    """A learned shape keeps each vendor key, whichever of the members that had some are null."""
+    members = ("prompt_tokens_details", "completion_tokens_details", "cost_details")
+    reader = Watched(Registry(built_in()))
+    reader.roads(chat(usage={name: {"vendor": 1} for name in members}), 3)
+    for present in members:
+        usage = {name: {"vendor": 1} if name == present else None for name in members}
+        completion = reader.read(json.dumps(chat(usage=usage)).encode(), Ledger())
+        assert completion.extra == {f"/usage/{present}/vendor": 1}
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """`UnknownSourceError.known` lists the registered names."""
+    error = refusal(chat(), source="nobody")
+    assert isinstance(error, UnknownSourceError)
+    assert tuple(error.known) == ("openai", "atoma", "log10", "openrouter")
