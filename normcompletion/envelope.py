@@ -24,8 +24,6 @@ def unwrap(tree: Tree) -> tuple[str, str] | None:
         return "success_data", "data"  # router-for-me/CLIProxyAPI#4512
     if tree.get("ok") is True and isinstance(tree.get("value"), dict):
         return "sdk_result", "value"  # the Result of OpenRouter's TypeScript functions
-    if tree.get("ok") is False and isinstance(tree.get("error"), dict) and len(tree) == 2:
-        return None
     if "httpMeta" in tree and isinstance(tree.get("completion"), dict):
         return "sdk_call", "completion"  # log10ts call results
     if isinstance(tree.get("data"), dict) and all(value is None for key, value in tree.items() if key != "data"):

@@ -7,7 +7,7 @@ with the shape that fitted last, and a refusal names the key that did not fit, w
 no shape accepts takes the salvage road, which reads any JSON object into the same Structs.
 
 Which source wrote a payload is read off the result, never off the order of trying: `judge` asks every source for its
-mark. Touch the marks and the shuffling test in `tests/test_detect.py` must still hold.
+mark. Touch the marks and the shuffling test in `tests/test_detect_order.py` must still hold.
 """
 
 from __future__ import annotations
@@ -339,7 +339,7 @@ class Reader:
                 elif weak is None:
                     weak = variant.source
         if len(found) > 1:
-            raise _ambiguous(found, ledger.prefix)
+            raise _ambiguous(found, ledger.prefix or None)
         return found[0] if found else weak or ledger.fallback
 
     # -- the salvage road

@@ -158,7 +158,6 @@ class Assembly:
         "chunks",
         "created",
         "cut",
-        "done",
         "error",
         "events",
         "extra",
@@ -208,7 +207,6 @@ class Assembly:
         self.variants: set[str] = set()
         self.implied: set[str] = set()  # of chunks without choices
         self.chunks = 0
-        self.done = False
         self.cut: tuple[bytes, MalformedPayloadError] | None = None
         self.refusal: UnknownPayloadError | None = None
         self.text: bytes | None = None  # the first event that was a sentence
@@ -222,12 +220,8 @@ class Assembly:
     def add_event(self, event: Event) -> None:
         """One event; raises `MalformedPayloadError` where one in the middle is no JSON."""
         data = event.data.strip()
-        if not data or data.startswith(b":"):
-            return
-        if data == DONE:
-            self.done = True
-            return
-        self.add_data(data, event.name, ended=event.ended)
+        if data and data != DONE and not data.startswith(b":"):
+            self.add_data(data, event.name, ended=event.ended)
 
     def add_data(self, data: bytes, name: str | None = None, *, ended: bool = True) -> None:
         """The text of one event."""
@@ -472,7 +466,7 @@ class Assembly:
             return
         is_open = not raw.endswith(b"\n")  # then the last event may be cut off
         if pieces[-1].strip() == DONE:
-            self.done, is_open = True, False
+            is_open = False
             del pieces[-1]
         shape = self.shape
         decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
@@ -504,10 +498,7 @@ class Assembly:
                     self._add_events([b"data:", b"\n\ndata:".join(remaining), b"" if is_open else b"\n"])
                     return
                 others += 1
-                if data == DONE:
-                    self.done = True
-                    continue
-                if not data or data.startswith(b":"):
+                if not data or data == DONE or data.startswith(b":"):
                     continue
                 last = length_hint(rest) == 0
                 chunk = self._reread(data, reason, ended=not (last and is_open and b"\n" not in piece))

@@ -17,7 +17,7 @@ from . import model as canonical
 from .model import Integer, Number
 
 Created = Integer | float | str | None
-Seconds = Annotated[int, Meta(ge=-(2**63), lt=10**11)]  # later ones are milliseconds
+Seconds = Annotated[int, Meta(gt=-(10**14), lt=10**11)]  # later ones are milliseconds; see `dialect.created`
 Nothing = Annotated[int, Meta(ge=1, le=0)]  # no JSON value is one
 
 

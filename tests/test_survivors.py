@@ -617,10 +617,11 @@ def test_two_sets_of_vendor_keys_are_learned_side_by_side() -> None:
 
 
 def test_a_flood_of_vendor_keys_is_not_learned() -> None:
-    """A payload with more than 64 vendor keys takes the salvage road each time."""
+    """A payload with more than 64 vendor keys, or with very long ones, takes the salvage road each time."""
     reader = Watched(Registry(built_in()))
     assert reader.roads(chat(**{f"vendor_{number}": 1 for number in range(64)}), 3) == [True, True, False]
     assert reader.roads(chat(**{f"maker_{number}": 1 for number in range(65)}), 3) == [True, True, True]
+    assert reader.roads(chat(**{"k" * 5000: 1}), 3) == [True, True, True]
 
 
 def test_a_decisive_mark_stands_before_a_weak_one() -> None:
@@ -1089,3 +1090,12 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     error = refusal(chat(), source="nobody")
     assert isinstance(error, UnknownSourceError)
     assert tuple(error.known) == ("openai", "atoma", "log10", "openrouter")
+
+
+def test_an_overwritten_vendor_value_in_a_stream_is_read_all_the_same() -> None:
+    """A broken value that a later one of the same key replaces is refused in a stream whose keys were learned."""
+    chunk = b'{"choices":[{"index":0,"delta":{"content":"a"}}],%s"twice":1}'
+    learned = b"data: " + b"\n\ndata: ".join([chunk % b""] * 4)
+    assert normalize(learned + b"\n\n").extra == {"/twice": 1}
+    broken = learned + b"\n\ndata: " + chunk % b'"twice":"\xff",' + b"\n\ndata: " + chunk % b"" + b"\n\n"
+    assert refusal(broken).code == "not_utf8"
