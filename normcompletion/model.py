@@ -338,19 +338,19 @@ class Completion(Struct, kw_only=True, gc=False):
 
     `source` wrote the payload, `variant` is the shape it wrote, `provider` the upstream that ran the model. `created`
     is in Unix seconds. `extra` holds, by JSON Pointer into the payload, every value the model has no field for;
-    `notes` every repair. Both are empty, never `None`.
+    `notes` every repair. Both are empty, never `None`. Fields stand in the order of most recorded bodies: see `Leaf`.
     """
 
+    choices: list[Choice] = field(default_factory=list)
+    created: Integer | None = None
     id: str | None = None
-    source: str
-    variant: str
     model: str | None = None
     provider: str | None = None
-    created: Integer | None = None
-    choices: list[Choice] = field(default_factory=list)
-    usage: Usage | None = None
-    system_fingerprint: str | None = None
     service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    source: str
+    variant: str
     error: ServiceError | None = None
     envelope: Envelope | None = None
     extra: dict[str, Any] = field(default_factory=dict)
