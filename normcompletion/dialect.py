@@ -18,7 +18,7 @@ from .ledger import Ledger
 from .model import Completion, FinishReason, Role
 from .parse import in_range
 from .pointer import escape
-from .spelling import camel_twin
+from .spelling import camel_twin, converted
 
 FinishWords = Mapping[str, FinishReason]
 Item = TypeVar("Item")
@@ -208,25 +208,31 @@ def message(sent: wire.Message, ledger: Ledger, *path: str | int) -> model.Messa
         name=sent.name,
         parts=_present(sent.parts),
     )
-    reasoning = sent.reasoning or sent.reasoning_content
+    thought = None
     if isinstance(sent.content, list):
         built.parts = _present(sent.content) or []
         built.content, thought = joined(built.parts)
-        if reasoning is None:
-            reasoning = thought
     else:
         built.content = sent.content
-    if reasoning is None:
-        reasoning = sent.reasoning if sent.reasoning is not None else sent.reasoning_content
-    built.reasoning = reasoning
-    if sent.reasoning_content and sent.reasoning_content != reasoning:
-        ledger.keep(sent.reasoning_content, *path, "reasoning_content")
+    built.reasoning = reasoning(sent, thought, ledger, *path)
     for at, call in enumerate(sent.tool_calls or ()):
         if call is not None and call.function is not None:
             _check_arguments(call.function, ledger, *path, "tool_calls", at, "function")
     if sent.function_call is not None:
         _function_call(sent.function_call, built, ledger, *path)
     return built
+
+
+def reasoning(sent: wire.Message | wire.Delta, thought: str | None, ledger: Ledger, *path: str | int) -> str | None:
+    """The reasoning under either name, else the thinking parts; where the names differ, one stays in `extra`."""
+    text = sent.reasoning or sent.reasoning_content
+    if text is None:
+        text = thought
+    if text is None:
+        text = sent.reasoning if sent.reasoning is not None else sent.reasoning_content
+    if sent.reasoning_content and sent.reasoning_content != text:
+        ledger.keep(sent.reasoning_content, *path, "reasoning_content")
+    return text
 
 
 def role(word: str | None, ledger: Ledger, *path: str | int) -> Role | None:
@@ -277,7 +283,7 @@ def _function_call(call: model.FunctionCall, built: model.Message, ledger: Ledge
 def sent_members(part: msgspec.Struct, ledger: Ledger) -> Any:
     """A wire Struct as JSON in the payload's spelling, without its absent members."""
     if ledger.camel:
-        part = msgspec.convert(part, camel_twin(type(part)), from_attributes=True)
+        part = converted(part, camel_twin(type(part)))
     return _without_nulls(msgspec.to_builtins(part))
 
 
@@ -392,30 +398,23 @@ def service_error(value: Any, ledger: Ledger, *path: str | int) -> model.Service
         elif (key == "message" and isinstance(item, str)) or (key == "type" and isinstance(item, str)):
             setattr(built, key, item)
         elif key == "metadata" and isinstance(item, dict):
-            metadata(item, built)
+            built.metadata = item
+            provider = item.get("provider_name", item.get("providerName"))
+            if isinstance(provider, str):
+                built.provider = provider
         else:
             ledger.extra[ledger.pointer(*path) + "/" + escape(key)] = item
     return built
 
 
-def tight_error(sent: wire.TightError, ledger: Ledger, *path: str | int) -> model.ServiceError:
+def tight_error(sent: wire.TightError, ledger: Ledger, *path: str | int) -> model.ServiceError | None:
     """A choice's error that came in canonical words."""
-    built = model.ServiceError(code=sent.code, message=sent.message)
+    members: dict[str, Any] = {"code": sent.code, "message": sent.message}
     if sent.metadata:
-        value = ledger.parsed(bytes(sent.metadata), ledger.pointer(*path, "metadata"), depth=len(path) + 1)
-        if isinstance(value, dict):
-            metadata(value, built)
-        elif value is not None:
-            ledger.keep(value, *path, "metadata")
-    return built
-
-
-def metadata(value: dict[str, Any], built: model.ServiceError) -> None:
-    """An error's free-form metadata, and the upstream that it names."""
-    built.metadata = value
-    provider = value.get("provider_name", value.get("providerName"))
-    if isinstance(provider, str):
-        built.provider = provider
+        members["metadata"] = ledger.parsed(
+            bytes(sent.metadata), ledger.pointer(*path, "metadata"), depth=len(path) + 1
+        )
+    return service_error(members, ledger, *path)
 
 
 def error_form(tree: Mapping[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ payload in strict mode; a *remark* is a reading that strict mode lets pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 from .model import Completion, Note
@@ -67,10 +67,6 @@ def _is_clean(value: Any) -> bool:
         elif isinstance(item, int) and not in_range(item):
             return False
     return True
-
-
-def _backwards(items: list[Any]) -> Iterator[tuple[int, Any]]:
-    return ((place, items[place]) for place in range(len(items) - 1, -1, -1))
 
 
 class Ledger:
@@ -134,7 +130,9 @@ class Ledger:
             elif isinstance(item, list):
                 children = item
                 item = [None] * len(children)
-                stack.extend((child, f"{here}/{place}", item, place) for place, child in _backwards(children))
+                stack.extend(
+                    (child, f"{here}/{place}", item, place) for place, child in reversed(list(enumerate(children)))
+                )
             elif isinstance(item, dict):
                 members = [(self.text(name, here), name, child) for name, child in item.items()]
                 item = {name: None for name, _, _ in members}

@@ -123,9 +123,8 @@ def duplicate_keys(raw: bytes) -> list[str]:
     found: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> None:
-        keys = [key for key, _ in items]
         seen: set[str] = set()
-        for key in keys:
+        for key, _ in items:
             if key in seen:
                 found.append(key)
             seen.add(key)
@@ -246,10 +245,7 @@ def _write(payload: object) -> bytes:
         return orjson.dumps(tree)
     except (orjson.JSONEncodeError, RecursionError):
         pass
-    try:
-        return msgspec.json.encode(tree)  # integers beyond 64 bits, exactly
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        raise MalformedPayloadError("the object cannot be written as JSON", code="wrong_type") from None
+    return msgspec.json.encode(tree)  # integers beyond 64 bits, exactly
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ mark. Touch the marks and the shuffling test in `tests/test_detect_order.py` mus
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from threading import Lock
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from .parse import looks_like_stream, parse
 from .pointer import camel, escape
 from .registry import Registry
 from .salvage import Salvage
-from .spelling import camel_twin, keys_of, raw_keys_of
+from .spelling import camel_twin, compiled, converted, keys_of, raw_keys_of
 from .variant import Variant
 from .widen import Paths, Plan, collect, widen
 
@@ -69,7 +70,7 @@ class Shape:
         if paths:
             struct, self.plan = widen(struct, paths, nested, null_only)
         self.same = struct is original
-        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
+        self.decode: Callable[[bytes], Any] = compiled(struct)
         self.raw_keys = tuple(f'"{key}"'.encode() for key in sorted(raw_keys_of(struct)))
 
     def prove(self, raw: bytes) -> None:
@@ -89,6 +90,18 @@ class Shape:
             if raw.count(key) > 1:
                 parse(raw)
                 break
+
+
+@cache
+def fixed_shape(original: type[msgspec.Struct], *, camel_keys: bool = False) -> Shape:
+    """The shape of a Struct as it stands; compiled once for all readers."""
+    return Shape(original, camel_keys=camel_keys)
+
+
+@cache
+def tight_decoder(source: str) -> Callable[[bytes], Any]:
+    """The decoder of `wire.tight_completion`; compiled once for all readers."""
+    return compiled(wire.tight_completion(source))
 
 
 class Reader:
@@ -127,10 +140,10 @@ class Reader:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.stream: Callable[[bytes | list[Any], Ledger], Completion] | None = None
-        self.tight = Shape(self.tight_struct)
-        self.body = Shape(wire.Body)
-        self.tight_camel = Shape(self.tight_struct, camel_keys=True)
-        self.body_camel = Shape(wire.Body, camel_keys=True)
+        self.tight = fixed_shape(self.tight_struct)
+        self.body = fixed_shape(wire.Body)
+        self.tight_camel = fixed_shape(self.tight_struct, camel_keys=True)
+        self.body_camel = fixed_shape(wire.Body, camel_keys=True)
         self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
         self.claim_keys = frozenset((key,) for variant in registry.claiming for key in variant.claim_keys)
         self.marked = registry.marked
@@ -149,7 +162,7 @@ class Reader:
         quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
         self.quick_marks = tuple(variant for variant in quick if variant.in_canonical_words)
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
-        self.decode_tight: Callable[[bytes], Any] = msgspec.json.Decoder(wire.tight_completion(self.gateway)).decode
+        self.decode_tight = tight_decoder(self.gateway)
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
@@ -161,7 +174,7 @@ class Reader:
                 routes[camel(key)] = self.body_camel
         top = {field.encode_name for field in msgspec.structs.fields(self.tight_struct)}
         for struct in self.typed:
-            shape = Shape(struct)
+            shape = fixed_shape(struct)
             for field in msgspec.structs.fields(struct):
                 if field.encode_name not in tight:
                     routes[field.encode_name] = shape
@@ -250,7 +263,7 @@ class Reader:
         if shape.plan is not None:
             collect(decoded, shape.plan, ledger.prefix, ledger)
         if not shape.same:
-            decoded = msgspec.convert(decoded, shape.original, from_attributes=True)
+            decoded = converted(decoded, shape.original)
         completion: Completion | None = None
         if self.registry.outsiders and self._outsider_claims(raw):
             pass  # its own decoder is on the salvage road
@@ -339,7 +352,7 @@ class Reader:
                 elif weak is None:
                     weak = variant.source
         if len(found) > 1:
-            raise _ambiguous(found, ledger.prefix or None)
+            raise ambiguous(found, ledger.prefix or None)
         return found[0] if found else weak or ledger.fallback
 
     # -- the salvage road
@@ -423,7 +436,7 @@ class Reader:
                 found[variant.source] = variant
         unmarked = found.pop("openai", None)
         if len(found) > 1:
-            raise _ambiguous(found, ledger.prefix or None)
+            raise ambiguous(found, ledger.prefix or None)
         return next(iter(found.values()), unmarked)
 
     def _adapt(self, variant: Variant, tree: dict[str, Any], ledger: Ledger) -> Completion:
@@ -560,7 +573,8 @@ def has_python_arguments(calls: list[ToolCall]) -> bool:
     return False
 
 
-def _ambiguous(sources: Iterable[str], path: str | None) -> AmbiguousPayloadError:
+def ambiguous(sources: Iterable[str], path: str | None) -> AmbiguousPayloadError:
+    """The error for a payload with the marks of several sources."""
     candidates = tuple(sources)
     error = AmbiguousPayloadError(f"the marks of {' and '.join(candidates)} hold; name one with source=", path=path)
     error.candidates = candidates

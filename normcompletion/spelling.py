@@ -10,13 +10,36 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Annotated, Any, Union, get_args, get_origin
+from threading import RLock
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from .pointer import camel
 
 Child = Callable[[type[msgspec.Struct]], type[msgspec.Struct]]
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+_compiling = RLock()
+
+
+def compiled(struct: type[msgspec.Struct]) -> Callable[[bytes], Any]:
+    """The decoder of a Struct.
+
+    Only one thread compiles at a time: msgspec (0.22) shows a Struct's members to other threads before it has worked
+    out their types, and who decodes with such a Struct takes the process down.
+    """
+    with _compiling:
+        return msgspec.json.Decoder(struct).decode
+
+
+_known = cache(compiled)
+
+
+def converted(leaf: Any, kind: type[Kind]) -> Kind:
+    """A Struct as another kind of Struct, by the names of its fields; other threads may do the same."""
+    _known(kind)
+    return msgspec.convert(leaf, kind, from_attributes=True)
 
 
 @cache

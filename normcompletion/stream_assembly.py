@@ -1,9 +1,9 @@
-"""Chunks to one completion, by the rules of `DESIGN`: every piece of text is kept, no word is glued, nothing invented.
+"""Chunks to one completion: every piece of text is kept, no word is glued, nothing invented.
 
 What is a word (id, model, role, finish reason, a call's id and name) is never concatenated; what is text always is.
 Null never overwrites. Time and memory are linear in the chunks: fragments are joined once, at the end.
 
-Two roads lead in. `add` takes a canonical `Chunk`. `add_pieces` takes the data of a saved stream and folds chunks in
+Two roads lead in. `add` takes a canonical `Chunk`. `add_stream` takes the text of a saved stream and folds chunks in
 canonical words without making a `Chunk` of each; whatever it cannot read goes through the reader, to `add`.
 """
 
@@ -19,7 +19,7 @@ import msgspec
 
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
-from .ledger import Ledger, in_order
+from .ledger import Ledger
 from .model import (
     Annotation,
     Choice,
@@ -36,8 +36,8 @@ from .model import (
 )
 from .parse import duplicate_keys
 from .pointer import camel, escape
-from .reader import Refusal, Shape, has_python_arguments
-from .spelling import keys_of
+from .reader import Refusal, Shape, ambiguous, has_python_arguments
+from .spelling import converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
@@ -47,9 +47,8 @@ from .widen import NULL, Plan
 _CAMEL_KEY = re.compile(rb'"([a-z]+(?:[A-Z][a-z]+)+)"\s*:')
 _CAMEL_KEYS = frozenset(camel(key).encode() for key in keys_of(wire.Body) if camel(key) != key)
 
-
 _MAX_EVENT_NAMES = 64
-_LINE_END = ord("\n")  # looked for as a number, which is four times faster
+_LINE_END = ord("\n")  # looked for as a number, which is found much faster
 
 
 class Placed(NamedTuple):
@@ -595,7 +594,7 @@ class Assembly:
         ledger = Ledger()
         ledger.camel = self.shape.camel
         if type(sent) is not wire.Logprobs:  # of another spelling
-            sent = msgspec.convert(sent, wire.Logprobs, from_attributes=True)
+            sent = converted(sent, wire.Logprobs)
         logprobs = dialect.logprobs(sent, ledger)
         for pointer, value in ledger.extra.items():
             answer.keep("/logprobs" + pointer, value)
@@ -711,7 +710,6 @@ class Assembly:
         settle = self.reader.settles.get(completion.source)
         if settle is not None and completion.variant in ("chat", "text"):
             settle(completion, ledger)
-        completion.extra = ledger.extra = in_order(ledger.extra)
         return completion
 
     def _nothing(self) -> ServiceError:
@@ -738,9 +736,7 @@ class Assembly:
             found.add(judged)
         found = found or self.named
         if len(found) > 1:
-            error = AmbiguousPayloadError(f"the marks of {' and '.join(sorted(found))} hold; name one with source=")
-            error.candidates = tuple(sorted(found))
-            raise error
+            raise ambiguous(sorted(found), None)
         return next(iter(found), self.fallback)
 
     def _variant(self, choices: list[Choice], error: ServiceError | None) -> str:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from . import dialect, envelope, wire
 from .ledger import Ledger, in_order
 from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
 from .reader import Reader, Shape, has_python_arguments
+from .spelling import converted
 
 IDLE_STREAMS = 16
 VARIANTS = {"chat": "chunk", "text": "text_chunk"}
@@ -131,28 +130,18 @@ def _with_token_list(choice: Any) -> Any:
 
 
 def message_of(delta: wire.Delta, ledger: Ledger, at: int) -> Message:
-    """A delta in canonical words as a message; the aliases are settled as `dialect.message` does it."""
+    """A delta in canonical words as a message."""
     content, parts, thought = delta.content, None, None
     if isinstance(content, list):
         parts = content
         content, thought = dialect.joined(parts)
-    reasoning = delta.reasoning or delta.reasoning_content
-    if reasoning is None:
-        reasoning = thought
-    if reasoning is None:
-        reasoning = delta.reasoning if delta.reasoning is not None else delta.reasoning_content
-    if delta.reasoning_content and delta.reasoning_content != reasoning:
-        ledger.keep(delta.reasoning_content, "choices", at, "delta", "reasoning_content")
     details = delta.reasoning_details
-    if details is None:
-        fragments = None
-    else:
-        fragments = [msgspec.convert(detail, ReasoningDetail, from_attributes=True) for detail in details]
+    fragments = None if details is None else [converted(detail, ReasoningDetail) for detail in details]
     return Message(
         role=delta.role,
         content=content,
         parts=parts,
-        reasoning=reasoning,
+        reasoning=dialect.reasoning(delta, thought, ledger, "choices", at, "delta"),
         reasoning_details=fragments,
         refusal=delta.refusal,
         tool_calls=delta.tool_calls,

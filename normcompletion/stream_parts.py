@@ -24,6 +24,7 @@ from .model import (
     ToolCall,
     Usage,
 )
+from .spelling import converted
 from .wire import DetailFragment
 
 Whole = TypeVar("Whole", Annotation, Image)
@@ -34,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 
 def canonical(leaf: Any, kind: type[Leaf]) -> Leaf:
     """A leaf as the canonical Struct; one of a widened shape has vendor fields too."""
-    return leaf if type(leaf) is kind else msgspec.convert(leaf, kind, from_attributes=True)
+    return leaf if type(leaf) is kind else converted(leaf, kind)
 
 
 class Call:
@@ -150,7 +151,6 @@ class Answer:
         "calls_by_id",
         "calls_by_index",
         "content",
-        "cumulative",
         "details",
         "error",
         "extra",
@@ -199,7 +199,6 @@ class Answer:
         self.finish_reason: FinishReason | None = None
         self.native_finish_reason: str | None = None
         self.error: ServiceError | None = None
-        self.cumulative = False  # the experimental Atoma engine sends the whole text so far in each chunk
         self.extra: dict[str, Any] = {}  # by pointer below the choice; last value wins
         self.aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
 

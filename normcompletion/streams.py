@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
 
-from .ledger import Ledger
+from .ledger import Ledger, in_order
 from .model import Chunk, Completion
 from .normalize import answered, check, default_chunk_reader, encrypted, too_long
 from .parse import MAX_RECORD_BYTES, to_bytes
@@ -73,7 +73,7 @@ class Assembler:
 
         `error` is set where a chunk reported one. Costs as much as all the text so far: not for every chunk.
         """
-        return self._assembly.completion(Ledger(), final=False)
+        return self._completion(final=False)
 
     def finish(self) -> Completion:
         """The completion of the whole stream; what is missing has a note `incomplete_stream`.
@@ -84,8 +84,12 @@ class Assembler:
             NormalizeError: when no event was a chunk.
 
         """
-        completion = self._assembly.completion(Ledger(), final=True)
-        return answered(completion, [], strict=self._strict)
+        return answered(self._completion(final=True), [], strict=self._strict)
+
+    def _completion(self, *, final: bool) -> Completion:
+        completion = self._assembly.completion(Ledger(), final=final)
+        completion.extra = in_order(completion.extra)
+        return completion
 
 
 def assemble(chunks: Iterable[object], *, source: str | None = None, strict: bool = False) -> Completion:

@@ -85,6 +85,13 @@ def test_eight_threads_get_the_same_answer() -> None:
     assert differences("--threads", "8", "--every", "4") == []
 
 
+def test_threads_may_compile_at_once() -> None:
+    """Threads that compile Structs with shared members at the same moment leave the process alive."""
+    command = [sys.executable, "-m", "tests.reliability.compile_together"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
 def test_one_of_many_gets_the_same_answer() -> None:
     """`normalize_many` gives for a payload what `normalize` gives, but for a page, which it opens."""
     assert differences("--many") == []
