@@ -409,12 +409,7 @@ def service_error(value: Any, ledger: Ledger, *path: str | int) -> model.Service
 
 def tight_error(sent: wire.TightError, ledger: Ledger, *path: str | int) -> model.ServiceError | None:
     """A choice's error that came in canonical words."""
-    members: dict[str, Any] = {"code": sent.code, "message": sent.message}
-    if sent.metadata:
-        members["metadata"] = ledger.parsed(
-            bytes(sent.metadata), ledger.pointer(*path, "metadata"), depth=len(path) + 1
-        )
-    return service_error(members, ledger, *path)
+    return service_error({"code": sent.code, "message": sent.message, "metadata": sent.metadata}, ledger, *path)
 
 
 def error_form(tree: Mapping[str, Any]) -> str | None:

@@ -111,8 +111,9 @@ class Ledger:
 
     def drop(self, code: str, value: Any, *path: str | int) -> None:
         """Record a value without an honest reading: its field stays None, the value goes to `extra` as it was."""
-        self.keep(value, *path)
-        self.note(code, value, *path)
+        at = self.pointer(*path)
+        self.extra[at] = value
+        self.notes.append(Note(code=code, path=at, before=value))
 
     def clean(self, value: Any, at: str) -> Any:
         """A free-form value at a pointer, as it may be kept: half surrogate pairs replaced, in keys too.

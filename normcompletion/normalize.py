@@ -116,7 +116,6 @@ def normalize(
                 if name is not None:
                     logprobs = choice.logprobs
                     if (logprobs is not None and logprobs.__class__ is not Logprobs) or choice.error is not None:
-                        reader.tight.prove(to_bytes(payload))
                         ledger = Ledger()
                         tidy(choice, 0, ledger)
                         chat.extra, chat.notes = ledger.extra, ledger.notes

@@ -12,13 +12,14 @@ _WORD = re.compile(r"_([a-z0-9])")
 
 def escape(key: str | int) -> str:
     """One reference token."""
-    text = str(key)
-    return text.replace("~", "~0").replace("/", "~1") if "~" in text or "/" in text else text
+    if not isinstance(key, str):
+        return str(key)
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
 def pointer(path: Iterable[str | int]) -> str:
     """The pointer of a path; the root is the empty string."""
-    return "".join("/" + escape(key) for key in path)
+    return "".join(["/" + escape(key) for key in path])
 
 
 def camel(key: str) -> str:

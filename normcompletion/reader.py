@@ -198,7 +198,6 @@ class Reader:
         shape = self.hint
         tried: list[Shape] = []
         if decoded is not None:
-            self.tight.prove(raw)
             completion = self.from_tight(decoded, ledger)
             if completion is not None:
                 return completion

@@ -18,6 +18,7 @@ from .model import Integer, Number
 
 Created = Integer | float | str | None
 Seconds = Annotated[int, Meta(gt=-(10**14), lt=10**11)]  # later ones are milliseconds; see `dialect.created`
+Scalar = str | Number | bool | None
 Nothing = Annotated[int, Meta(ge=1, le=0)]  # no JSON value is one
 
 
@@ -26,11 +27,14 @@ class Wire(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
 
 
 class TightError(Wire, kw_only=True):
-    """A choice's error in canonical words; `metadata` is free-form, which no decoder of unbounded depth may touch."""
+    """A choice's error in canonical words, with objects of scalars as `metadata` (what providers send in `raw`).
+
+    Anything deeper is for the salvage road: a `Raw` here would leave what a repeated key overwrites unproven.
+    """
 
     code: Integer | str | None = None
     message: str | None = None
-    metadata: Raw = field(default_factory=Raw)
+    metadata: dict[str, Scalar | dict[str, Scalar | dict[str, Scalar]]] | None = None
 
 
 class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc=False):

@@ -988,6 +988,15 @@ def test_an_overwritten_value_is_read_all_the_same() -> None:
         assert refusal(whole % broken).code == code
 
 
+@pytest.mark.parametrize("last", [b"null", b"{}", b'{"metadata":1}', b'{"message":"x"}'])
+def test_an_overwritten_error_of_a_choice_is_read_all_the_same(last: bytes) -> None:
+    """The error of a choice that a later one replaces must be JSON that can be read."""
+    whole = b'{"choices":[{"error":{"metadata":%s},"error":' + last + b',"message":{"content":"a"}}]}'
+    assert normalize(whole % b"{}").text == "a"
+    for broken, code in ((b"[" * 130 + b"]" * 130, "too_deep"), (b'"\xff"', "not_utf8"), (b"[NaN]", "syntax")):
+        assert refusal(whole % broken).code == code
+
+
 def test_vendor_keys_of_reasoning_keep_their_place() -> None:
     """A vendor key of a member of `reasoning_details` goes to the member's place, in either spelling."""
     for key in ("reasoning_details", "reasoningDetails"):
