@@ -135,9 +135,9 @@ class Ledger:
                     (child, f"{here}/{place}", item, place) for place, child in reversed(list(enumerate(children)))
                 )
             elif isinstance(item, dict):
-                members = [(self.text(name, here), name, child) for name, child in item.items()]
-                item = {name: None for name, _, _ in members}
-                stack.extend((child, f"{here}/{escape(name)}", item, kept) for kept, name, child in reversed(members))
+                members = [(self.text(name, here), child) for name, child in item.items()]
+                item = {name: None for name, _ in members}
+                stack.extend((child, f"{here}/{escape(kept)}", item, kept) for kept, child in reversed(members))
             elif isinstance(item, int) and not in_range(item):
                 self.notes.append(Note(code="out_of_range", path=here, before=item))
             holder[key] = item
@@ -151,6 +151,12 @@ class Ledger:
         at = replace_surrogates(at) or at
         self.notes.append(Note(code="lone_surrogate", path=at, before=escape_surrogates(value)))
         return replaced
+
+    def member(self, name: str, at: str) -> str:
+        """The pointer of a member of the object at a pointer; half a surrogate pair may stand in its name."""
+        if not name.isascii():
+            name = self.text(name, f"{at}/{escape(name)}")
+        return f"{at}/{escape(name)}"
 
     def parsed(self, raw: bytes, at: str, depth: int = 1) -> Any:
         """Free-form JSON that stands at a pointer, `depth` containers deep, cleaned."""

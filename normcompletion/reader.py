@@ -24,7 +24,7 @@ from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadEr
 from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Envelope, ToolCall
 from .parse import looks_like_stream, parse
-from .pointer import camel, escape
+from .pointer import camel
 from .registry import Registry
 from .salvage import Salvage
 from .spelling import camel_twin, compiled, converted, keys_of, raw_keys_of
@@ -49,7 +49,7 @@ class Shape:
     `memo` is for whoever wants to know something about a shape once.
     """
 
-    __slots__ = ("camel", "decode", "memo", "nested", "original", "paths", "plan", "raw_keys", "same")
+    __slots__ = ("camel", "decode", "memo", "nested", "original", "paths", "plan", "raw_keys")
 
     def __init__(
         self,
@@ -69,7 +69,6 @@ class Shape:
         struct = camel_twin(original) if camel_keys else original
         if paths:
             struct, self.plan = widen(struct, paths, nested, null_only)
-        self.same = struct is original
         self.decode: Callable[[bytes], Any] = compiled(struct)
         self.raw_keys = tuple(f'"{key}"'.encode() for key in sorted(raw_keys_of(struct)))
 
@@ -260,8 +259,8 @@ class Reader:
         ledger.camel = shape.camel
         kept, noted = set(ledger.extra) if shape.plan is not None else None, len(ledger.notes)
         if shape.plan is not None:
-            collect(decoded, shape.plan, ledger.prefix, ledger)
-        if not shape.same:
+            decoded = collect(decoded, shape.plan, ledger.prefix, ledger.extra)
+        if shape.camel:
             decoded = converted(decoded, shape.original)
         completion: Completion | None = None
         if self.registry.outsiders and self._outsider_claims(raw):
@@ -450,7 +449,7 @@ class Reader:
     def _unwrap(self, tree: dict[str, Any], kind: str, key: str, ledger: Ledger) -> Completion:
         for name, value in tree.items():
             if name != key and value is not None:
-                at = f"{ledger.prefix}/{escape(name)}"
+                at = ledger.member(name, ledger.prefix)
                 ledger.extra[at] = ledger.clean(value, at)
         inner = ledger.below(key)
         inner.source = ledger.source

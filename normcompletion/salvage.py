@@ -72,13 +72,11 @@ class Salvage:
                     self.nested.add((*path, key))
             if value is None:
                 continue
-            if field is None and not key.isascii():
-                key = self.ledger.text(key, f"{at}/{escape(key)}")  # noqa: PLW2901 - half a pair may stand in it
-            here = f"{at}/{escape(key)}"
             if field is None:
+                here = self.ledger.member(key, at)
                 self.ledger.extra[here] = self.ledger.clean(value, here)
             else:
-                found[field.attribute] = field.read(self, value, here, (*path, key))
+                found[field.attribute] = field.read(self, value, f"{at}/{escape(key)}", (*path, key))
         try:
             return wanted(**{name: value for name, value in found.items() if value is not None})
         except TypeError:  # a required field; what was dropped from it has its note
@@ -172,7 +170,11 @@ def _read_scalar(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> f
 
 
 def _read_raw(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(walk.ledger.clean(value, at)))
+    noted = len(walk.ledger.notes)
+    raw = msgspec.Raw(msgspec.json.encode(walk.ledger.clean(value, at)))
+    # Whoever parses it finds an integer beyond 64 bits again, but no half of a pair.
+    walk.ledger.notes[noted:] = [note for note in walk.ledger.notes[noted:] if note.code != "out_of_range"]
+    return raw
 
 
 def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
@@ -182,8 +184,9 @@ def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
                 return _sdk_unknown(walk, value, wanted, at, path)
             return walk.struct(value, wanted, at, path)
         if isinstance(value, str) and wanted is ImageURL and value:
-            walk.note("text_as_object", at, value)
-            return ImageURL(url=walk.ledger.text(value, at))
+            url = walk.ledger.text(value, at)
+            walk.note("text_as_object", at, url)
+            return ImageURL(url=url)
         walk.drop(value, at)
         return None
 
@@ -196,7 +199,8 @@ def _sdk_unknown(
     """What a Speakeasy SDK makes of a member it does not know: `{"raw": …, "type": "UNKNOWN", "isUnknown": true}`."""
     for key, item in value.items():
         if key != "raw" and item is not None:
-            walk.ledger.extra[f"{at}/{escape(key)}"] = walk.ledger.clean(item, f"{at}/{escape(key)}")
+            here = walk.ledger.member(key, at)
+            walk.ledger.extra[here] = walk.ledger.clean(item, here)
     snake = walk.snake_keys
     built = walk.struct(value["raw"], wanted, f"{at}/raw", (*path, "raw"))
     walk.snake_keys = snake  # what an SDK did not know it did not re-case
@@ -243,11 +247,8 @@ def _map_reader(item: Any) -> Any:
         if not isinstance(value, dict):
             walk.drop(value, at)
             return None
-        built = {
-            walk.ledger.text(key, at): read_item(walk, member, f"{at}/{escape(key)}", (*path, "?"))
-            for key, member in value.items()
-            if member is not None
-        }
+        clean = {walk.ledger.text(key, at): member for key, member in value.items() if member is not None}
+        built = {key: read_item(walk, member, f"{at}/{escape(key)}", (*path, "?")) for key, member in clean.items()}
         return {key: member for key, member in built.items() if member is not None}
 
     return read

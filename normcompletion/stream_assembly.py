@@ -41,7 +41,7 @@ from .spelling import converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
-from .widen import NULL, Plan
+from .widen import Plan
 
 # A key in camelCase; quotes inside a string are escaped, so only a key can look so.
 _CAMEL_KEY = re.compile(rb'"([a-z]+(?:[A-Z][a-z]+)+)"\s*:')
@@ -87,7 +87,7 @@ def _owner(pointer: str, placed: list[Placed], root: str) -> tuple[Answer | None
     return answer, "".join(f"/{step}" for step in rest)
 
 
-Getters = tuple[tuple[Callable[[Any], Any], str, bool], ...]
+Getters = tuple[tuple[Callable[[Any], Any], str], ...]
 
 
 class Added(NamedTuple):
@@ -112,23 +112,23 @@ def _added(shape: Shape) -> Added | None:
 
 
 def _find_added(whole: Plan) -> Added:
-    found = {"choices": Plan((), ()), "usage": Plan((), ()), "delta": Plan((), ()), "content": Plan((), ())}
+    found: dict[str, Plan] = {}
     inner = list(whole.inner)
     while inner:
         name, _, plan = inner.pop()
         found[name] = plan
         inner.extend(plan.inner)
 
-    def getters(plan: Plan, base: str) -> Getters:
-        return tuple((attrgetter(name), f"{base}/{escape(key)}", is_raw) for name, key, is_raw in plan.added)
+    def getters(plan: Plan | None, base: str) -> Getters:
+        return tuple((attrgetter(name), base + place) for name, place in plan.added) if plan is not None else ()
 
     return Added(
         top=getters(whole, ""),
-        usage=getters(found["usage"], "/usage"),
-        choice=getters(found["choices"], ""),
-        delta=getters(found["delta"], "/delta"),
-        part=getters(found["content"], ""),
-        choices=found["choices"] != Plan((), ()),
+        usage=getters(found.get("usage"), "/usage"),
+        choice=getters(found.get("choices"), ""),
+        delta=getters(found.get("delta"), "/delta"),
+        part=getters(found.get("content"), ""),
+        choices="choices" in found,
     )
 
 
@@ -580,7 +580,9 @@ class Assembly:
         else:
             parts = content
             text, thought = dialect.joined(content)
-        answer.part_places = answer.add_parts(parts)
+        places = answer.add_parts(parts)
+        if parts is content and (added := _added(self.shape)) is not None and added.part:
+            answer.part_places += places
         if text:
             answer.content.append(text)
         elif text is not None:
@@ -633,41 +635,33 @@ class Assembly:
 
     def _collect(self, chunk: Any, added: Added) -> None:
         """What the vendor keys of a widened chunk hold; the last value wins."""
-        for get, at, is_raw in added.top:
+        for get, at in added.top:
             if (value := get(chunk)) is not None:
-                self._keep_vendor(None, at, value, 1, is_raw=is_raw)
+                self.extra[at] = value
         if added.usage and chunk.usage is not None:
-            for get, at, is_raw in added.usage:
+            for get, at in added.usage:
                 if (value := get(chunk.usage)) is not None:
-                    self._keep_vendor(None, at, value, 2, is_raw=is_raw)
+                    self.extra[at] = value
         if not added.choices:
             return
         for choice in chunk.choices:
             answer = self.answers[choice.index]
             delta = choice.delta
-            for get, at, is_raw in added.choice:
+            for get, at in added.choice:
                 if (value := get(choice)) is not None:
-                    self._keep_vendor(answer, at, value, 3, is_raw=is_raw)
+                    answer.extra[at] = value
             if delta is None:
                 continue
-            for get, at, is_raw in added.delta:
+            for get, at in added.delta:
                 if (value := get(delta)) is not None:
-                    self._keep_vendor(answer, at, value, 4, is_raw=is_raw)
+                    answer.extra[at] = value
             if added.part and isinstance(delta.content, list):
-                for part, place in zip(delta.content, answer.part_places, strict=True):
-                    for get, at, is_raw in added.part:
+                places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
+                del answer.part_places[: len(places)]
+                for part, place in zip(delta.content, places, strict=True):
+                    for get, at in added.part:
                         if (value := get(part)) is not None:
-                            self._keep_vendor(answer, f"/delta/content/{place}{at}", value, 6, is_raw=is_raw)
-
-    def _keep_vendor(self, owner: Answer | None, at: str, value: Any, depth: int, *, is_raw: bool) -> None:
-        if is_raw:
-            if value == NULL:
-                return
-            ledger = Ledger()
-            value = ledger.parsed(bytes(value), at, depth)
-            for note in ledger.notes:
-                self.note(note.code, note.path, note.before, owner)
-        (self.extra if owner is None else owner.extra)[at] = value
+                            answer.extra[f"/delta/content/{place}{at}"] = value
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()

@@ -183,7 +183,7 @@ class Answer:
         self.has_reasoning = False
         self.refusal: list[str] = []
         self.parts: list[Piece] | None = None
-        self.part_places: list[int] = []  # where the parts of the last content list went
+        self.part_places: list[int] = []  # where the parts of this chunk's content lists went
         self.details: dict[tuple[str | None, int | None], Detail] | None = None
         self.fragments: list[DetailFragment] = []  # of `reasoning_details`, not merged yet
         self.calls: list[Call] | None = None

@@ -11,6 +11,7 @@ import pytest
 
 from normcompletion import (
     AmbiguousPayloadError,
+    Chunk,
     Completion,
     Event,
     InvalidPayloadError,
@@ -1108,3 +1109,46 @@ def test_an_overwritten_vendor_value_in_a_stream_is_read_all_the_same() -> None:
     assert normalize(learned + b"\n\n").extra == {"/twice": 1}
     broken = learned + b"\n\ndata: " + chunk % b'"twice":"\xff",' + b"\n\ndata: " + chunk % b"" + b"\n\n"
     assert refusal(broken).code == "not_utf8"
+
+
+def written(completion: Completion | Chunk) -> bytes:
+    """A result as JSON, which half a surrogate pair could not stand in."""
+    return msgspec.json.encode(completion)
+
+
+def test_half_a_pair_in_the_name_of_a_wrapper_s_member_is_replaced() -> None:
+    """A member beside a wrapped completion is kept under a name without half a surrogate pair."""
+    completion = normalize(b'{"success":true,"\\ud83d":0,"data":{"choices":[{"message":{"content":"a"}}]}}')
+    assert completion.extra == {"/success": True, "/\ufffd": 0}
+    assert [(note.code, note.path) for note in completion.notes] == [("lone_surrogate", "/\ufffd")]
+    assert written(completion)
+
+
+def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
+    """A note about an image given as a string quotes it in a form that can be written."""
+    completion = normalize(b'{"choices":[{"message":{"content":"a","images":[{"image_url":"https://x\\ud83d"}]}}]}')
+    assert [note.before for note in completion.notes if note.code == "text_as_object"] == ["https://x\ufffd"]
+    assert written(completion)
+
+
+@pytest.mark.parametrize("name", ["zz", "zz\\ude00"])
+def test_a_large_integer_in_an_error_is_noted_once(name: str) -> None:
+    """An integer beyond 64 bits inside an error has one note, in chunks and in bodies."""
+    raw = b'{"error":{"%s":111111111111111111111111111111,"message":"m"}}' % name.encode()
+    chunk, completion = normalize_chunk(raw), reported(raw)
+    assert [note.path for note in chunk.notes if note.code == "out_of_range"] == [
+        f"/error/{name[:2]}{'�' * (len(name) > 2)}"
+    ]
+    assert completion.notes == chunk.notes
+    assert written(completion)
+    assert written(chunk)
+
+
+def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -> None:
+    """A chunk that repeats an index keeps the vendor keys of every content part, also once the keys are learned."""
+    part = [{"type": "reference", "reference_ids": [1]}]
+    one = {"index": 0, "delta": {"content": part}, "finish_reason": None}
+    twice = {**piece({"content": part}), "choices": [one, one]}
+    first = both(piece({"content": part}), twice, END).extra
+    assert first == {f"/choices/0/delta/content/{place}/reference_ids": [1] for place in range(3)}
+    assert all(both(piece({"content": part}), twice, END).extra == first for _ in range(3))
