@@ -41,6 +41,7 @@ from .spelling import converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
+from .stream_template import MAX_GAPS, Gap, decode_text, gaps_of, padding_of, template_of
 from .widen import Plan
 
 # A key in camelCase; quotes inside a string are escaped, so only a key can look so.
@@ -48,6 +49,8 @@ _CAMEL_KEY = re.compile(rb'"([a-z]+(?:[A-Z][a-z]+)+)"\s*:')
 _CAMEL_KEYS = frozenset(camel(key).encode() for key in keys_of(wire.Body) if camel(key) != key)
 
 _MAX_EVENT_NAMES = 64
+_PATIENCE = 4  # chunks in a row from which a template is made in vain
+_NO_PADDING: dict[str, str] = {}
 _LINE_END = ord("\n")  # looked for as a number, which is found much faster
 
 
@@ -475,11 +478,30 @@ class Assembly:
         reasoning: list[str] = []
         fragments: list[wire.DetailFragment] = []
         blank = False
+        head: bytes | None = None  # of the template; see `stream_template`
+        middle: bytes | None = None
+        tail, start, stop, patience, padding = b"", 0, 0, _PATIENCE, _NO_PADDING
+        add_first = add_second = content.append
         identity = model = created = provider = fingerprint = tier = role = None
         index: int | None = None
         rest = iter(pieces)
         for piece in rest:
-            chunk = None
+            if head is not None and piece.startswith(head) and piece.endswith(tail):
+                try:
+                    if middle is None:
+                        add_first(decode_text(piece[start:stop]))
+                    else:
+                        first, _, second = piece[start:stop].partition(middle)
+                        text = decode_text(first)
+                        other = text if second == first else decode_text(second)
+                        add_first(text)
+                        add_second(other)
+                except Refusal:
+                    pass  # no text, or not one that may stand: whoever reads it all will say
+                else:
+                    patience = _PATIENCE
+                    continue
+            chunk = head = None  # a template says what the chunk before said, and no earlier one
             if _LINE_END not in piece:
                 try:
                     chunk = decode(piece)
@@ -567,9 +589,38 @@ class Assembly:
                     self._add_logprobs(answer, choice.logprobs)
             if added is not None:
                 self._collect(chunk, added)
+            if (
+                patience
+                and answer is not None
+                and len(chunk.choices) == 1
+                and _LINE_END not in piece
+                and (gaps := gaps_of(chunk, answer))
+            ):
+                patience -= 1
+                if added is not None:
+                    padding = self._padding(chunk, added, answer, padding, gaps)
+                template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS and not shape.camel else None
+                if template is not None:
+                    head, middle, tail, (add_first, *others_) = template
+                    add_second = others_[0] if others_ else add_first
+                    start, stop = len(head), -len(tail)
         self.chunks += len(pieces) - others
         needed = bool(self.extra) or any(answer.extra for answer in self.answers.values())
         self.reader.remember(self.shape, needed=needed)
+
+    def _padding(
+        self, chunk: Any, added: Added, answer: Answer, before: dict[str, str], gaps: list[Gap]
+    ) -> dict[str, str]:
+        """The texts under vendor keys, by pointer; those that were others before are gaps too (`obfuscation`)."""
+        found = {}
+        delta = chunk.choices[0].delta
+        for owner, getters, extra in ((chunk, added.top, self.extra), (delta, added.delta, answer.extra)):
+            for get, at in getters:
+                if isinstance(value := get(owner), str):
+                    found[at] = value
+                    if before.get(at, value) != value:
+                        gaps.append(padding_of(at, value, on_top=owner is chunk, get=get, extra=extra))
+        return found
 
     def _add_content(self, answer: Answer, content: str | list[Part]) -> None:
         """Content that comes as parts, or after some that did (Mistral's thinking models)."""

@@ -18,6 +18,7 @@ LAYERS = [
     {"salvage", "accounting", "sources.openai", "sources.atoma", "sources.log10", "sources.openrouter", "sources"},
     {"registry"},
     {"reader", "stream_events", "stream_parts"},
+    {"stream_template"},
     {"stream_chunks"},
     {"stream_assembly"},
     {"normalize"},

@@ -1,0 +1,153 @@
+"""What the chunks of a stream have in common, so that only what differs need be read.
+
+Most chunks repeat the one before byte for byte, but for a text (a fragment of the answer) or two (the same fragment in
+`reasoning_details`; padding). A template is that chunk with a gap for each text. A chunk that fits holds a JSON string
+in every gap and is otherwise the template's own bytes, so it says what the template's chunk said, but for the texts.
+That a gap is where a text is read from is proved by reading the template with marks in its gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .model import ToolCall
+from .stream_parts import Answer
+from .wire import DetailFragment
+
+Sink = Callable[[str], None]
+Get = Callable[[Any], Any]
+
+MAX_GAPS = 2
+
+decode_text = msgspec.json.Decoder(str).decode
+_encode = msgspec.json.Encoder().encode
+_MARKS = ("gap 1 \u00a7", "gap 2 \u00a7")
+
+
+class Gap(NamedTuple):
+    """A text of a chunk: its key, the text, where it is read from, and where the next ones go."""
+
+    key: str
+    text: str
+    get: Get
+    sink: Sink
+
+
+class Template(NamedTuple):
+    """The bytes before the first gap, between the gaps (`None` where there is one), and behind the last."""
+
+    head: bytes
+    middle: bytes | None
+    tail: bytes
+    sinks: tuple[Sink, ...]
+
+
+def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -> Template | None:
+    """The template of a chunk, by its bytes and its one or two gaps; `None` where a gap cannot be told for certain."""
+    found = []
+    for gap in gaps:
+        token, key = _encode(gap.text), _encode(gap.key)
+        for colon in (b":", b": "):
+            named = key + colon + token
+            if piece.count(named) == 1:
+                end = piece.index(named) + len(named)
+                found.append((end - len(token), end, gap))
+    if len(found) != len(gaps):
+        return None
+    found.sort(key=lambda place: place[0])
+    (start, stop, _), (second, end, _) = found[0], found[-1]
+    head, tail = piece[:start], piece[end:]
+    middle = piece[stop:second] if len(found) == MAX_GAPS else None
+    marks = [_encode(mark) for mark in _MARKS]
+    marked = head + (marks[0] if middle is None else marks[0] + middle + marks[1]) + tail
+    chunk = decode(marked)
+    if any(gap.get(chunk) != mark for (*_, gap), mark in zip(found, _MARKS, strict=False)):
+        return None
+    return Template(head, middle, tail, tuple(gap.sink for *_, gap in found))
+
+
+def gaps_of(chunk: Any, answer: Answer) -> list[Gap]:
+    """The texts of a chunk that adds nothing else to an answer; none where it does, or adds several."""
+    (choice,) = chunk.choices
+    delta = choice.delta
+    if (
+        delta is None
+        or chunk.usage is not None
+        or choice.finish_reason is not None
+        or choice.native_finish_reason is not None
+        or choice.logprobs is not None
+        or delta.refusal is not None
+        or (delta.content and (delta.content.__class__ is not str or answer.parts is not None))
+    ):
+        return []
+    found: list[Gap | None] = []
+    if delta.content:
+        found.append(Gap("content", delta.content, _content, answer.content.append))
+    if delta.reasoning:
+        found.append(Gap("reasoning", delta.reasoning, _reasoning, answer.reasoning.append))
+    if delta.reasoning_content:
+        alone = not delta.reasoning
+        add = answer.reasoning.append
+        found.append(Gap("reasoning_content", delta.reasoning_content, _reasoning_content, add) if alone else None)
+    if delta.tool_calls:
+        found.append(_arguments(delta.tool_calls, answer))
+    if delta.reasoning_details:
+        found.append(_detail(delta.reasoning_details, answer))
+    gaps = [gap for gap in found if gap is not None]
+    return gaps if len(gaps) == len(found) else []
+
+
+def _arguments(calls: list[ToolCall], answer: Answer) -> Gap | None:
+    fragment = calls[0]
+    call = None if fragment.index is None else answer.calls_by_index.get(fragment.index)
+    function = fragment.function
+    if len(calls) > 1 or call is None or call.arguments is None or function is None or not function.arguments:
+        return None
+    return Gap("arguments", function.arguments, _first_arguments, call.arguments.append)
+
+
+def _detail(details: list[DetailFragment], answer: Answer) -> Gap | None:
+    detail = details[0]
+    if len(details) > 1 or not detail.text or any((detail.signature, detail.summary, detail.data, detail.id)):
+        return None
+    kind, index, form = detail.type, detail.index, detail.format
+    gather = answer.fragments.append
+
+    def add(text: str) -> None:
+        gather(DetailFragment(type=kind, index=index, format=form, text=text))
+
+    return Gap("text", detail.text, _first_detail, add)
+
+
+def padding_of(pointer: str, text: str, *, on_top: bool, get: Get, extra: dict[str, Any]) -> Gap:
+    """A text under a vendor key, of which the last one stands."""
+    key = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+
+    def read(chunk: Any) -> Any:
+        return get(chunk if on_top else chunk.choices[0].delta)
+
+    return Gap(key, text, read, partial(extra.__setitem__, pointer))
+
+
+def _content(chunk: Any) -> Any:
+    return chunk.choices[0].delta.content
+
+
+def _reasoning(chunk: Any) -> Any:
+    return chunk.choices[0].delta.reasoning
+
+
+def _reasoning_content(chunk: Any) -> Any:
+    return chunk.choices[0].delta.reasoning_content
+
+
+def _first_arguments(chunk: Any) -> Any:
+    return chunk.choices[0].delta.tool_calls[0].function.arguments
+
+
+def _first_detail(chunk: Any) -> Any:
+    return chunk.choices[0].delta.reasoning_details[0].text

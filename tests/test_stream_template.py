@@ -1,0 +1,159 @@
+"""A chunk like the one before but for a text is read by its text alone, and gives what reading all of it gives."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from normcompletion import Completion, NormalizeError, assemble, normalize
+from normcompletion.model import FunctionCall, ToolCall
+from normcompletion.stream_parts import Answer
+from normcompletion.stream_template import Template, gaps_of, template_of
+from normcompletion.wire import Chunk
+
+TEXTS = ("Low", " tide", '\n"calm"', "", "é 🌊", "\\", " ")
+decode = msgspec.json.Decoder(Chunk).decode
+
+
+def chunk_with(delta: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A chunk with the head that every chunk of the stream has."""
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1774100001, "model": "beacon-2"}
+    return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}], **members}
+
+
+def spoken(text: str) -> dict[str, Any]:
+    """A fragment of the answer."""
+    return chunk_with({"role": "assistant", "content": text})
+
+
+def padded(text: str) -> dict[str, Any]:
+    """A fragment with padding of another length each time."""
+    return chunk_with({"content": text}, obfuscation="x" * (3 + len(text)))
+
+
+def thought(text: str) -> dict[str, Any]:
+    """A fragment of reasoning, said twice."""
+    detail = {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
+    return chunk_with({"content": "", "reasoning": text, "reasoning_details": [detail]})
+
+
+def alias(text: str) -> dict[str, Any]:
+    """A fragment of reasoning under its other name."""
+    return chunk_with({"content": None, "reasoning_content": text})
+
+
+def argued(text: str) -> dict[str, Any]:
+    """A fragment of the arguments of a tool call."""
+    return chunk_with({"tool_calls": [{"index": 0, "function": {"arguments": text}}]})
+
+
+KINDS = [spoken, padded, thought, alias, argued]
+
+
+def saved(*chunks: dict[str, Any] | bytes, spaced: bool = False, ascii_only: bool = False) -> bytes:
+    """A stream as a file."""
+    separators = (", ", ": ") if spaced else (",", ":")
+    pieces = [
+        each if isinstance(each, bytes) else json.dumps(each, separators=separators, ensure_ascii=ascii_only).encode()
+        for each in chunks
+    ]
+    return b"".join(b"data: " + piece + b"\n\n" for piece in pieces)
+
+
+def canonical(completion: Completion) -> bytes:
+    """A completion as JSON."""
+    return msgspec.json.encode(completion)
+
+
+@pytest.mark.parametrize("spaced", [False, True])
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stream_of_like_chunks_gives_what_its_chunks_give(kind: Any, *, ascii_only: bool, spaced: bool) -> None:
+    """Whatever the text is and however it is escaped, a saved stream and its chunks one by one assemble alike."""
+    end = chunk_with({})
+    end["choices"][0]["finish_reason"] = "stop"
+    chunks = [kind(text) for _ in range(3) for text in TEXTS] + [end]
+    expected = canonical(assemble(chunks))
+    for _ in range(4):  # vendor keys are learned on the way
+        assert canonical(normalize(saved(*chunks, spaced=spaced, ascii_only=ascii_only))) == expected
+
+
+def test_kinds_of_chunks_may_alternate() -> None:
+    """What chunks of several kinds say is told apart, and of a vendor's values the last one stands."""
+    chunks = [
+        kind(text) for text in TEXTS for kind in (spoken, spoken, thought, thought, padded, padded, argued, alias)
+    ]
+    assert canonical(normalize(saved(*chunks))) == canonical(assemble(chunks))
+    tones = [chunk_with({"content": "a"}, tone=tone) for tone in (1, 1, 2, 1, 1, 2, 1)]
+    assert all(normalize(saved(*tones)).extra == {"/tone": 1} for _ in range(4))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [(b'"\xff"', "not_utf8"), (b'"a\tb"', "syntax"), (b'"a"b"', "syntax"), (b'"a\\x"', "syntax"), (b"a", "syntax")],
+)
+def test_what_is_no_text_is_refused(text: bytes, code: str) -> None:
+    """A chunk like the one before is refused where its text is no JSON string, whatever stands behind it."""
+    before = saved(spoken("a"), spoken("b"))
+    broken = json.dumps(spoken("?"), separators=(",", ":")).encode().replace(b'"?"', text)
+    with pytest.raises(NormalizeError) as caught:
+        normalize(before + saved(broken, spoken("c")))
+    assert caught.value.code == code
+
+
+def test_another_value_in_the_place_of_a_text_is_read_as_such() -> None:
+    """A null or half a surrogate pair where the chunks before had a text is what it is in any other chunk."""
+    null = json.dumps(spoken("?"), separators=(",", ":")).encode().replace(b'"?"', b"null")
+    halved = json.dumps(spoken("?"), separators=(",", ":")).encode().replace(b'"?"', b'"\\ud83d"')
+    completion = normalize(saved(spoken("a"), spoken("b"), null, halved, spoken("c")))
+    assert completion.text == "ab\ufffdc"
+    assert "lone_surrogate" in {note.code for note in completion.notes}
+
+
+def template(piece: bytes) -> Template | None:
+    """The template of a chunk that is the first of its answer."""
+    chunk = decode(piece)
+    answer = Answer(0)
+    answer.add_calls([ToolCall(index=0, function=FunctionCall(name="look", arguments=""))])
+    gaps = gaps_of(chunk, answer)
+    return template_of(piece, gaps, decode) if gaps else None
+
+
+def test_templates_have_one_gap_or_two() -> None:
+    """A fragment of an answer leaves one gap in its template; reasoning, which is said twice, leaves two."""
+    for kind in (spoken, alias, argued):
+        made = template(json.dumps(kind("tide")).encode())
+        assert made is not None
+        assert made.middle is None
+    made = template(json.dumps(thought("tide")).encode())
+    assert made is not None
+    assert made.middle is not None
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        b'{"content":"\\u0061","tool_calls":null,"reasoning":null}',  # escaped: not where it is looked for
+        b'{"content":"a","content":"a"}',  # twice: which is it?
+        b'{"content":"a","reasoning":"b","reasoning_content":"b"}',  # three texts
+        b'{"content":"a","refusal":"b"}',
+        b'{"content":""}',
+        b"{}",
+    ],
+)
+def test_no_template_without_certainty(delta: bytes) -> None:
+    """A chunk whose text cannot be found for certain, or that says more than texts, has no template."""
+    assert template(b'{"choices":[{"index":0,"delta":%b}]}' % delta) is None
+
+
+def test_a_text_that_stands_elsewhere_too_is_not_mistaken() -> None:
+    """Where an escaped text has a twin under the same name elsewhere, the twin is not taken for it."""
+    twin = b'{"choices":[{"index":0,"delta":{"content":"\\u0061"}}],"mirror":{"content":"%b"}}'
+    chunks = [twin % text for text in (b"a", b"b", b"c")]
+    for _ in range(4):
+        completion = normalize(saved(*chunks))
+        assert completion.text == "aaa"
+        assert completion.extra == {"/mirror": {"content": "c"}}
