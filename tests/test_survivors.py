@@ -1152,3 +1152,14 @@ def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -
     first = both(piece({"content": part}), twice, END).extra
     assert first == {f"/choices/0/delta/content/{place}/reference_ids": [1] for place in range(3)}
     assert all(both(piece({"content": part}), twice, END).extra == first for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'data: [{"choices":[]},{"choices":[]}]\n\n: x\n\ndat', b"data: [1]\n\ndata: [2]\n\n", b"data: [[]]\n\n"],
+)
+def test_a_stream_with_a_list_in_it_is_no_page(payload: bytes) -> None:
+    """Where a list stands in a stream that holds no chunk, `normalize_many` gives the one error of `normalize`."""
+    (item,) = normalize_many([payload], on_error="yield")
+    assert isinstance(item, NormalizeError)
+    assert (type(item), item.code) == (type(refusal(payload)), refusal(payload).code)
