@@ -29,7 +29,7 @@ from .registry import Registry
 from .salvage import Salvage
 from .spelling import camel_twin, compiled, converted, keys_of, raw_keys_of
 from .variant import Variant
-from .widen import Paths, Plan, collect, widen
+from .widen import ALIAS, Paths, Plan, widen
 
 Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -58,7 +58,7 @@ class Shape:
         camel_keys: bool = False,
         paths: Paths = frozenset(),
         nested: Paths = frozenset(),
-        null_only: Paths = frozenset(),
+        kinds: Mapping[tuple[str, ...], Any] | None = None,
     ) -> None:
         self.original = original
         self.memo: Any = None
@@ -68,7 +68,7 @@ class Shape:
         self.plan: Plan | None = None
         struct = camel_twin(original) if camel_keys else original
         if paths:
-            struct, self.plan = widen(struct, paths, nested, null_only)
+            struct, self.plan = widen(struct, paths, nested, kinds or {})
         self.decode: Callable[[bytes], Any] = compiled(struct)
         self.raw_keys = tuple(f'"{key}"'.encode() for key in sorted(raw_keys_of(struct)))
 
@@ -110,6 +110,11 @@ class Reader:
     """
 
     tight_struct: type[msgspec.Struct] = wire.Chat
+    # Keys of the open form that stand in bodies which are in canonical words otherwise, and what they may hold there.
+    aliases: Mapping[tuple[str, ...], Any] = {
+        ("choices", "*", "message", ALIAS): str | None,
+        ("choices", "*", "message", "function_call"): None,
+    }
 
     __slots__ = (
         "body",
@@ -120,6 +125,7 @@ class Reader:
         "gateway",
         "hint",
         "learned",
+        "learned_open",
         "lock",
         "marked",
         "quick_marks",
@@ -130,6 +136,7 @@ class Reader:
         "sighted",
         "stream",
         "tight",
+        "tight_alias",
         "tight_camel",
         "tight_first",
         "typed",
@@ -144,12 +151,16 @@ class Reader:
         self.tight_camel = fixed_shape(self.tight_struct, camel_keys=True)
         self.body_camel = fixed_shape(wire.Body, camel_keys=True)
         self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
-        self.claim_keys = frozenset((key,) for variant in registry.claiming for key in variant.claim_keys)
+        self.claim_keys: dict[tuple[str, ...], Any] = {
+            (key,): None for variant in registry.claiming for key in variant.claim_keys
+        }
+        self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
         self.marked = registry.marked
         self.hint = self.tight
         self.count = 0
         self.routes = self._fixed_routes()
         self.learned: dict[str, Shape] = {}
+        self.learned_open: dict[str, Shape] = {}
         self.sighted: dict[tuple[bool, Paths, Paths], int] = {}
         self.lock = Lock()
         self.wide_shapes = 0
@@ -178,7 +189,13 @@ class Reader:
                 if field.encode_name not in tight:
                     routes[field.encode_name] = shape
         routes.update(dict.fromkeys(top - {"id"}, self.tight))
+        routes.update({path[-1]: self.tight_alias for path in self.aliases})
         return routes
+
+    def _aliased(self, paths: Paths, nested: Paths) -> Shape:
+        """The shape of canonical words with vendor keys and with the aliases."""
+        aliased = paths | self.aliases.keys()
+        return Shape(self.tight_struct, paths=aliased, nested=nested, kinds={**self.claim_keys, **self.aliases})
 
     def read(
         self,
@@ -229,7 +246,10 @@ class Reader:
         """Start with this shape next time, if it was needed for keys, which the next payload is likely to have too."""
         if shape is not self.tight and not shape.camel:
             self.count += 1
-            needed = bool(completion.extra) if shape.plan is not None else _has_open_keys(decoded)
+            if shape.plan is None:
+                needed = _has_open_keys(decoded)
+            else:
+                needed = bool(completion.extra) or any(choice.message.reasoning for choice in completion.choices)
             if not needed or (not tried and self.count % PROBE_EVERY == 0):
                 shape = self.tight
         self.hint = shape
@@ -240,7 +260,9 @@ class Reader:
         candidates: list[Shape | None] = []
         if reason.startswith(_UNKNOWN_FIELD):
             key = reason.split("`", 2)[1]
-            candidates = [self.learned.get(key), self.routes.get(key)]
+            candidates = [self.learned.get(key), self.routes.get(key), self.learned_open.get(key)]
+            if shape.original is wire.Body:
+                candidates.reverse()
             if shape is not self.tight:
                 candidates.append(self.tight)
         elif shape.original is self.tight_struct:
@@ -259,7 +281,9 @@ class Reader:
         ledger.camel = shape.camel
         kept, noted = set(ledger.extra) if shape.plan is not None else None, len(ledger.notes)
         if shape.plan is not None:
-            decoded = collect(decoded, shape.plan, ledger.prefix, ledger.extra)
+            tight = shape.original is self.tight_struct  # of which only the members are read
+            settled = shape.plan.gather if tight else shape.plan.narrow
+            decoded = settled(decoded, ledger.prefix, ledger.extra)
         if shape.camel:
             decoded = converted(decoded, shape.original)
         completion: Completion | None = None
@@ -484,7 +508,7 @@ class Reader:
             if seen != 2:
                 return
             related = [shape for shape in tried if shape.camel == sighting[0] and shape.paths & paths]
-            merged = paths.union(*(shape.paths for shape in related))
+            merged = paths.union(*(shape.paths for shape in related)) - self.aliases.keys()
             nested = nested.union(*(shape.nested for shape in related))
             if len(merged) > MAX_WIDE_KEYS:
                 merged = paths
@@ -493,13 +517,17 @@ class Reader:
             self.wide_shapes += 1
             shape = self._widened(raw, merged, nested, camel_keys=sighting[0])
             if shape is not None:
+                learned = self.learned_open if shape.original is wire.Body else self.learned
                 for path in merged:
-                    self.learned[path[-1]] = shape
+                    learned[path[-1]] = shape
 
     def _widened(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> Shape | None:
         for original in (self.tight_struct, wire.Body):
             try:
-                shape = Shape(original, camel_keys=camel_keys, paths=paths, nested=nested, null_only=self.claim_keys)
+                if original is self.tight_struct and not camel_keys:
+                    shape = self._aliased(paths, nested)
+                else:
+                    shape = Shape(original, camel_keys=camel_keys, paths=paths, nested=nested, kinds=self.claim_keys)
                 shape.decode(raw)
             except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
                 continue

@@ -6,6 +6,8 @@ adapters; `as_chunk` then gives it its own form.
 
 from __future__ import annotations
 
+import types
+from collections.abc import Mapping
 from typing import Any
 
 from . import dialect, envelope, wire
@@ -23,6 +25,7 @@ class ChunkReader(Reader):
 
     __slots__ = ("idle", "stream_hint", "whole")
     tight_struct = wire.Chunk
+    aliases: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})  # a delta has them anyway
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader.registry)

@@ -2,15 +2,13 @@
 
 Half of the OpenAI-compatible services add keys of their own. A widened Struct has a field for each, of any scalar type,
 or of any JSON up to `LEVELS` deep where an object or a list was met: the strict decode still proves that nothing was
-skipped. `collect` moves what the fields hold to `extra`, as salvage would put it, and gives the Structs back as they
-are without them.
+skipped. `gather` moves what the fields hold to `extra`, as salvage would put it.
 """
 
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +19,8 @@ from .spelling import map_structs, rebuild
 
 Paths = frozenset[tuple[str, ...]]
 
+ALIAS = "reasoning_content"
+_NO_TYPES: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})
 LEVELS = 6  # deeper ones are for salvage, which no stack can overflow
 Scalar = Integer | float | str | bool | None
 
@@ -38,23 +38,29 @@ def _below(paths: Iterable[tuple[str, ...]]) -> Paths:
     return frozenset(path[1:] if path[0] == "*" else path for path in paths)
 
 
+Gather = Callable[[Any, str, dict[str, Any]], Any]
+
+
 class Plan(NamedTuple):
     """Where the added fields of a widened Struct are: its own, and those of the Structs inside it.
 
-    Each has its attribute and its place as the end of a pointer. `narrow` makes the original of the widened Struct.
+    Each has its attribute and its place as the end of a pointer. `gather(struct, pointer, extra)` moves what the added
+    fields hold into `extra`, and the Structs inside become their originals; `narrow` does the same and gives the
+    original of the Struct itself.
     """
 
     added: tuple[tuple[str, str], ...]
     inner: tuple[tuple[str, str, Plan], ...]
-    narrow: Callable[[Any], Any]
+    gather: Gather
+    narrow: Gather
 
 
 def widen(
-    original: type[msgspec.Struct], paths: Paths, nested: Paths, null_only: Paths = frozenset()
+    original: type[msgspec.Struct], paths: Paths, nested: Paths, types_: Mapping[tuple[str, ...], Any] = _NO_TYPES
 ) -> tuple[type[msgspec.Struct], Plan]:
     """`original` with a field for the key at the end of each path (`*` stands for every index of a list).
 
-    A path that is also in `nested` may hold anything, one in `null_only` nothing but null, the others any scalar.
+    A path in `types_` has that type, one in `nested` may hold anything, the others any scalar.
     """
     own = sorted(path[0] for path in paths if len(path) == 1)
     deeper: dict[str, set[tuple[str, ...]]] = {}
@@ -69,15 +75,21 @@ def widen(
             continue
         below = _below(rest)
         nested_below = _below(path[1:] for path in nested if path[0] == item.encode_name and len(path) > 1)
+        types_below = {
+            path[2:] if path[1] == "*" else path[1:]: kind
+            for path, kind in types_.items()
+            if path[0] == item.encode_name and len(path) > 1
+        }
         plans: list[Plan] = []
 
         def child(
             struct: type[msgspec.Struct],
             below: Paths = below,
             nested_below: Paths = nested_below,
+            types_below: Mapping[tuple[str, ...], Any] = types_below,
             plans: list[Plan] = plans,
         ) -> type[msgspec.Struct]:
-            wide, plan = widen(struct, below, nested_below)
+            wide, plan = widen(struct, below, nested_below, types_below)
             plans.append(plan)
             return wide
 
@@ -90,41 +102,54 @@ def widen(
     more = tuple(
         (
             name,
-            None if (key,) in null_only else NESTED if (key,) in nested else Scalar,
+            types_.get((key,), NESTED if (key,) in nested else Scalar),
             msgspec.field(name=key, default=None),
         )
         for (name, _), key in zip(added, own, strict=True)
     )
     wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)
-    return wide, Plan(added, tuple(inner), narrowing(original))
+    alias = next((name for (name, _), key in zip(added, own, strict=True) if key == ALIAS and (key,) in types_), None)
+    added = tuple(each for each in added if each[0] != alias)
+    gather, narrow = _written(original, added, tuple(inner), alias)
+    return wide, Plan(added, tuple(inner), gather, narrow)
 
 
-@cache
-def narrowing(original: type[msgspec.Struct]) -> Callable[[Any], Any]:
-    """A function that copies the fields of `original` from any Struct that has them.
-
-    Written as text once for each wire Struct, like the methods of a dataclass: four times as fast as `convert`.
-    """
-    fields = ", ".join(f"{name}=wide.{name}" for name in original.__struct_fields__)
-    copy: Callable[[Any], Any] = eval(f"lambda wide: original({fields})", {"original": original})  # noqa: S307
-    return copy
-
-
-def collect(wide: Any, plan: Plan, at: str, extra: dict[str, Any]) -> Any:
-    """Move what the added fields of a Struct at a pointer hold into `extra`; gives the Struct without them."""
-    for name, place in plan.added:
-        # A default is of the original Struct, which has no added field.
-        if (value := getattr(wide, name, None)) is not None:
-            extra[at + place] = value
-    for name, place, inner in plan.inner:
-        value = getattr(wide, name)
-        if isinstance(value, list):
-            here = at + place
-            narrowed = [
-                item if item is None else collect(item, inner, f"{here}/{number}", extra)
-                for number, item in enumerate(value)
-            ]
-            setattr(wide, name, narrowed)
-        elif isinstance(value, msgspec.Struct):
-            setattr(wide, name, collect(value, inner, at + place, extra))
-    return plan.narrow(wide)
+def _written(
+    original: type[msgspec.Struct],
+    added: tuple[tuple[str, str], ...],
+    inner: tuple[tuple[str, str, Plan], ...],
+    alias: str | None,
+) -> tuple[Gather, Gather]:
+    """The functions of a plan, written as text like the methods of a dataclass: loops take three times as long."""
+    names: dict[str, Any] = {"original": original, "Struct": msgspec.Struct}
+    lines = ["def gather(wide, at, extra):"]
+    for name, place in added:
+        lines += [f"    if (value := wide.{name}) is not None:", f"        extra[at + {place!r}] = value"]
+    for number, (name, place, plan) in enumerate(inner):
+        names[f"narrow_{number}"] = plan.narrow
+        lines += [
+            f"    if (value := wide.{name}).__class__ is list:",
+            "        for number, item in enumerate(value):",
+            "            if item is not None:",
+            f"                value[number] = narrow_{number}(item, at + {place + '/'!r} + str(number), extra)",
+            "    elif isinstance(value, Struct):",
+            f"        wide.{name} = narrow_{number}(value, at + {place!r}, extra)",
+        ]
+    copied = ", ".join(f"{name}=wide.{name}" for name in original.__struct_fields__)
+    lines += [
+        "    return wide",
+        "def narrow(wide, at, extra):",
+        "    if wide.__class__ is original:",  # a default
+        "        return wide",
+        "    gather(wide, at, extra)",
+        f"    narrow = original({copied})",
+    ]
+    if alias is not None:  # as in `dialect.reasoning`
+        lines += [
+            f"    if (alias := wide.{alias}) is not None:",
+            "        text = narrow.reasoning = narrow.reasoning or alias",
+            "        if alias and alias != text:",
+            f"            extra[at + {'/' + ALIAS!r}] = alias",
+        ]
+    exec("\n".join([*lines, "    return narrow"]), names)  # noqa: S102 - names of fields and quoted text
+    return names["gather"], names["narrow"]
