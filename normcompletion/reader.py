@@ -37,6 +37,7 @@ MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
 # A shape that fits everything is tried first only for a while, so that a log that changes finds the tight one again.
+NEEDED_IN_A_ROW = 8
 PROBE_EVERY = 64
 
 NOTHING: Mapping[str, Any] = {}
@@ -128,6 +129,7 @@ class Reader:
         "learned_open",
         "lock",
         "marked",
+        "needed",
         "quick_marks",
         "quick_sources",
         "registry",
@@ -158,6 +160,7 @@ class Reader:
         self.marked = registry.marked
         self.hint = self.tight
         self.count = 0
+        self.needed = 0
         self.routes = self._fixed_routes()
         self.learned: dict[str, Shape] = {}
         self.learned_open: dict[str, Shape] = {}
@@ -250,8 +253,11 @@ class Reader:
                 needed = _has_open_keys(decoded)
             else:
                 needed = bool(completion.extra) or any(choice.message.reasoning for choice in completion.choices)
-            if not needed or (not tried and self.count % PROBE_EVERY == 0):
+            self.needed = self.needed + 1 if needed else 0
+            if self.needed < NEEDED_IN_A_ROW or (not tried and self.count % PROBE_EVERY == 0):
                 shape = self.tight
+        else:
+            self.needed = 0
         self.hint = shape
         self.tight_first = shape is self.tight and not self.registry.outsiders
 
@@ -507,7 +513,9 @@ class Reader:
             self.sighted[sighting] = seen
             if seen != 2:
                 return
-            related = [shape for shape in tried if shape.camel == sighting[0] and shape.paths & paths]
+            # One shape for all that was learned, so that a log of many services needs no third decode.
+            known = dict.fromkeys([*tried, *self.learned.values(), *self.learned_open.values()])
+            related = [shape for shape in known if shape.camel == sighting[0] and shape.paths]
             merged = paths.union(*(shape.paths for shape in related)) - self.aliases.keys()
             nested = nested.union(*(shape.nested for shape in related))
             if len(merged) > MAX_WIDE_KEYS:
