@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from normcompletion.batch import lines
+from normcompletion import batch
 from normcompletion.cli import main
 
 GOOD = '{"id":"%s","choices":[{"index":0,"message":{"role":"assistant","content":"a\u2028b"},"finish_reason":"stop"}]}'
@@ -28,36 +31,65 @@ LOG = "\n".join(
 
 
 @pytest.fixture
-def log(tmp_path):
+def log(tmp_path) -> Path:
     path = tmp_path / "log.jsonl"
     path.write_text(LOG)
     return path
+
+
+def told(capsys) -> list[str]:
+    """What was written on standard error, line by line."""
+    return capsys.readouterr().err.splitlines()
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
 
 
 def test_convert_writes_a_record_for_every_call(log, tmp_path, capsys):
     """Good, failed and encrypted calls are records; refused lines are counted with line and reason; exit code 1."""
     out = tmp_path / "out.jsonl"
     assert main(["convert", str(log), "-o", str(out)]) == 1
-    records = [json.loads(line) for line in out.read_text().split("\n") if line]
+    records = rows(out)
     assert [record["id"] for record in records] == ["1", None, None, "2", "3", "4"]
     assert records[0]["choices"][0]["message"]["content"] == "a\u2028b"
     assert records[1]["error"]["code"] == 503
     assert records[2]["error"]["code"] == "encrypted"
-    told = capsys.readouterr().err
-    assert f"{log}:4: truncated" in told
-    assert "8 lines: 6 converted, 1 rejected, 1 blank; 6 records, 2 of them failed calls" in told
+    assert told(capsys) == [
+        f"{log}:4: truncated: the JSON text ends too early; the body was cut off",
+        f"{log}:7: empty: the list is empty; log the responses themselves",
+        "8 units: 5 converted, 2 rejected, 1 blank",
+        "6 records: 4 answers, 1 failed, 1 encrypted",
+        "  variants  log10 chat 2, openai chat 2, atoma confidential 1, openai error 1",
+        "  finish    stop 4",
+        "  errors    503 1, encrypted 1",
+        "  rejects   empty 1, truncated 1",
+        "  tokens    prompt 0, completion 0, total 3",
+    ]
 
 
-def test_rejects_are_json_lines_for_the_owner_alone(log, tmp_path):
+def test_rejects_are_json_lines_for_the_owner_alone(log, tmp_path, capsys):
     """The reject file names line, byte offset, length, code and reason, and only its owner may read it."""
     rejects = tmp_path / "rejects.jsonl"
-    main(["convert", str(log), "-o", str(tmp_path / "out.jsonl"), "--rejects", str(rejects)])
-    (reject,) = map(json.loads, rejects.read_text().splitlines())
+    main(["convert", str(log), "-o", str(tmp_path / "out.jsonl"), "--rejects", str(rejects), "--rejects-raw"])
+    first, second = rows(rejects)
     raw = LOG.encode()
     start = raw.index(b'{"choices":[\n')
-    assert (reject["line"], reject["offset"], reject["length"]) == (4, start, len(b'{"choices":[\n'))
-    assert reject["code"] == "truncated"
+    assert (first["line"], first["offset"], first["length"]) == (4, start, len(b'{"choices":[\n'))
+    assert (first["source"], first["code"], first["raw"]) == (str(log), "truncated", '{"choices":[')
+    assert second["line"] == 7
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
+    assert told(capsys)[0] == "8 units: 5 converted, 2 rejected, 1 blank"
+
+
+def test_only_the_first_rejects_are_shown(tmp_path, capsys):
+    """Without a file for rejects, the first of them are shown, and how many more there are."""
+    log = tmp_path / "log.jsonl"
+    log.write_text("x\n" * 50)
+    assert main(["convert", str(log), "-o", str(tmp_path / "out.jsonl")]) == 1
+    lines = told(capsys)
+    assert [line.split(":")[1] for line in lines[:20]] == [str(number) for number in range(1, 21)]
+    assert lines[20] == "… and 30 more; --rejects FILE keeps them all"
 
 
 def test_convert_works_in_a_pipe(log):
@@ -69,40 +101,207 @@ def test_convert_works_in_a_pipe(log):
         check=False,
     )
     assert done.returncode == 1
-    assert len([json.loads(line) for line in done.stdout.split(b"\n") if line]) == 6
+    assert [json.loads(line)["id"] for line in done.stdout.split(b"\n") if line] == ["1", None, None, "2", "3", "4"]
+    assert b"-:4: truncated" in done.stderr
 
 
-def test_nothing_stands_under_the_final_name_after_a_failure(log, tmp_path):
-    """An output that cannot be written ends with exit code 5 and leaves no file; a missing input with 3."""
-    assert main(["convert", str(log), "-o", str(tmp_path / "absent" / "out.jsonl")]) == 5
-    assert main(["convert", str(tmp_path / "absent.jsonl"), "-o", str(tmp_path / "out.jsonl")]) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl"]
+def test_every_option_reaches_the_engine(log, tmp_path):
+    """Inputs from a list, carried values, a named body, a report, limits and several jobs work together."""
+    wrapped = tmp_path / "wrapped.jsonl.gz"
+    wrapped.write_bytes(
+        gzip.compress(b"".join(b'{"n":%d,"r":{"b":%b}}\n' % (at, (GOOD % at).encode()) for at in range(9)))
+    )
+    names = tmp_path / "names.txt"
+    names.write_text(f"{wrapped}\n")
+    report = tmp_path / "report.json"
+    out = tmp_path / "out.jsonl"
+    arguments = ["convert", "--files-from", str(names), "-o", str(out), "--body", "/r/b", "--carry", "n=/n"]
+    arguments += [
+        "--carry",
+        "m=/m",
+        "--report",
+        str(report),
+        "-j",
+        "2",
+        "--source",
+        "atoma",
+        "--checkpoint-every",
+        "1K",
+    ]
+    arguments += ["--max-record-bytes", "1M", "--max-errors", "0", "--max-error-rate", "0", "--progress", "off"]
+    assert main(arguments) == 0
+    assert [row["carried"] for row in rows(out)] == [{"n": at, "m": None} for at in range(9)]
+    assert json.loads(report.read_bytes())["variants"] == {"atoma chat": 9}
+    assert main([*arguments, "--overwrite", "--limit", "4", "--strict", "--completions-only"]) == 0
+    assert len(rows(out)) == 4
 
 
-def test_a_wrong_source_is_wrong_usage(log, capsys):
-    """A source that is not registered ends with exit code 2 and the names that are."""
+def test_parquet_goes_to_a_file_or_a_folder(log, tmp_path):
+    """The name of the output says what is written: a Parquet file, or a folder of parts."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs normcompletion[batch]")
+    assert main(["convert", str(log), "-o", str(tmp_path / "out.parquet"), "--layout", "flat"]) == 1
+    assert parquet.read_table(tmp_path / "out.parquet").num_rows == 6
+    assert (
+        main(["convert", str(log), "-o", f"{tmp_path}/parts/", "--rows-per-part", "4", "--rejects", "/dev/null"]) == 1
+    )
+    parts = sorted((tmp_path / "parts").iterdir())
+    assert [parquet.read_table(part).num_rows for part in parts] == [4, 2]
+    assert main(["convert", str(log), "--to", "parquet"]) == 2
+
+
+def test_a_dry_run_only_counts(log, tmp_path, capsys):
+    """A dry run ends as the real run would, and writes nothing, not even to standard output."""
+    assert main(["convert", str(log), "--dry-run", "--report", str(tmp_path / "report.json")]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+    assert capsys.readouterr().out == ""
+
+
+def test_progress_is_drawn_on_request(log, tmp_path, capsys):
+    """With `--progress on` a bar with records and rejects is drawn on standard error; in a pipe there is none."""
+    pytest.importorskip("tqdm", reason="needs normcompletion[batch]")
+    main(["convert", str(log), "-o", str(tmp_path / "1.jsonl"), "--progress", "on"])
+    drawn = capsys.readouterr().err
+    assert "records" in drawn
+    assert "\r" in drawn
+    main(["convert", str(log), "-o", str(tmp_path / "2.jsonl")])
+    assert "\r" not in capsys.readouterr().err
+
+
+WRONG = {
+    "no input": ["convert"],
+    "an unknown source": ["convert", "LOG", "--source", "acme"],
+    "an unknown envelope": ["convert", "LOG", "--envelope", "letter"],
+    "a carry without a pointer": ["convert", "LOG", "--carry", "n"],
+    "a size in words": ["convert", "LOG", "--max-record-bytes", "large"],
+    "an output that exists": ["convert", "LOG", "-o", "LOG"],
+    "no command": [],
+    "no survey to compare with": ["survey", "LOG", "--known", "LOG"],
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG)
+def test_wrong_usage_is_exit_code_2(log, capsys, arguments):
+    """A call that cannot be meant ends with exit code 2 and a sentence, and changes nothing."""
+    try:
+        code = main([str(log) if argument == "LOG" else argument for argument in arguments])
+    except SystemExit as stop:  # argparse's own
+        code = stop.code
+    assert code == (3 if arguments == ["convert"] else 2)
+    assert told(capsys)[-1].startswith("normcompletion")
+    assert log.read_text() == LOG
+
+
+def test_a_wrong_source_is_told_which_there_are(log, capsys):
+    """The refusal of a source names those that are registered."""
     assert main(["convert", str(log), "--source", "acme"]) == 2
     assert "openrouter" in capsys.readouterr().err
+
+
+def test_a_missing_library_is_named_with_its_extra(log, tmp_path, monkeypatch, capsys):
+    """Where a library is missing, the message names the extra that has it."""
+    monkeypatch.delitem(sys.modules, "normcompletion.arrow", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["convert", str(log), "-o", str(tmp_path / "out.parquet")]) == 2
+    assert "normcompletion[batch]" in capsys.readouterr().err
+
+
+def test_a_defect_is_told_in_one_line(log, monkeypatch, capsys):
+    """An error that should not be is one line and exit code 70, and raised where the developer asks for it."""
+
+    def fail(*_, **__):
+        raise ZeroDivisionError("x" * 1000)
+
+    monkeypatch.setattr(batch, "convert", fail)
+    assert main(["convert", str(log)]) == 70
+    (line,) = told(capsys)
+    assert "ZeroDivisionError" in line
+    assert len(line) < 300
+    monkeypatch.setenv("NORMCOMPLETION_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["convert", str(log)])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyboardInterrupt(), 130), (batch.Interrupted(15), 143), (MemoryError(), 70), (batch.WorkerError("gone"), 70)],
+)
+def test_exit_codes_of_what_cannot_be_helped(log, monkeypatch, capsys, error, code):
+    """Signals, too little memory and dead workers have exit codes of their own and one line."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(batch, "convert", fail)
+    assert main(["convert", str(log)]) == code
+    assert len(told(capsys)) == 1
+
+
+# -- survey
+
+
+def test_survey_says_what_a_log_holds(log, capsys):
+    """`survey` prints how many units there are, and each entry with its count and the place where it was first seen."""
+    assert main(["survey", str(log)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "8 units: 5 converted, 2 rejected, 1 blank"
+    assert f"           2  openai chat  (first: {log}:1)" in lines
+    assert f"           1  truncated  (first: {log}:4)" in lines
+
+
+def test_survey_fails_on_new(log, tmp_path, capsys):
+    """With `--fail-on-new` the exit code is 1 where a log holds a key, word or variant that is new, which is named."""
+    assert main(["survey", str(log), "--json", "-j", "2"]) == 0
+    known = tmp_path / "survey.json"
+    known.write_text(capsys.readouterr().out)
+    assert main(["survey", str(log), "--known", str(known), "--fail-on-new"]) == 0
+    assert main(["survey", str(log), "--fail-on-new"]) == 1
+    assert "extra keys: log10 chat /data/*/organization_id" in capsys.readouterr().err
+    log.write_text(f'{LOG}\n{{"choices":[],"joules":3}}\n')
+    assert main(["survey", str(log), "--known", str(known)]) == 0
+    assert main(["survey", str(log), "--known", str(known), "--fail-on-new"]) == 1
+    assert told(capsys)[-1] == f"new: extra keys: openai chat /joules (first: {log}:9)"
+    assert main(["survey", str(log), "--known", str(tmp_path / "absent.json")]) == 3
+
+
+# -- the other commands
 
 
 def test_verify_proves_that_nothing_is_lost(log, capsys):
     """`verify` reports no lost leaf and the shares of records without repair."""
     assert main(["verify", str(log)]) == 1
-    told = capsys.readouterr().out
-    assert "6 lines verified, 1 rejected, 1 blank; 0 leaves lost" in told
-    assert "6 records: " in told
+    out = capsys.readouterr().out
+    assert "5 units verified, 2 rejected, 1 blank; 0 leaves lost" in out
+    assert "6 records: " in out
 
 
-def test_detect_and_explain_speak_of_each_line(log, tmp_path, capsys):
+def test_verify_finds_what_was_lost(log, monkeypatch, capsys):
+    """A leaf that is nowhere in the completion is named with its line, and the exit code is 1."""
+    monkeypatch.setattr("normcompletion.accounting.lost", lambda tree, completion: ["/lost"])
+    log.write_text(GOOD % 1)
+    assert main(["verify", str(log)]) == 1
+    captured = capsys.readouterr()
+    assert "1 leaves lost" in captured.out
+    assert captured.err == f"{log}:1: lost /lost\n"
+
+
+def test_verify_counts_a_stream(tmp_path, capsys):
+    """A saved stream, whose leaves are joined, is counted and not looked through."""
+    log = tmp_path / "stream"
+    log.write_text('data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n')
+    assert main(["verify", str(log)]) == 0
+    assert "1 units verified (1 of them saved streams, which are only counted)" in capsys.readouterr().out
+
+
+def test_detect_and_explain_speak_of_each_unit(log, tmp_path, capsys):
     """`detect` gives source, variant and evidence, `explain` a line for every leaf."""
     one = tmp_path / "one.json"
     one.write_text(json.dumps({"provider": "P", "choices": [{"native_finish_reason": "S", "seed": 3}]}, indent=1))
     assert main(["detect", str(one)]) == 0
     assert "openrouter chat (snake): openrouter: `provider` and `native_finish_reason`" in capsys.readouterr().out
     assert main(["explain", str(one)]) == 0
-    told = capsys.readouterr().out
-    assert "/provider  →  /provider" in told
-    assert "/choices/0/seed  →  extra" in told
+    out = capsys.readouterr().out
+    assert "/provider  →  /provider" in out
+    assert "/choices/0/seed  →  extra" in out
     assert main(["detect", str(log)]) == 1
     assert f"{log}:1: openai chat" in capsys.readouterr().out
 
@@ -110,18 +309,44 @@ def test_detect_and_explain_speak_of_each_line(log, tmp_path, capsys):
 def test_sources_lists_every_variant(capsys):
     """`sources` prints a row for each registered variant."""
     assert main(["sources"]) == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert any(row.split()[:2] == ["log10", "log_record"] for row in rows)
+    listed = capsys.readouterr().out.splitlines()
+    assert any(row.split()[:2] == ["log10", "log_record"] for row in listed)
 
 
-def test_lines_are_cut_at_line_feeds_only(tmp_path):
-    """Lines end at LF alone; offsets and lengths are bytes; an over-long line is passed over, not held."""
-    path = tmp_path / "x"
-    path.write_bytes(b"\xef\xbb\xbfa\rb\n" + b"x" * 100 + b"\n\xe2\x80\xa8\n")
-    with path.open("rb") as stream:
-        got = list(lines(stream, limit=20))
-    assert [(line.number, line.offset, line.length, line.text) for line in got] == [
-        (1, 0, 7, b"a\rb\n"),
-        (2, 7, 101, None),
-        (3, 108, 4, b"\xe2\x80\xa8\n"),
-    ]
+@pytest.mark.parametrize("command", ["detect", "explain", "verify", "survey"])
+def test_every_command_knows_a_missing_file(command, tmp_path, capsys):
+    """A missing file is exit code 3 and one line, whatever the command."""
+    assert main([command, str(tmp_path / "absent")]) == 3
+    (line,) = told(capsys)
+    assert "does not exist" in line
+
+
+def test_help_is_quick():
+    """Help imports neither the converter nor any library that only converting needs."""
+    code = "import sys, normcompletion.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "normcompletion.cli" in loaded
+    assert not {"normcompletion.batch", "pyarrow", "tqdm"} & set(loaded)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="streams are closed in another way here")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_no_harm(log, tmp_path, closed):
+    """With standard streams closed, the output file holds the records and nothing else."""
+    out = tmp_path / "out.jsonl"
+    command = f"{sys.executable} -m normcompletion convert {log} -o {out} --rejects {tmp_path}/rejects.jsonl {closed}"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 1
+    assert [row["id"] for row in rows(out)] == ["1", None, None, "2", "3", "4"]
+    assert len(rows(tmp_path / "rejects.jsonl")) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="streams are closed in another way here")
+@pytest.mark.parametrize("command", ["convert", "survey", "detect"])
+def test_a_closed_standard_output_takes_no_records(log, command):
+    """What would go to a closed standard output is an error with exit code 5, not lost without a word."""
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m normcompletion {command} {log} >&-"], capture_output=True, check=False
+    )
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"normcompletion: standard output is closed")

@@ -22,7 +22,14 @@ LAYERS = [
     {"stream_chunks"},
     {"stream_assembly"},
     {"normalize"},
-    {"streams", "batch"},
+    {"streams", "arrow"},
+    {"spark", "batch.inputs", "batch.durable", "batch.report", "batch.signals", "batch.workers"},
+    {"batch.units", "batch.outputs"},
+    {"batch.envelopes", "batch.journal"},
+    {"batch.conversion"},
+    {"batch.engine"},
+    {"batch.survey", "batch.progress"},
+    {"batch"},
     {"cli", "__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -38,10 +45,10 @@ def modules() -> dict[str, Path]:
 
 def imported(name: str, path: Path) -> set[str]:
     names = set()
+    inside = [*name.split("."), "__init__"] if path.name == "__init__.py" and name != "__init__" else name.split(".")
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            base = name.split(".")[: -node.level] if name != "sources" else []
-            prefix = ".".join(base)
+            prefix = ".".join(inside[: -node.level])
             module = ".".join(filter(None, [prefix, node.module or ""]))
             names |= {module} if node.module else {".".join(filter(None, [prefix, alias.name])) for alias in node.names}
     return names & LEVEL.keys() - {name}

@@ -9,7 +9,6 @@ a text or a path may name them (a text at most 64 characters of a pointer). Attr
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import random
@@ -31,7 +30,8 @@ from normcompletion import (
     normalize_chunk,
     normalize_many,
 )
-from normcompletion.batch import Report, convert, reject_line
+from normcompletion.batch.conversion import Conversion, ConverterOptions
+from normcompletion.batch.units import Block
 from tests.conftest import FOUND, Pair
 from tests.reliability.inputs import SEED
 
@@ -167,11 +167,14 @@ def test_no_error_tells_a_secret(caplog: pytest.LogCaptureFixture, capfd: pytest
     assert capfd.readouterr() == ("", "")
 
 
+CONVERSIONS = {strict: Conversion(ConverterOptions(strict=strict)) for strict in (False, True)}
+
+
 def rejected(line: bytes, *, strict: bool) -> Iterator[str]:
     """The rejects of a line as they are written, and the class of an exception that is none of ours."""
     try:
-        for reject in convert(io.BytesIO(line), io.BytesIO(), name="a.jsonl", report=Report(), strict=strict):
-            yield reject_line(reject).decode()
+        for _, reject in CONVERSIONS[strict]([Block(0, 1, 0, line + b"\n")]).rejects[0]:
+            yield reject.to_json().decode()
     except Exception as error:  # noqa: BLE001 - told apart by the test
         yield f"FOREIGN {type(error).__name__}"
 

@@ -1,0 +1,293 @@
+"""A log of generated responses to Parquet and to JSON lines, beside what else people would use.
+
+    python -m benchmarks.batch [--bytes 430MB] [--rounds 2] [--only WORD] [--mix openrouter=40,openai=40,atoma=20]
+
+Each contender is a process of its own, started in turn; what counts is the CPU time of all its processes, the wall
+time, and the peak of the memory that they hold together (where /proc tells). The Parquet contenders write the same nine
+columns (`COLUMNS`) with zstd level 1, and must agree on the rows and on the token sums. The ratios are to DuckDB with
+one thread for Parquet, and to a loop of `orjson.loads` and `orjson.dumps` for JSON lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.corpora.files import cached, parse_bytes
+from benchmarks.corpora.mix import parse_mix
+
+MIX = "openrouter/chat/snake=40,openai/chat/snake=40,atoma/chat/snake=20"
+COLUMNS = (
+    *("id", "model", "created", "finish_reason", "content", "tool_calls"),
+    *("prompt_tokens", "completion_tokens", "total_tokens"),
+)
+BLOCK = 4 << 20
+ROWS = 8192
+
+
+class Cost(NamedTuple):
+    """What a run took: seconds of CPU, seconds on the wall, the peak of memory in megabytes (0 where unknown)."""
+
+    cpu: float
+    wall: float
+    memory: float
+
+
+# -- the contenders, each in a process of its own
+
+
+def duckdb_parquet(log: str, output: str, jobs: int) -> None:
+    """DuckDB with an explicit schema: it projects, and looks at nothing else."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": jobs})
+    connection.execute(
+        f"""
+        COPY (
+            SELECT id, model, created, choices[1].finish_reason AS finish_reason,
+                   choices[1].message.content AS content, choices[1].message.tool_calls AS tool_calls,
+                   usage.prompt_tokens AS prompt_tokens, usage.completion_tokens AS completion_tokens,
+                   usage.total_tokens AS total_tokens
+            FROM read_json('{log}', format='newline_delimited', maximum_object_size=16777216, columns={{
+                id: 'VARCHAR', model: 'VARCHAR', created: 'VARCHAR',
+                choices: 'STRUCT(finish_reason VARCHAR, message STRUCT(content VARCHAR, tool_calls JSON))[]',
+                usage: 'STRUCT(prompt_tokens BIGINT, completion_tokens BIGINT, total_tokens BIGINT)'}})
+        ) TO '{output}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)
+        """
+    )
+
+
+def openai_parquet(log: str, output: str, jobs: int) -> None:  # noqa: ARG001 - it has but one
+    """The same loop over the pydantic models of the `openai` client."""
+    import msgspec
+    from openai.types.chat import ChatCompletion
+
+    encode = msgspec.json.Encoder().encode
+
+    def row(line: bytes) -> tuple[Any, ...]:
+        body = ChatCompletion.model_validate_json(line)
+        choice, usage = body.choices[0], body.usage
+        calls = choice.message.tool_calls
+        tokens = (None,) * 3 if usage is None else (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+        text = None if calls is None else encode([call.model_dump() for call in calls])
+        return (body.id, body.model, body.created, choice.finish_reason, choice.message.content, text, *tokens)
+
+    _rows_to_parquet(log, output, row)
+
+
+def _rows_to_parquet(log: str, output: str, row: Callable[[bytes], tuple[Any, ...]]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    gc.disable()
+    text, number = pa.string(), pa.int64()
+    kinds = (text, text, number, text, text, text, number, number, number)
+    schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+    blank = (None,) * len(COLUMNS)
+    with parquet.ParquetWriter(output, schema, compression="zstd", compression_level=1) as writer:
+        for lines in _blocks(log):
+            rows = []
+            for line in lines:
+                try:
+                    rows.append(row(line))
+                except ValueError:  # what it refuses
+                    rows.append(blank)
+            for start in range(0, len(rows), ROWS):
+                columns = zip(*rows[start : start + ROWS], strict=True)
+                arrays = [pa.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
+                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def _blocks(log: str) -> Iterator[list[bytes]]:
+    with Path(log).open("rb") as stream:
+        while lines := stream.readlines(BLOCK):
+            yield lines
+
+
+def ours_parquet(log: str, output: str, jobs: int) -> None:
+    """`convert` with the same columns."""
+    from normcompletion.batch import convert
+
+    convert(log, output, layout="flat", columns=COLUMNS, jobs=jobs)
+
+
+def ours_nested(log: str, output: str, jobs: int) -> None:
+    """`convert` as it is by default: everything."""
+    from normcompletion.batch import convert
+
+    convert(log, output, jobs=jobs)
+
+
+def orjson_lines(log: str, output: str, jobs: int) -> None:  # noqa: ARG001 - it has but one
+    """Nothing but reading and writing: `orjson.loads` and `orjson.dumps` of each line."""
+    import orjson
+
+    gc.disable()
+    with Path(output).open("wb") as target:
+        target.writelines(orjson.dumps(orjson.loads(line)) + b"\n" for lines in _blocks(log) for line in lines)
+
+
+def ours_lines(log: str, output: str, jobs: int) -> None:
+    """`convert` to canonical JSON lines."""
+    from normcompletion.batch import convert
+
+    convert(log, output, jobs=jobs)
+
+
+class Contender(NamedTuple):
+    """A function, its name in the table, how many processors it uses, what its output is called, what it needs."""
+
+    run: Callable[[str, str, int], None]
+    label: str
+    jobs: int
+    suffix: str
+    needs: str | None = None
+
+
+CONTENDERS = {
+    "duckdb-1": Contender(duckdb_parquet, "DuckDB, 1 thread", 1, ".parquet", "duckdb"),
+    "duckdb-2": Contender(duckdb_parquet, "DuckDB, 2 threads", 2, ".parquet", "duckdb"),
+    "parquet-1": Contender(ours_parquet, "normcompletion, 1 job", 1, ".parquet", "pyarrow"),
+    "parquet-2": Contender(ours_parquet, "normcompletion, 2 jobs", 2, ".parquet", "pyarrow"),
+    "nested-1": Contender(ours_nested, "normcompletion, everything, 1 job", 1, ".parquet", "pyarrow"),
+    "nested-2": Contender(ours_nested, "normcompletion, everything, 2 jobs", 2, ".parquet", "pyarrow"),
+    "openai": Contender(openai_parquet, "openai models, pyarrow", 1, ".parquet", "openai"),
+    "orjson": Contender(orjson_lines, "orjson.loads, orjson.dumps", 1, ".jsonl"),
+    "lines-1": Contender(ours_lines, "normcompletion, 1 job", 1, ".jsonl"),
+    "lines-2": Contender(ours_lines, "normcompletion, 2 jobs", 2, ".jsonl"),
+}
+
+# -- the runner
+
+
+def measure(name: str, log: Path, output: Path) -> Cost:
+    """Run a contender."""
+    output.unlink(missing_ok=True)
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.batch", "--run", name, str(log), str(output)])
+    peak = [0.0]
+    watch = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    watch.start()
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{name} failed; its message is above")
+    watch.join()
+    return Cost(used.ru_utime + used.ru_stime, wall, peak[0])
+
+
+def _watch(root: int, peak: list[float]) -> None:
+    """Keep the highest sum of the resident memory of a process and its children, in megabytes."""
+    while True:
+        total = sum(map(_resident, _family(root)))
+        if not total:
+            return
+        peak[0] = max(peak[0], total / 1e6)
+        time.sleep(0.02)
+
+
+def _family(root: int) -> list[int]:
+    found = [root]
+    for process in found:
+        try:
+            for children in Path(f"/proc/{process}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def _resident(process: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def totals(output: Path) -> tuple[int, int, int]:
+    """Rows, and the sums of the prompt and completion tokens, of what was written."""
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    table = parquet.read_table(output)
+    usage = table
+    if "usage" in table.column_names:
+        usage = table.select(["usage"]).flatten().rename_columns([f.name for f in table.schema.field("usage").type])
+    prompt, completion = (pc.sum(usage.column(name)).as_py() for name in ("prompt_tokens", "completion_tokens"))
+    return table.num_rows, prompt, completion
+
+
+def main() -> None:
+    """Make the log, run the contenders in turn, print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__.split("\n")[0])
+    parser.add_argument("--bytes", type=parse_bytes, default=parse_bytes("430MB"))
+    parser.add_argument("--mix", default=MIX)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", default="", help="only contenders with this in their names")
+    parser.add_argument("--run", nargs=3, metavar=("NAME", "LOG", "OUTPUT"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.run:
+        name, log, output = given.run
+        CONTENDERS[name].run(log, output, CONTENDERS[name].jobs)
+        return
+    path = cached(parse_mix(given.mix), seed=1, count=None, size=given.bytes, jobs=os.cpu_count() or 1)
+    chosen = {name: one for name, one in CONTENDERS.items() if given.only in name and _is_there(one)}
+    best: dict[str, Cost] = {}
+    found: dict[str, tuple[int, int, int]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(given.rounds):
+            for name, contender in chosen.items():
+                output = Path(folder) / f"out{contender.suffix}"
+                cost = measure(name, path, output)
+                before = best.get(name, cost)
+                best[name] = Cost(*map(min, cost[:2], before[:2]), max(cost.memory, before.memory))
+                if contender.suffix == ".parquet" and name != "openai":
+                    found[name] = totals(output)
+    if len(set(found.values())) > 1:
+        raise SystemExit(f"the contenders disagree on rows and tokens: {found}")
+    print(f"{path.stat().st_size / 1e6:.0f} MB, {given.mix}; {versions()}")
+    print(f"{'':36}{'CPU s':>8}{'wall s':>8}{'MB/s':>7}{'memory MB':>11}{'CPU':>8}{'wall':>8}")
+    for name, cost in best.items():
+        base = best.get("duckdb-1" if chosen[name].suffix == ".parquet" else "orjson", cost)
+        rate = path.stat().st_size / 1e6 / cost.wall
+        print(
+            f"{chosen[name].label:30}{chosen[name].suffix[1:]:>6.6}{cost.cpu:8.2f}{cost.wall:8.2f}{rate:7.0f}"
+            f"{cost.memory:11.0f}{cost.cpu / base.cpu:8.2f}{cost.wall / base.wall:8.2f}"
+        )
+
+
+def _is_there(contender: Contender) -> bool:
+    try:
+        return contender.needs is None or bool(importlib.metadata.version(contender.needs))
+    except importlib.metadata.PackageNotFoundError:
+        print(f"{contender.label}: left out, {contender.needs} is not installed")
+        return False
+
+
+def versions() -> str:
+    """What was measured, and on what."""
+    names = ("normcompletion", "msgspec", "orjson", "pyarrow", "duckdb", "openai")
+    found = []
+    for name in names:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return f"Python {platform.python_version()}, " + ", ".join(found)
+
+
+if __name__ == "__main__":
+    main()

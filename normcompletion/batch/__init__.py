@@ -1,0 +1,345 @@
+"""Logs of responses to canonical JSON lines or Parquet: `convert`, `iter_records`, `survey`.
+
+    from normcompletion.batch import convert, iter_records
+
+    report = convert("logs/*.jsonl.gz", "canonical.parquet", jobs=0, rejects="rejects.jsonl")
+    print(report.records, report.cost)
+
+    for completion in iter_records("log.jsonl"):
+        print(completion.text)
+
+The unit is a line, an array element, a concatenated value, a table row or a file. Every unit is converted, rejected or
+blank, and the report says how many were which. Failed, pending and encrypted calls are records with `error` set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal, TypeAlias, overload
+
+from ..errors import NormalizeError
+from ..model import Completion
+from ..parse import MAX_RECORD_BYTES
+from . import envelopes as _envelopes
+from . import report as _report
+from .conversion import Conversion, ConverterOptions, Found, Layout
+from .durable import OutputError
+from .engine import (
+    CHECKPOINT_BYTES,
+    BudgetError,
+    IncompleteInputError,
+    Lines,
+    Listener,
+    Options,
+    Position,
+    Reader,
+    Run,
+    UsageError,
+)
+from .envelopes import Encoding, Envelopes, Preset
+from .inputs import IncompleteInput, Input, InputError, expand
+from .outputs import OutputRefusedError
+from .report import Reject, Report
+from .signals import Interrupted, Signals
+from .survey import Survey, SurveyError, survey_inputs
+from .units import Block, Unit
+from .workers import WorkerError
+
+__all__ = [
+    "REJECT_CODES",
+    "BudgetError",
+    "IncompleteInput",
+    "IncompleteInputError",
+    "InputError",
+    "Interrupted",
+    "Listener",
+    "OutputError",
+    "OutputRefusedError",
+    "Reject",
+    "RejectError",
+    "Report",
+    "Signals",
+    "Survey",
+    "SurveyError",
+    "UsageError",
+    "WorkerError",
+    "convert",
+    "expand",
+    "iter_records",
+    "iter_units",
+    "survey",
+    "unit_converter",
+]
+
+Name: TypeAlias = "str | os.PathLike[str]"
+
+REJECT_CODES: Mapping[str, str] = {**_report.REJECT_CODES, **_envelopes.REJECT_CODES}
+"""Every code of a reject and what it means; `strict` adds the codes of `normcompletion.NOTES` that are faults."""
+
+
+class RejectError(NormalizeError):
+    """A unit of a log was refused; `reject` says which and why."""
+
+    def __init__(self, reject: Reject) -> None:
+        super().__init__(str(reject), code=reject.code, path=reject.path, offset=reject.offset)
+        self.reject = reject
+
+    def __reduce__(self) -> tuple[type[RejectError], tuple[Reject]]:
+        """How to pickle it."""
+        return RejectError, (self.reject,)
+
+
+def convert(
+    inputs: Name | Iterable[Name],
+    output: Name,
+    *,
+    files_from: Name | None = None,
+    to: Literal["jsonl", "parquet"] | None = None,
+    layout: Layout = "nested",
+    rows_per_part: int | None = None,
+    envelope: Preset = "auto",
+    body: str | None = None,
+    body_encoding: Encoding = "auto",
+    carry: Mapping[str, str] | None = None,
+    source: str | None = None,
+    strict: bool = False,
+    completions_only: bool = False,
+    jobs: int = 1,
+    rejects: Name | None = None,
+    rejects_raw: bool = False,
+    report: Name | None = None,
+    max_errors: int | None = None,
+    max_error_rate: float | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    limit: int | None = None,
+    dry_run: bool = False,
+    checkpoint_every: int = CHECKPOINT_BYTES,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    listener: Listener | None = None,
+    signals: Signals | None = None,
+) -> Report:
+    """Convert logs to one output, in the order of the inputs; what `normcompletion convert` does.
+
+    Nothing stands under the output's name until it is complete; until then it is `OUTPUT.partial`, with a checkpoint
+    in `OUTPUT.checkpoint`. What is written does not depend on `jobs`, nor on where a run was stopped and resumed.
+
+    Args:
+        inputs: files, folders (all logs below them), patterns (`*`, `**`), or `-` for standard input; JSON lines,
+            concatenated or pretty-printed JSON, a JSON array, a saved event stream, Parquet; plain, gzip or zstd.
+        output: a file, compressed where its name ends in `.gz` or `.zst`; a folder for Parquet in parts, with a slash
+            at its end; `-` for standard output.
+        files_from: a file that names more inputs, one a line.
+        to: `"jsonl"` or `"parquet"`; by the output's name otherwise.
+        layout: the columns of Parquet: `"nested"` holds everything, `"flat"` the first choice for SQL and pandas.
+        rows_per_part: Parquet as a folder of parts with so many rows each.
+        envelope: what stands around the responses, one of `envelopes.PRESETS`.
+        body: the JSON Pointer of the response in each unit, for what no preset knows.
+        body_encoding: how it is written there, one of `envelopes.ENCODINGS`.
+        carry: values that go along with each record, in its member `carried`: names and their JSON Pointers.
+        source: who wrote the responses, where the caller knows.
+        strict: refuse what would need a repair.
+        completions_only: refuse failed, pending and encrypted calls too.
+        jobs: how many processes convert; 0 stands for one for each processor.
+        rejects: a file for what is refused, as JSON lines that only its owner may read.
+        rejects_raw: put the refused bytes there too.
+        report: a file for the report, as JSON.
+        max_errors: stop when more units than this are refused.
+        max_error_rate: stop when a larger share is refused, of 1,000 units or more, or of all in the end.
+        resume: go on where a run that was stopped left its checkpoint.
+        overwrite: replace outputs that exist.
+        limit: read so many units and no more; in one process.
+        dry_run: write nothing.
+        checkpoint_every: after so many bytes of input, make durable what is written.
+        max_record_bytes: refuse longer units.
+        listener: hears of progress, rejects and notices.
+        signals: what to stop at; entered, it makes SIGINT and SIGTERM end the run with a checkpoint.
+
+    Raises:
+        UsageError: options contradict one another, or say what cannot be.
+        UnknownSourceError: there is no such source.
+        InputError: an input is missing, unreadable, or of a kind that is not read.
+        IncompleteInputError: an input breaks off; all that could be read is in `OUTPUT.partial`.
+        OutputRefusedError: the output exists, or what should be resumed is not what it was.
+        OutputError: an output cannot be written.
+        BudgetError: more was refused than `max_errors` or `max_error_rate` allow.
+        WorkerError: a worker process died.
+        Interrupted: a signal came.
+        ImportError: a library is missing; the text names the extra to install.
+
+    """
+    options = Options(
+        to=to,
+        layout=layout,
+        rows_per_part=rows_per_part,
+        envelopes=_around(envelope, body, body_encoding, carry),
+        source=source,
+        strict=strict,
+        completions_only=completions_only,
+        jobs=jobs,
+        rejects=None if rejects is None else os.fspath(rejects),
+        rejects_raw=rejects_raw,
+        report=None if report is None else os.fspath(report),
+        max_errors=max_errors,
+        max_error_rate=max_error_rate,
+        resume=resume,
+        overwrite=overwrite,
+        limit=limit,
+        dry_run=dry_run,
+        checkpoint_every=checkpoint_every,
+        max_record_bytes=max_record_bytes,
+    )
+    run = Run(_inputs(inputs, files_from), os.fspath(output), options, listener or Listener())
+    return run(signals or Signals())
+
+
+@overload
+def iter_records(
+    inputs: Name | Iterable[Name],
+    *,
+    on_error: Literal["raise"] = "raise",
+    envelope: Preset = "auto",
+    body: str | None = None,
+    body_encoding: Encoding = "auto",
+    source: str | None = None,
+    strict: bool = False,
+    completions_only: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Iterator[Completion]: ...
+
+
+@overload
+def iter_records(
+    inputs: Name | Iterable[Name],
+    *,
+    on_error: Literal["yield"],
+    envelope: Preset = "auto",
+    body: str | None = None,
+    body_encoding: Encoding = "auto",
+    source: str | None = None,
+    strict: bool = False,
+    completions_only: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Iterator[Completion | Reject]: ...
+
+
+def iter_records(
+    inputs: Name | Iterable[Name],
+    *,
+    on_error: Literal["raise", "yield"] = "raise",
+    envelope: Preset = "auto",
+    body: str | None = None,
+    body_encoding: Encoding = "auto",
+    source: str | None = None,
+    strict: bool = False,
+    completions_only: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Iterator[Completion | Reject]:
+    """The records of logs, lazily and in order, a bounded piece of the input at a time.
+
+    The arguments are those of `convert`. What is refused raises `RejectError`, or is yielded as a `Reject` in its place
+    with `on_error="yield"`. Raises `InputError`, and `IncompleteInput` after everything that could be read.
+    """
+    if on_error not in ("raise", "yield"):
+        raise UsageError(f"on_error is {on_error!r:.64}; give 'raise' or 'yield'")
+    options = ConverterOptions(
+        source=source,
+        strict=strict,
+        completions_only=completions_only,
+        keep_raw=True,
+        max_record_bytes=max_record_bytes,
+        envelopes=_around(envelope, body, body_encoding, None),
+    )
+    items = _items(_inputs(inputs, None), options)
+    return items if on_error == "yield" else _raised(items)
+
+
+def survey(
+    inputs: Name | Iterable[Name],
+    *,
+    files_from: Name | None = None,
+    envelope: Preset = "auto",
+    body: str | None = None,
+    body_encoding: Encoding = "auto",
+    source: str | None = None,
+    jobs: int = 1,
+    limit: int | None = None,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    listener: Listener | None = None,
+    signals: Signals | None = None,
+) -> Survey:
+    """Which variants, words, notes, unknown keys and refusals logs hold, how often and where first.
+
+    The arguments are those of `convert`, and so are the errors, but that an input that breaks off raises
+    `IncompleteInput`.
+    """
+    options = ConverterOptions(
+        source=source,
+        max_record_bytes=max_record_bytes,
+        envelopes=_around(envelope, body, body_encoding, None),
+        keep_places=True,
+    )
+    return survey_inputs(
+        _inputs(inputs, files_from),
+        options,
+        jobs=jobs,
+        limit=limit,
+        listener=listener or Listener(),
+        signals=signals or Signals(),
+    )
+
+
+def iter_units(
+    inputs: Name | Iterable[Name], *, max_record_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[tuple[Input, Unit]]:
+    """The units of logs, blank ones too, as they stand there, with their inputs. Errors are those of `iter_records`."""
+    options = ConverterOptions(max_record_bytes=max_record_bytes)
+    return Reader(_inputs(inputs, None), options, Listener()).units()
+
+
+def unit_converter(source: str | None = None) -> Callable[[Unit], Found]:
+    """What converts units one by one, as `convert` does. Raises `UnknownSourceError`."""
+    read = Conversion(ConverterOptions(source=source))
+    return lambda unit: read([Block(0, unit.line, unit.offset, [unit])])
+
+
+def _around(envelope: Preset, body: str | None, encoding: Encoding, carry: Mapping[str, str] | None) -> Envelopes:
+    try:
+        return Envelopes(envelope=envelope, body=body, encoding=encoding, carry=dict(carry or {}))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _inputs(inputs: Name | Iterable[Name], files_from: Name | None) -> list[Input]:
+    paths = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    return expand(paths, None if files_from is None else os.fspath(files_from))
+
+
+def _items(inputs: list[Input], options: ConverterOptions) -> Iterator[Completion | Reject]:
+    reader = Reader(inputs, options, Listener())
+    read = Conversion(options)
+    lines = Lines(Position())
+    for task in reader.tasks(Position()):
+        found = read(task.blocks)
+        done = 0
+        for block, rejects, count in zip(task.blocks, found.rejects, found.lines, strict=True):
+            for place, reject in rejects:
+                yield from found.completions[done:place]
+                done = place
+                reject.source = inputs[block.input].name
+                reject.line += lines.before(block)
+                yield reject
+            lines.count(block, count)
+        yield from found.completions[done:]
+        for index, broken in found.broken:
+            reader.broken.setdefault(index, broken)
+    if reader.broken:
+        raise reader.broken[min(reader.broken)]
+
+
+def _raised(items: Iterator[Completion | Reject]) -> Iterator[Completion]:
+    for item in items:
+        if isinstance(item, Reject):
+            raise RejectError(item)
+        yield item

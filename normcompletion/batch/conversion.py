@@ -1,0 +1,327 @@
+"""Blocks to records and rejects: what one worker does, without knowing of files, order or other workers.
+
+Lines are taken in pieces of `PIECE_UNITS`. The fast road decodes a piece in one call. Where one of its lines is no chat
+in canonical words, all of them take the slow road, unit by unit, which gives the same.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError, UnknownPayloadError
+from ..model import Completion, ServiceError
+from ..normalize import default_reader, normalize, normalize_lines
+from ..parse import MAX_RECORD_BYTES
+from .envelopes import Envelopes
+from .inputs import IncompleteInput
+from .report import Reject, Report
+from .units import Block, Range, Unit, read_range
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Carried: TypeAlias = "dict[str, Any] | None"
+Layout = Literal["nested", "flat"]
+
+_BLANK = b" \t\r\n\x1e"
+PIECE_UNITS = 64
+_COLLECT_EVERY = 32  # tasks
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConverterOptions:
+    """What to make of each unit; the same for every worker.
+
+    `source` and `strict` are those of `normalize`. With `completions_only` failed, pending and encrypted calls are
+    rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what stands around a
+    response. `layout` is that of the Arrow rows to write; `None` stands for JSON lines. With `keep_places` it is known
+    from which line each record is.
+    """
+
+    source: str | None = None
+    strict: bool = False
+    completions_only: bool = False
+    keep_raw: bool = False
+    max_record_bytes: int = MAX_RECORD_BYTES
+    envelopes: Envelopes = field(default_factory=Envelopes)
+    layout: Layout | None = None
+    keep_places: bool = False
+
+    def check(self) -> None:
+        """Raise `UnknownSourceError` for a source that is not registered."""
+        default_reader().registry.check(self.source, None)
+
+
+@dataclass(slots=True)
+class Found:
+    """What was in some blocks.
+
+    `carried` belongs to `completions` one by one, and is empty where nothing was asked to go along. `places` has
+    a list for each block, empty unless asked for: the line of each completion. `rejects` has one too: each reject with
+    the number of completions before it. Where a block does not know its own line, these lines count from its
+    beginning. `lines` is how many units each block had. `broken` has the inputs that broke off in one of the blocks.
+    """
+
+    completions: list[Completion] = field(default_factory=list)
+    carried: list[Carried] = field(default_factory=list)
+    places: list[list[int]] = field(default_factory=list)
+    rejects: list[list[tuple[int, Reject]]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    report: Report = field(default_factory=Report)
+    broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
+
+
+class Part(NamedTuple):
+    """A block that was read."""
+
+    line: int
+    offset: int
+    data: bytes | list[Unit]
+
+
+def parts(block: Block, max_record_bytes: int) -> Iterator[Part]:
+    """What is in a block: in a range what is there in the file. Raises `IncompleteInput`."""
+    for each in read_range(block, max_record_bytes) if isinstance(block.data, Range) else (block,):
+        assert not isinstance(each.data, Range)
+        yield Part(each.line, each.offset, each.data)
+
+
+def units(block: Block, max_record_bytes: int) -> Iterator[Unit]:
+    """The units of a block; their lines count from its beginning where it does not know its own. As `parts`."""
+    for part in parts(block, max_record_bytes):
+        if isinstance(part.data, bytes):
+            offset = part.offset
+            end = offset + len(part.data)  # the last line of an input may have no line feed
+            for number, line in enumerate(_split(part.data), part.line):
+                yield Unit(number, offset, min(len(line) + 1, end - offset), line)
+                offset += len(line) + 1
+        else:
+            yield from part.data
+
+
+def _split(data: bytes) -> list[bytes]:
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+class Conversion:
+    """Turns blocks into completions and rejects. Its state only makes it faster."""
+
+    def __init__(self, options: ConverterOptions) -> None:
+        options.check()
+        self._options = options
+        self._opener = options.envelopes.opener(options.max_record_bytes, source=options.source, strict=options.strict)
+        self._carries = bool(options.envelopes.carry)
+        self._bare = options.envelopes.may_be_bare
+        together = options.envelopes.may_be_bare and not (options.strict or self._carries)
+        self._together = _Together(options.source) if together else None
+        self._tasks = 0
+
+    def __call__(
+        self, blocks: Iterable[Block], limit: int | None = None, drain: Callable[[Found], None] | None = None
+    ) -> Found:
+        """What is in some blocks, or in their first `limit` units.
+
+        `drain` gets what was found piece by piece, while it is still in the processor's cache (that saves a quarter of
+        the time), and may empty `completions` and `carried`.
+        """
+        found = Found()
+        for block in blocks:
+            found.rejects.append([])
+            found.places.append([])
+            before = found.report.units
+            try:
+                for part in parts(block, self._options.max_record_bytes):
+                    left = None if limit is None else max(0, limit - found.report.units)
+                    for _ in self._pieces(part, found, left):
+                        if drain is not None:
+                            found.report.count(found.completions)
+                            drain(found)
+            except IncompleteInput as broken:
+                found.broken.append((block.input, broken))
+            found.lines.append(found.report.units - before)
+        if drain is None:
+            found.report.count(found.completions)
+        self._tasks += 1
+        if self._tasks % _COLLECT_EVERY == 0 and not gc.isenabled():
+            gc.collect(1)
+        return found
+
+    def _pieces(self, part: Part, found: Found, limit: int | None) -> Iterator[None]:
+        """Take in a part; stops after every piece."""
+        if not isinstance(part.data, bytes):
+            for number, unit in enumerate(part.data[:limit], 1):
+                self._unit(unit, found)
+                if number % PIECE_UNITS == 0:
+                    yield
+            yield
+            return
+        lines = _split(part.data)[:limit]
+        offset, end = part.offset, part.offset + len(part.data)
+        for at in range(0, len(lines), PIECE_UNITS):
+            some = lines[at : at + PIECE_UNITS]
+            completions = None if self._together is None else self._together.read(some)
+            if completions is not None:
+                found.completions += completions
+                found.report.units += len(some)
+                found.report.converted += len(some)
+                if self._options.keep_places:
+                    found.places[-1] += range(part.line + at, part.line + at + len(some))
+                offset += sum(map(len, some)) + len(some)
+            else:
+                for number, line in enumerate(some, part.line + at):
+                    length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
+                    self._unit(Unit(number, offset, length, line), found)
+                    offset += length
+            yield
+
+    def _unit(self, unit: Unit, found: Found) -> None:
+        """One unit: its records, and a reject for each that is refused."""
+        report = found.report
+        report.units += 1
+        if unit.text is not None and not unit.text.strip(_BLANK):
+            report.blank += 1
+            return
+        carried = self._opener.carried(unit)
+        before = len(found.rejects[-1])
+        for item in self._records(unit):
+            kept = self._judged(item) if isinstance(item, NormalizeError) else item
+            if isinstance(kept, NormalizeError):
+                self._refuse(unit, kept, found)
+                continue
+            found.completions.append(kept)
+            if self._carries:
+                found.carried.append(carried)
+            if self._options.keep_places:
+                found.places[-1].append(unit.line)
+        if len(found.rejects[-1]) > before:
+            report.rejected += 1
+        else:
+            report.converted += 1
+
+    def _records(self, unit: Unit) -> Iterable[Completion | NormalizeError]:
+        """The records of a unit. What the last one was alike is tried first: that is faster, and gives the same."""
+        options = self._options
+        if self._bare and unit.text is not None:
+            try:
+                completion = normalize(unit.text, options.source, None, options.strict, options.max_record_bytes)
+            except NormalizeError:
+                pass
+            else:
+                if completion.envelope is None:
+                    return (completion,)
+        records = list(self._opener.records(unit))
+        if not records and unit.text is not None and unit.text.lstrip(_BLANK)[:1] == b"[":
+            return (UnknownPayloadError("the list is empty; log the responses themselves", code="empty"),)
+        self._bare = options.envelopes.may_be_bare and bool(records) and _is_bare(records[0])
+        return records
+
+    def _judged(self, error: NormalizeError) -> Completion | NormalizeError:
+        """An error as the row that it is in bulk, or as it is."""
+        if isinstance(error, EncryptedPayloadError):
+            error.completion.error = ServiceError(code="encrypted", message="the body is encrypted")
+        elif not isinstance(error, SourceReportedError):
+            return error
+        elif error.error.code == "pending":
+            error.code = "pending"
+        return error if self._options.completions_only else error.completion
+
+    def _refuse(self, unit: Unit, error: NormalizeError, found: Found) -> None:
+        found.report.rejects[error.code] += 1
+        raw = unit.text if self._options.keep_raw else None
+        reject = Reject("", unit.line, unit.offset, unit.length, error.code, error.path, str(error), raw)
+        found.rejects[-1].append((len(found.completions), reject))
+
+
+def _is_bare(record: Completion | NormalizeError) -> bool:
+    return isinstance(record, Completion) and record.envelope is None
+
+
+class _Together:
+    """Reads the lines of a piece in one decode, where that lately went well."""
+
+    LONGEST_PAUSE = 256  # pieces
+
+    def __init__(self, source: str | None) -> None:
+        self._source = source
+        self._pause = self._left = 0
+
+    def read(self, lines: list[bytes]) -> list[Completion] | None:
+        """What `normalize` gives for each of some lines; `None` where it must be asked."""
+        if self._left:
+            self._left -= 1
+            return None
+        completions = normalize_lines(lines, self._source)
+        self._left = self._pause = 0 if completions is not None else min(2 * self._pause + 1, self.LONGEST_PAUSE)
+        return completions
+
+
+@dataclass(slots=True)
+class Converted:
+    """What came of a task: `data` is what is written of its records. The rest is as in `Found`."""
+
+    data: bytes | pa.RecordBatch
+    rejects: list[list[Reject]]
+    lines: list[int]
+    report: Report
+    broken: list[tuple[int, IncompleteInput]]
+
+
+class Converter:
+    """Turns tasks into what is written: canonical JSON lines, or Arrow rows."""
+
+    def __init__(self, options: ConverterOptions) -> None:
+        self._conversion = Conversion(options)
+        self._layout = options.layout
+
+    def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
+        """What comes of some blocks, or of their first `limit` units."""
+        data: bytes | pa.RecordBatch
+        if self._layout is None:
+            texts: list[bytes] = []
+
+            def drain(found: Found) -> None:
+                texts.append(json_lines(found))
+                found.completions.clear()
+                found.carried.clear()
+
+            found = self._conversion(blocks, limit, drain)
+            data = b"".join(texts)
+        else:
+            found = self._conversion(blocks, limit)
+            data = arrow_rows(found, self._layout)
+        rejects = [[reject for _, reject in each] for each in found.rejects]
+        return Converted(data, rejects, found.lines, found.report, found.broken)
+
+
+def json_lines(found: Found) -> bytes:
+    """The records as canonical JSON lines; what goes along is under the key `carried`."""
+    if not found.carried:
+        return _encoder.encode_lines(found.completions)
+    lines = []
+    for completion, carried in zip(found.completions, found.carried, strict=True):
+        line = _encoder.encode(completion)
+        lines.append(line if carried is None else b'%b,"carried":%b}' % (line[:-1], _encoder.encode(carried)))
+    return b"\n".join([*lines, b""])
+
+
+def arrow_rows(found: Found, layout: Layout) -> pa.RecordBatch:
+    """The records as rows of `arrow_schema(layout)`."""
+    from ..arrow import record_batch
+
+    return record_batch(found.completions, flat=layout == "flat", carried=found.carried or None)
+
+
+def arrow_schema(layout: Layout) -> pa.Schema:
+    """The schema of a layout. Raises `ImportError` where pyarrow is missing."""
+    from ..arrow import FLAT_SCHEMA, SCHEMA
+
+    return FLAT_SCHEMA if layout == "flat" else SCHEMA

@@ -1,0 +1,616 @@
+"""One run: inputs to tasks, tasks to records in as many processes as were asked for, records to outputs in order.
+
+A task is one block, or several small ones. Tasks are cut by what the inputs hold and written in their order, so what a
+run writes does not depend on the number of processes, nor on where it was stopped and resumed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from ..parse import MAX_RECORD_BYTES
+from .conversion import Converted, Converter, ConverterOptions, Layout, arrow_schema, units
+from .durable import OutputError
+from .envelopes import Envelopes
+from .inputs import STDIN, Decoded, IncompleteInput, Input, InputError, open_decoded
+from .journal import Checkpoint, Fingerprint, Journal, Rename, check_unchanged, fingerprint
+from .outputs import Kind, Sink, check_outputs, final_path, is_stream, open_sink, partial_path
+from .report import Reject, Report
+from .signals import Interrupted, Signals
+from .units import BLOCK_BYTES, Block, Range, Unit, blocks
+from .workers import AHEAD, WorkerError, Workers
+
+Result = TypeVar("Result")
+
+CHECKPOINT_BYTES = 64 << 20
+RATE_UNITS = 1000
+_TASK_BLOCKS = 1024
+_PATIENCE = 0.0005  # seconds until a thread that waits for the interpreter's lock asks for it
+_KEPT = "what is written so far is kept; go on with --resume"
+
+
+class UsageError(ValueError):
+    """The call does not fit together; the text says what to change."""
+
+
+class BudgetError(Exception):
+    """More units were refused than the call allows."""
+
+
+class IncompleteInputError(Exception):
+    """Some inputs break off; what could be read of them and of all others is in the partial output."""
+
+    def __init__(self, broken: Sequence[IncompleteInput]) -> None:
+        super().__init__("\n".join(map(str, broken)))
+        self.broken = tuple(broken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a run is asked to do; `convert` says what each means."""
+
+    to: Literal["jsonl", "parquet"] | None = None
+    layout: Layout = "nested"
+    rows_per_part: int | None = None
+    envelopes: Envelopes = field(default_factory=Envelopes)
+    source: str | None = None
+    strict: bool = False
+    completions_only: bool = False
+    jobs: int = 1
+    rejects: str | None = None
+    rejects_raw: bool = False
+    report: str | None = None
+    max_errors: int | None = None
+    max_error_rate: float | None = None
+    resume: bool = False
+    overwrite: bool = False
+    limit: int | None = None
+    dry_run: bool = False
+    checkpoint_every: int = CHECKPOINT_BYTES
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+    def kind(self, output: str) -> Kind:
+        """What is written to an output. Raises `UsageError` where options and name contradict one another."""
+        folder = output.endswith(("/", os.sep))
+        to = self.to or ("parquet" if folder or output.endswith(".parquet") or self.rows_per_part else "jsonl")
+        if to == "jsonl":
+            if folder:
+                raise UsageError(f"{output} is a folder, and JSON lines go to a file; name one, or use --to parquet")
+            if self.rows_per_part is not None:
+                raise UsageError("--rows-per-part is for Parquet; leave it out, or use --to parquet")
+            if self.layout == "flat":
+                raise UsageError("--layout flat is for Parquet; leave it out, or use --to parquet")
+            return "jsonl"
+        if output == STDIN and not self.dry_run:
+            raise UsageError("Parquet does not go to standard output; name a file or a folder with -o")
+        return "parquet_parts" if folder or self.rows_per_part is not None else "parquet"
+
+    def check(self) -> None:
+        """Raise `UsageError` for a number that means nothing."""
+        for name, least in (("limit", 0), ("max_errors", 0), ("rows_per_part", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"--{name.replace('_', '-')} is {value}; give {least} or more")
+        for name in ("checkpoint_every", "max_record_bytes"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give 1 or more")
+        if self.jobs < 0:
+            raise UsageError(f"--jobs is {self.jobs}; give 1 or more, or 0 for one for each processor")
+        if self.max_error_rate is not None and not 0 <= self.max_error_rate <= 1:
+            raise UsageError(f"--max-error-rate is {self.max_error_rate}; give a share from 0 to 1")
+
+    def identity(self, output: str, kind: Kind) -> dict[str, Any]:
+        """What must be the same in a run that resumes another."""
+        return {
+            "output": output,
+            "kind": kind,
+            "layout": self.layout,
+            "rows_per_part": self.rows_per_part,
+            "envelopes": self.envelopes.identity(),
+            "source": self.source,
+            "strict": self.strict,
+            "completions_only": self.completions_only,
+            "rejects": self.rejects,
+            "rejects_raw": self.rejects_raw,
+            "report": self.report,
+            "limit": self.limit,
+            "max_record_bytes": self.max_record_bytes,
+        }
+
+
+class Listener:
+    """Hears of a run while it goes on; does nothing unless a method is given another."""
+
+    def notice(self, text: str) -> None:
+        """A sentence for the user."""
+
+    def reject(self, reject: Reject) -> None:
+        """One more reject, in the order of the inputs."""
+
+    def progress(self, consumed: int, report: Report) -> None:
+        """So many bytes of the inputs, as they are on disk, were read; what was written so far."""
+
+
+def results(
+    tasks: Iterator[Task],
+    make: Callable[[ConverterOptions], Callable[..., Result]],
+    options: ConverterOptions,
+    *,
+    jobs: int,
+    signals: Signals,
+    left: Callable[[], int | None] = lambda: None,
+) -> Generator[tuple[Task, Result]]:
+    """Each task with what `make(options)` gives for it, in order.
+
+    This process does what the caller does with them, and tasks as well when it would have to wait; with more than one
+    job the others do nothing else (0 jobs: one for each processor). A bounded number of tasks is under way. `left` says
+    how many units may still come, which only a process alone can know.
+    """
+    others = (jobs or os.cpu_count() or 1) - 1 if left() is None else 0
+    most = (AHEAD + 1) * others + 1
+    under_way: deque[tuple[Task, Future[Result]]] = deque()
+    with Workers[list[Block], Result](others, make, options) as workers, _undisturbed():
+        convert = make(options)
+        while True:
+            while under_way and under_way[0][1].done():
+                first, done = under_way.popleft()
+                yield first, done.result()
+            limit = left()
+            if limit is not None and limit <= 0:
+                return
+            with signals.waiting():
+                busy = sum(not future.done() for _, future in under_way)
+                while busy < AHEAD * others and len(under_way) < most and (task := next(tasks, None)) is not None:
+                    under_way.append((task, workers.submit(task.blocks)))
+                    busy += 1
+                own = next(tasks, None) if len(under_way) < most else None
+                if own is None and under_way:
+                    under_way[0][1].exception()  # waits
+            if own is not None:
+                result: Future[Result] = Future()
+                result.set_result(convert(own.blocks, limit))
+                under_way.append((own, result))
+            elif not under_way:
+                return
+
+
+class Position(NamedTuple):
+    """Where a task begins: the input's place in the list, a byte of it, decoded, and the line that is there."""
+
+    input: int = 0
+    offset: int = 0
+    line: int = 1
+
+
+# -- reading
+
+
+class Task(NamedTuple):
+    """Some blocks, and how many bytes of all inputs were read up to their end."""
+
+    blocks: list[Block]
+    consumed: int
+
+
+class Reader:
+    """Cuts the inputs into tasks; `broken` has those that broke off, by their place in the list."""
+
+    def __init__(self, inputs: Sequence[Input], options: ConverterOptions, listener: Listener) -> None:
+        self.broken: dict[int, IncompleteInput] = {}
+        self._inputs = inputs
+        self._options = options
+        self._listener = listener
+        self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
+
+    def tasks(self, start: Position) -> Iterator[Task]:
+        """The tasks from a position on. Raises `InputError`."""
+        group: list[Block] = []
+        size = 0
+        before = sum(_file_size(source) for source in self._inputs[: start.input])
+        for index in range(start.input, len(self._inputs)):
+            at = start if index == start.input else Position(index)
+            used = 0
+            try:
+                with open_decoded(self._inputs[index]) as source:
+                    if source.notice is not None:
+                        self._listener.notice(source.notice)
+                    for block in self._blocks(source, at):
+                        used = _end(block) if isinstance(block.data, Range) else source.consumed
+                        group.append(block)
+                        size += _size(block)
+                        if size >= self._task_bytes or len(group) >= _TASK_BLOCKS:
+                            yield Task(group, before + used)
+                            group, size = [], 0
+                    used = source.size or source.consumed
+            except IncompleteInput as broken:
+                self.broken[index] = broken
+            before += used
+        if group:
+            yield Task(group, before)
+
+    def units(self) -> Iterator[tuple[Input, Unit]]:
+        """The units of all inputs, one by one. Raises `InputError`, and `IncompleteInput` at the end."""
+        lines = Lines(Position())
+        for task in self.tasks(Position()):
+            for block in task.blocks:
+                before, count = lines.before(block), 0
+                for unit in units(block, self._options.max_record_bytes):
+                    yield self._inputs[block.input], unit._replace(line=unit.line + before)
+                    count += 1
+                lines.count(block, count)
+        if self.broken:
+            raise self.broken[min(self.broken)]
+
+    def _blocks(self, source: Decoded, at: Position) -> Iterator[Block]:
+        return blocks(
+            source,
+            at.input,
+            offset=at.offset,
+            line=at.line,
+            max_record_bytes=self._options.max_record_bytes,
+            block_bytes=BLOCK_BYTES,
+            ranges=True,
+            **self._options.envelopes.columns(),
+        )
+
+
+def _file_size(source: Input) -> int:
+    """The length of an input's file, 0 for what is none."""
+    path = Path(source.path)
+    return path.stat().st_size if source.path != STDIN and path.is_file() else 0
+
+
+def _size(block: Block) -> int:
+    if isinstance(block.data, Range):
+        return block.data.stop - block.data.start
+    if isinstance(block.data, bytes):
+        return len(block.data)
+    return sum(len(unit.text or b"") for unit in block.data)
+
+
+def _end(block: Block) -> int:
+    return block.data.stop if isinstance(block.data, Range) else block.offset + _size(block)
+
+
+class Lines:
+    """Numbers the lines of blocks that count from their own beginning, task after task."""
+
+    def __init__(self, start: Position) -> None:
+        self._input = start.input
+        self._before = start.line - 1
+
+    def before(self, block: Block) -> int:
+        """How many lines to add to those of a block that was not counted yet."""
+        return self._before if not block.line and block.input == self._input else 0
+
+    def count(self, block: Block, lines: int) -> None:
+        """Count the lines of a block."""
+        if block.input != self._input:
+            self._input, self._before = block.input, 0
+        self._before += lines
+
+
+# -- writing
+
+
+class _Boundary(NamedTuple):
+    """What was true when a task began, and what that task then added."""
+
+    position: Position
+    records: int
+    rejects: int
+    added: Report
+
+
+class Writer:
+    """The outputs of a run: what was written to them, and from where a later run could go on."""
+
+    def __init__(self, run: Run, journal: Journal, saved: Checkpoint | None) -> None:
+        self.start = Position() if saved is None else Position(*saved.position)
+        self.report = Report() if saved is None else Report.from_builtins(saved.counts["report"])
+        self._rejects: int = 0 if saved is None else saved.counts["rejects"]
+        self._run = run
+        self._journal = journal
+        self._lines = Lines(self.start)
+        self._unsaved = 0
+        # What `save` may count on: the tasks since the last one that is durable, and what came of those before.
+        self._boundaries: deque[_Boundary] = deque()
+        self._durable_report = Report() if saved is None else Report.from_builtins(saved.counts["report"])
+        self._sinks: dict[str, Sink] = {}
+        first = {"output": self.report.records, "rejects": self._rejects, "report": 0}
+        states = {} if saved is None else saved.sinks
+        try:
+            for name, (path, kind) in run.outputs.items():
+                self._sinks[name] = open_sink(
+                    path,
+                    kind=kind,
+                    resume=states.get(name),
+                    first=first[name],
+                    mode=0o600 if name == "rejects" else 0o666,
+                    schema=run.schema,
+                    rows_per_part=run.options.rows_per_part,
+                    threads=run.options.jobs or os.cpu_count() or 1,
+                )
+        except BaseException:
+            self.stop(save=False)
+            raise
+        self._resumable = run.can_resume and "output" in self._sinks and self._sinks["output"].resumable
+
+    def write(self, task: Task, converted: Converted) -> None:
+        """Write what came of a task; every now and then, make a checkpoint first. Raises `OutputError`."""
+        if self._resumable:
+            self._boundaries.append(self._boundary(task.blocks[0], converted))
+            if self._unsaved >= self._run.options.checkpoint_every:
+                self.save()
+            self._unsaved += sum(map(_size, task.blocks))
+        rejects = self._placed(task.blocks, converted)
+        self.report.add(converted.report)
+        if "output" in self._sinks and converted.report.records:
+            self._sinks["output"].write(converted.data, converted.report.records)
+        if rejects:
+            self._rejects += len(rejects)
+            if "rejects" in self._sinks:
+                self._sinks["rejects"].write(b"".join([reject.to_json() for reject in rejects]), len(rejects))
+
+    def _boundary(self, block: Block, converted: Converted) -> _Boundary:
+        position = Position(block.input, block.offset, block.line or self._lines.before(block) + 1)
+        return _Boundary(position, self.report.records, self._rejects, converted.report)
+
+    def _placed(self, task: Iterable[Block], converted: Converted) -> list[Reject]:
+        """The rejects of a task with their input and their line in it."""
+        placed = []
+        for block, rejects, lines in zip(task, converted.rejects, converted.lines, strict=True):
+            for reject in rejects:
+                reject.source = self._run.inputs[block.input].name
+                reject.line += self._lines.before(block)
+                placed.append(reject)
+                self._run.listener.reject(reject)
+            self._lines.count(block, lines)
+        return placed
+
+    def save(self) -> None:
+        """Make durable what can be, and write down from where to go on. Raises `OutputError`."""
+        self._unsaved = 0
+        durable = {name: sink.flush() for name, sink in self._sinks.items() if name != "report"}
+        records, rejects = durable["output"], durable.get("rejects", self._rejects)
+        while len(self._boundaries) > 1:
+            following = self._boundaries[1]
+            if following.records > records or following.rejects > rejects:
+                break
+            self._durable_report.add(self._boundaries.popleft().added)
+        if not self._boundaries or not records + rejects:
+            return
+        boundary = self._boundaries[0]
+        broken = [
+            (index, each.name, each.offset, each.reason)
+            for index, each in sorted(self._run.broken.items())
+            if index < boundary.position.input
+        ]
+        self._journal.save(
+            self._run.checkpoint(
+                position=boundary.position,
+                counts={
+                    "report": self._durable_report.to_builtins(),
+                    "rejects": boundary.rejects,
+                    "broken": broken,
+                },
+                sinks={name: self._sinks[name].state() for name in durable},
+            )
+        )
+
+    def stop(self, *, save: bool, keep_rejects: bool = False) -> bool:
+        """End without finishing; whether there is something to resume from.
+
+        Nothing is left otherwise, but for the rejects, where they are wanted.
+        """
+        if save and self._resumable:
+            with suppress(OutputError):  # an earlier checkpoint may be there
+                self.save()
+        kept = self._journal.holds_checkpoint
+        for name, sink in self._sinks.items():
+            if keep_rejects and name == "rejects":
+                with suppress(OutputError):
+                    sink.close()
+            elif kept:
+                sink.suspend()
+            else:
+                sink.discard()
+        return kept
+
+    def close(self) -> None:
+        """Complete the contents of all outputs, under their partial names. Raises `OutputError`."""
+        if "report" in self._sinks:
+            self._sinks["report"].write(self.report.to_json(), 1)
+        for sink in self._sinks.values():
+            sink.close()
+
+    def finish(self) -> None:
+        """Give all outputs their names, the records last. Raises `OutputError`."""
+        renames = [Rename(*rename) for name in reversed(self._sinks) for rename in self._sinks[name].renames()]
+        self._journal.finish(self._run.checkpoint(counts={"report": self.report.to_builtins()}, renames=renames))
+
+
+# -- the run
+
+
+class Run:
+    """Inputs, options and outputs of a run, checked as far as they can be before it begins.
+
+    Raises:
+        UsageError: options contradict one another.
+        UnknownSourceError: there is no such source.
+        InputError: an input cannot be read.
+        ImportError: a library is missing; the text names the extra to install.
+
+    """
+
+    def __init__(self, inputs: Sequence[Input], output: str, options: Options, listener: Listener) -> None:
+        options.check()
+        kind = options.kind(output)
+        self.inputs = inputs
+        self.options = options
+        self.listener = listener
+        self.layout = options.layout if kind != "jsonl" else None
+        self.schema = None if self.layout is None else arrow_schema(self.layout)
+        self.conversion = ConverterOptions(
+            source=options.source,
+            strict=options.strict,
+            completions_only=options.completions_only,
+            keep_raw=options.rejects_raw,
+            max_record_bytes=options.max_record_bytes,
+            envelopes=options.envelopes,
+            layout=self.layout,
+        )
+        self.conversion.check()
+        self.outputs: dict[str, tuple[str, Kind]] = {}
+        if not options.dry_run:
+            self.outputs["output"] = (output, kind)
+            for name, path in (("rejects", options.rejects), ("report", options.report)):
+                if path is not None:
+                    self.outputs[name] = (path, "jsonl")
+        self._identity = options.identity(output, kind)
+        self._fingerprints = [] if options.dry_run or is_stream(output) else _fingerprints(inputs)
+        self.can_resume = len(self._fingerprints) == len(inputs)
+        if options.resume and not self.can_resume:
+            raise UsageError("only a run from files to a file can be resumed; leave out --resume")
+        self.broken: dict[int, IncompleteInput] = {}
+
+    def checkpoint(self, **members: Any) -> Checkpoint:
+        """A checkpoint of this run."""
+        from .. import __version__
+
+        return Checkpoint(program=__version__, options=self._identity, inputs=self._fingerprints, **members)
+
+    def __call__(self, signals: Signals) -> Report:
+        """Do it, or what is left of it, and give the report.
+
+        Raises:
+            Interrupted: a signal stopped it.
+            InputError: an input cannot be read.
+            IncompleteInputError: an input breaks off.
+            BudgetError: too many units were refused.
+            WorkerError: a worker process died.
+            OutputError: an output cannot be written.
+            OutputRefusedError: an output exists, or what should be resumed is not what it was.
+
+        """
+        with Journal([path for path, _ in self.outputs.values()]) as journal:
+            saved = journal.load() if self.options.resume else None
+            if saved is not None and saved.phase == "finishing":
+                journal.finish(saved)
+                return Report.from_builtins(saved.counts["report"])
+            check_outputs(
+                list(self.outputs.values()),
+                inputs=[source.path for source in self.inputs],
+                overwrite=self.options.overwrite,
+            )
+            if saved is not None:
+                check_unchanged(saved, self.checkpoint())
+                self.broken = {index: IncompleteInput(*rest) for index, *rest in saved.counts["broken"]}
+                self.listener.notice(f"resuming behind {saved.counts['report']['units']:,} units")
+            else:
+                if self.options.resume:
+                    self.listener.notice("there is nothing to resume; starting at the beginning")
+                journal.start_over()
+            writer = Writer(self, journal, saved)
+            try:
+                self._convert(writer, signals)
+                writer.close()
+                if not self.broken:
+                    writer.finish()
+            except BaseException as error:
+                self._stopped(writer, error)
+                raise
+            if self.broken:
+                journal.start_over()
+                raise self._incomplete()
+            return writer.report
+
+    def _stopped(self, writer: Writer, error: BaseException) -> None:
+        """Keep what a later run can go on from, and tell the user with the error."""
+        orderly = isinstance(error, Interrupted | InputError | WorkerError | BudgetError)
+        if writer.stop(save=orderly, keep_rejects=isinstance(error, BudgetError)):
+            error.add_note(_KEPT)
+        if isinstance(error, BudgetError) and "rejects" in self.outputs and not is_stream(self.outputs["rejects"][0]):
+            error.add_note(f"what was refused is in {partial_path(final_path(self.outputs['rejects'][0]))}")
+
+    def _incomplete(self) -> IncompleteInputError:
+        error = IncompleteInputError([each for _, each in sorted(self.broken.items())])
+        if "output" in self.outputs and not is_stream(self.outputs["output"][0]):
+            error.add_note(f"what could be read is in {partial_path(final_path(self.outputs['output'][0]))}")
+        return error
+
+    def _convert(self, writer: Writer, signals: Signals) -> None:
+        def left() -> int | None:
+            return None if self.options.limit is None else self.options.limit - writer.report.units
+
+        reader = Reader(self.inputs, self.conversion, self.listener)
+        reader.broken = self.broken
+        tasks = reader.tasks(writer.start)
+        with closing(
+            results(tasks, Converter, self.conversion, jobs=self.options.jobs, signals=signals, left=left)
+        ) as every:
+            for task, converted in every:
+                for index, broken in converted.broken:
+                    self.broken.setdefault(index, broken)
+                writer.write(task, converted)
+                self._check_budget(writer.report, finished=False)
+                self.listener.progress(task.consumed, writer.report)
+                signals.check()
+        self._check_budget(writer.report, finished=True)
+
+    def _check_budget(self, report: Report, *, finished: bool) -> None:
+        options = self.options
+        told = f"{report.rejected:,} of {report.units:,} units were refused, more than"
+        if options.max_errors is not None and report.rejected > options.max_errors:
+            raise BudgetError(f"{told} --max-errors {options.max_errors:,}; see why, or allow more")
+        rate = options.max_error_rate
+        if rate is not None and (finished or report.units >= RATE_UNITS) and _share(report) > rate:
+            raise BudgetError(f"{told} --max-error-rate {rate:g}; see why, or allow more")
+
+
+def _fingerprints(inputs: Sequence[Input]) -> list[Fingerprint]:
+    """The fingerprints of the inputs that are files."""
+    found = []
+    for source in inputs:
+        try:
+            each = fingerprint(source.path)
+        except OSError as error:
+            raise InputError(
+                f"{source.name} cannot be read: {error.strerror or error}; check its permissions"
+            ) from None
+        if each is not None:
+            found.append(each)
+    return found
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """For a time of much work on many records, beside threads that have little to do and little patience.
+
+    The cyclic garbage collector would look at every record again and again (`Converter` calls it instead), and those
+    who wait for the interpreter's lock would wait as long as a task takes.
+    """
+    enabled, interval = gc.isenabled(), sys.getswitchinterval()
+    gc.disable()
+    sys.setswitchinterval(_PATIENCE)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        if enabled:
+            gc.enable()
+
+
+def _share(report: Report) -> float:
+    """Which share of the units was refused."""
+    return report.rejected / report.units if report.units else 0.0

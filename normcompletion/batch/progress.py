@@ -1,0 +1,89 @@
+"""A progress bar on a terminal: compressed bytes of input, records a second, rejects, time left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from .engine import Listener
+from .inputs import STDIN, Input
+from .report import Reject, Report
+
+Progress = Literal["auto", "on", "off"]
+SHOWN_REJECTS = 20
+
+
+class Terminal(Listener):
+    """Says on standard error what a run has to say; a context manager.
+
+    The bar is drawn where standard error is a terminal and tqdm is installed, or always with `progress="on"`. Rejects
+    are shown where no file takes them, the first `SHOWN_REJECTS` of them.
+    """
+
+    def __init__(self, inputs: Iterable[Input], progress: Progress, *, show_rejects: bool) -> None:
+        self._bar = _bar(inputs) if progress == "on" or (progress == "auto" and sys.stderr.isatty()) else None
+        self._show_rejects = show_rejects
+        self._rejects = 0
+        self._first_record: int | None = None
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+        hidden = self._rejects - SHOWN_REJECTS
+        if self._show_rejects and hidden > 0:
+            self._say(f"… and {hidden:,} more; --rejects FILE keeps them all")
+
+    def notice(self, text: str) -> None:
+        """Say a sentence."""
+        self._say(f"normcompletion: {text}")
+
+    def reject(self, reject: Reject) -> None:
+        """Show one of the first rejects."""
+        self._rejects += 1
+        if self._show_rejects and self._rejects <= SHOWN_REJECTS:
+            self._say(str(reject))
+
+    def progress(self, consumed: int, report: Report) -> None:
+        """Move the bar."""
+        if self._bar is None:
+            return
+        if self._first_record is None:
+            self._first_record = report.records
+        seconds = self._bar.format_dict["elapsed"]
+        rate = (report.records - self._first_record) / seconds if seconds else 0
+        self._bar.set_postfix_str(
+            f"{report.records:,} records, {rate:,.0f}/s, {report.rejected:,} rejected", refresh=False
+        )
+        self._bar.update(consumed - self._bar.n)
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        sys.stderr.write(f"{text}\n")
+        if self._bar is not None:
+            self._bar.refresh()
+
+
+def _bar(inputs: Iterable[Input]) -> Any:
+    """A bar as long as all inputs together, without an end where one of them is no file; `None` without tqdm."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    total: int | None = 0
+    for source in inputs:
+        path = Path(source.path)
+        if total is None or source.path == STDIN or not path.is_file():
+            total = None
+        else:
+            with suppress(OSError):
+                total += path.stat().st_size
+    return tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, leave=False)

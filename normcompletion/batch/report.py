@@ -1,0 +1,254 @@
+"""What a conversion did: one `Reject` for each refused piece, one `Report` for the whole run.
+
+Both are the same for any number of jobs: they hold no times, no process ids and no names of outputs.
+"""
+
+from __future__ import annotations
+
+import base64
+import decimal
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from ..errors import excerpt
+from ..model import Completion
+
+REJECT_CODES: Mapping[str, str] = {
+    # the bytes: MalformedPayloadError
+    "empty": "white space or an empty list, where a response should be",
+    "not_utf8": "a byte that is no UTF-8",
+    "utf16": "the text is UTF-16 or UTF-32",
+    "bom": "a byte-order mark inside the input; one at its first byte is dropped",
+    "truncated": "the JSON text ends too early",
+    "syntax": "no JSON text",
+    "trailing_data": "a second value behind the first",
+    "too_long": "longer than --max-record-bytes",
+    "too_deep": "more than 128 nested arrays and objects",
+    "lone_surrogate": "half a surrogate pair where it cannot be replaced",
+    "number_range": "a number beyond what a 64-bit float can hold",
+    # JSON, but no completion: UnknownPayloadError
+    "not_object": "the value is no object",
+    "unknown_shape": "an object that is no completion",
+    "list": "a list inside a list of records",
+    "missing_response": "a log record without its response",
+    "ambiguous": "the marks of two sources hold; name one with --source",
+    "sse": "an event stream that holds no response",
+    # a completion that breaks its own types: InvalidPayloadError
+    "wrong_type": "a member whose type leaves no completion",
+    "missing_field": "a member without which there is no completion",
+    "invalid": "any other refusal",
+    # a row in other runs: only with --completions-only
+    "provider_error": "the service says that the call failed",
+    "pending": "the call was not answered yet",
+    "encrypted": "the body is encrypted",
+}
+"""Why a unit was refused, code by code; `--strict` adds the codes of `normcompletion.NOTES` that are faults."""
+
+MAX_ERROR_CODES = 1000
+OTHER_CODES = "(other)"
+_EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact])  # sums of 64-bit floats have fewer digits
+_KIND = attrgetter("source", "variant")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Reject:
+    """One refused piece of an input.
+
+    `line` counts from 1 in the decoded input, `offset` and `length` are bytes of it. `code` is one of `REJECT_CODES`,
+    `path` a JSON Pointer into the unit. `raw` is the unit itself, only where it was asked for.
+    """
+
+    source: str
+    line: int
+    offset: int
+    length: int
+    code: str
+    path: str | None
+    reason: str
+    raw: bytes | None = None
+
+    def to_json(self) -> bytes:
+        """One JSON line; `raw` as text, or as `raw_base64` where it is no UTF-8."""
+        row: dict[str, Any] = {
+            "source": self.source,
+            "line": self.line,
+            "offset": self.offset,
+            "length": self.length,
+            "code": self.code,
+            "path": self.path,
+            "reason": self.reason,
+        }
+        if self.raw is not None:
+            try:
+                row["raw"] = self.raw.decode()
+            except UnicodeDecodeError:
+                row["raw_base64"] = base64.b64encode(self.raw).decode()
+        return _encode(row) + b"\n"
+
+    def __str__(self) -> str:
+        """For a terminal: where, which code, and why."""
+        return f"{self.source}:{self.line}: {self.code}: {self.reason}"
+
+
+_COUNTS = ("units", "converted", "rejected", "blank", "records", "failed", "pending", "encrypted")
+_COUNTERS = ("sources", "variants", "finish_reasons", "notes", "errors", "rejects")
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+@dataclass(slots=True)
+class Report:
+    """What a conversion did; `units == converted + rejected + blank`, always.
+
+    A unit (a line, an array element, a concatenated value, a table row, a file) is rejected when anything in it was
+    refused; `records` counts the completions that were written, those of a partly refused page among them. `failed`,
+    `pending` and `encrypted` are records with `error` set. The counters are by source, by "source variant", by finish
+    reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are
+    sums of what was reported, `cost` an exact sum in US dollars.
+    """
+
+    units: int = 0
+    converted: int = 0
+    rejected: int = 0
+    blank: int = 0
+    records: int = 0
+    failed: int = 0
+    pending: int = 0
+    encrypted: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
+    finish_reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    rejects: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost: decimal.Decimal = decimal.Decimal(0)
+
+    def count(self, completions: Iterable[Completion]) -> None:
+        """Count records."""
+        # A record costs less than a microsecond here: comprehensions and what is written in C, no loop.
+        rows = list(completions)
+        self.records += len(rows)
+        for (source, variant), number in Counter(map(_KIND, rows)).items():
+            self.sources[source] += number
+            self.variants[f"{source} {variant}"] += number
+        words = [word for row in rows for choice in row.choices if (word := choice.finish_reason) is not None]
+        self.finish_reasons.update(words)
+        usages = [usage for row in rows if (usage := row.usage) is not None]
+        self.prompt_tokens += sum([usage.prompt_tokens or 0 for usage in usages])
+        self.completion_tokens += sum([usage.completion_tokens or 0 for usage in usages])
+        self.total_tokens += sum([usage.total_tokens or 0 for usage in usages])
+        costs = [cost for usage in usages if (cost := usage.cost)]
+        with decimal.localcontext(_EXACT):
+            self.cost = sum(map(decimal.Decimal, map(repr, costs)), self.cost)
+        self.notes.update([note.code for row in rows if row.notes for note in row.notes])
+        for row in rows:
+            if row.error is not None:
+                self._count_error(row.error.code)
+
+    def _count_error(self, code: int | str | None) -> None:
+        if code == "pending":
+            self.pending += 1
+        elif code == "encrypted":
+            self.encrypted += 1
+        else:
+            self.failed += 1
+        self._add_errors({"(none)" if code is None else excerpt(code): 1})
+
+    def _add_errors(self, errors: Mapping[str, int]) -> None:
+        # The services' own words: they can be anything, so there is an end to how many are told apart.
+        for code, number in errors.items():
+            known = code in self.errors or len(self.errors) < MAX_ERROR_CODES
+            self.errors[code if known else OTHER_CODES] += number
+
+    def add(self, other: Report) -> None:
+        """Add what another piece of the same run counted, in the order of the input."""
+        for name in (*_COUNTS, *_TOKENS):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _COUNTERS:
+            if name != "errors":
+                getattr(self, name).update(getattr(other, name))
+        self._add_errors(other.errors)
+        self.cost = _EXACT.add(self.cost, other.cost)
+
+    def to_builtins(self) -> dict[str, Any]:
+        """The report as plain values; `cost` as decimal text, counters in the order of their keys."""
+        built: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
+        built |= {name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS}
+        built |= {name: getattr(self, name) for name in _TOKENS}
+        built["cost"] = _plain(self.cost)
+        return built
+
+    @classmethod
+    def from_builtins(cls, built: Mapping[str, Any]) -> Report:
+        """What `to_builtins` gave; raises `KeyError` or `TypeError` for anything else."""
+        report = cls()
+        for name in (*_COUNTS, *_TOKENS):
+            setattr(report, name, int(built[name]))
+        for name in _COUNTERS:
+            setattr(report, name, Counter(built[name]))
+        report.cost = decimal.Decimal(built["cost"])
+        return report
+
+    def to_json(self) -> bytes:
+        """The report as an indented JSON text with a line feed at its end."""
+        return msgspec.json.format(_encode(self.to_builtins()), indent=2) + b"\n"
+
+    def __str__(self) -> str:
+        """The summary for a terminal, several lines without a last line feed."""
+        answers = self.records - self.failed - self.pending - self.encrypted
+        calls = [
+            f"{_number(number)} {name}"
+            for number, name in ((self.failed, "failed"), (self.pending, "pending"), (self.encrypted, "encrypted"))
+            if number
+        ]
+        rows = [
+            f"{_number(self.units)} units: "
+            + ", ".join(f"{_number(getattr(self, name))} {name}" for name in ("converted", "rejected", "blank")),
+            f"{_number(self.records)} records: " + ", ".join([f"{_number(answers)} answers", *calls]),
+        ]
+        for title, name in _TITLES:
+            counter: Counter[str] = getattr(self, name)
+            if counter:
+                rows.append(f"  {title:9} {_listed(counter)}")
+        if self.total_tokens or self.prompt_tokens or self.completion_tokens:
+            rows.append(
+                f"  {'tokens':9} prompt {_number(self.prompt_tokens)}, completion {_number(self.completion_tokens)}, "
+                f"total {_number(self.total_tokens)}"
+            )
+        if self.cost:
+            rows.append(f"  {'cost':9} {_plain(self.cost)} USD")
+        return "\n".join(rows)
+
+
+_TITLES = (
+    ("variants", "variants"),
+    ("finish", "finish_reasons"),
+    ("notes", "notes"),
+    ("errors", "errors"),
+    ("rejects", "rejects"),
+)
+_SHOWN = 8
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _plain(cost: decimal.Decimal) -> str:
+    """Decimal text without an exponent and without zeros at its end."""
+    text = format(cost, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _listed(counter: Counter[str]) -> str:
+    ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{name} {_number(number)}" for name, number in ranked[:_SHOWN])
+    return shown + (f" and {len(ranked) - _SHOWN} more" if len(ranked) > _SHOWN else "")

@@ -1,0 +1,230 @@
+"""What a log holds: its variants, words, notes, keys that the canonical model has no field for, and refusals.
+
+Each is an *entry* of a *section*, with how often it was seen and where first. `new_entries` says which of them are new:
+against an earlier survey, or, without one, the keys and words that this library does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import msgspec
+
+from ..errors import excerpt
+from ..model import Completion
+from .conversion import Conversion, ConverterOptions
+from .engine import Lines, Listener, Position, Reader, results
+from .inputs import IncompleteInput, Input
+from .report import OTHER_CODES, Report
+from .signals import Signals
+from .units import Block
+
+SECTIONS: Mapping[str, str] = {
+    "variants": "who wrote the responses, in which shape",
+    "envelopes": "what stood around them",
+    "finish_reasons": "why the answers ended",
+    "native_finish_reasons": "the same in the upstream's own words",
+    "unknown_words": "finish words and roles that are in no table",
+    "extra_keys": "keys that the canonical model has no field for, by source and variant",
+    "notes": "repairs, by code and place",
+    "errors": "codes of failed calls",
+    "rejects": "codes of refused units",
+}
+UNKNOWN_SECTIONS = ("unknown_words", "extra_keys")
+"""What is new even without an earlier survey to compare with."""
+
+MAX_ENTRIES = 10_000  # of a section; what comes later is counted as one
+FORMAT = 1
+_INDEX = re.compile(r"/\d+(?=/|$)")
+
+
+class SurveyError(ValueError):
+    """A file that should hold an earlier survey does not; the text says what to do."""
+
+
+class Entry(msgspec.Struct):
+    """How often something was seen, and where first: `input:line`."""
+
+    count: int
+    first: str
+
+
+class Survey(msgspec.Struct, kw_only=True):
+    """What a log holds, section by section. `report` has the counts of a conversion of the same log."""
+
+    format: int = FORMAT
+    report: dict[str, Any] = {}
+    variants: dict[str, Entry] = {}
+    envelopes: dict[str, Entry] = {}
+    finish_reasons: dict[str, Entry] = {}
+    native_finish_reasons: dict[str, Entry] = {}
+    unknown_words: dict[str, Entry] = {}
+    extra_keys: dict[str, Entry] = {}
+    notes: dict[str, Entry] = {}
+    errors: dict[str, Entry] = {}
+    rejects: dict[str, Entry] = {}
+
+    def to_json(self) -> bytes:
+        """The survey as an indented JSON text, entries in the order of their names."""
+        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2) + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Survey:
+        """What `to_json` gave. Raises `SurveyError`."""
+        try:
+            survey = msgspec.json.decode(text, type=cls)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise SurveyError("it holds no survey; write one with: normcompletion survey --json LOG") from None
+        if survey.format != FORMAT:
+            raise SurveyError(f"it is a survey of format {survey.format}, and this is format {FORMAT}; write it anew")
+        return survey
+
+    def add(self, section: str, name: str, count: int, first: str) -> None:
+        """Count an entry; the first of its places stays."""
+        entries: dict[str, Entry] = getattr(self, section)
+        if name not in entries and len(entries) >= MAX_ENTRIES:
+            name = OTHER_CODES
+        entry = entries.get(name)
+        if entry is None:
+            entries[name] = Entry(count, first)
+        else:
+            entry.count += count
+
+    def new_entries(self, known: Survey | None = None) -> dict[str, list[str]]:
+        """The names of new entries by section, for sections that have some."""
+        found = {}
+        for section in UNKNOWN_SECTIONS if known is None else SECTIONS:
+            names = getattr(self, section).keys()
+            if known is not None:
+                names -= getattr(known, section).keys()
+            if names:
+                found[section] = sorted(names)
+        return found
+
+    def __str__(self) -> str:
+        """For a terminal, several lines without a last line feed."""
+        rows = []
+        for section, about in SECTIONS.items():
+            entries: dict[str, Entry] = getattr(self, section)
+            if entries:
+                rows.append(f"{section.replace('_', ' ')}: {about}")
+                ranked = sorted(entries.items(), key=lambda item: (-item[1].count, item[0]))
+                rows += [f"  {entry.count:>10,}  {name}  (first: {entry.first})" for name, entry in ranked]
+        return "\n".join(rows)
+
+
+Sightings = dict[tuple[str, str], tuple[int, int, int]]
+"""By section and name: how often it was seen in a task, and in which of its blocks and on which line first."""
+
+
+class Surveyed(msgspec.Struct):
+    """What was seen in a task; the rest is as in `Found`."""
+
+    sightings: Sightings
+    lines: list[int]
+    report: Report
+    broken: list[tuple[int, IncompleteInput]]
+
+
+class Surveyor:
+    """Turns tasks into what was seen in them."""
+
+    def __init__(self, options: ConverterOptions) -> None:
+        self._conversion = Conversion(options)
+
+    def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Surveyed:
+        """What is seen in some blocks, or in their first `limit` units."""
+        found = self._conversion(blocks, limit)
+        sightings: Sightings = {}
+
+        def see(section: str, name: str, block: int, line: int) -> None:
+            count, first_block, first_line = sightings.get((section, name), (0, block, line))
+            sightings[section, name] = (count + 1, first_block, first_line)
+
+        completions = iter(found.completions)
+        for block, places in enumerate(found.places):
+            for line, completion in zip(places, completions, strict=False):
+                for section, name in seen(completion):
+                    see(section, name, block, line)
+        for block, rejects in enumerate(found.rejects):
+            for _, reject in rejects:
+                see("rejects", reject.code, block, reject.line)
+        return Surveyed(sightings, found.lines, found.report, found.broken)
+
+
+def seen(completion: Completion) -> Iterator[tuple[str, str]]:
+    """The entries of one completion, as section and name."""
+    source = completion.source
+    kind = f"{source} {completion.variant}"
+    yield "variants", kind
+    if completion.envelope is not None:
+        yield "envelopes", completion.envelope.kind
+    for choice in completion.choices:
+        if choice.finish_reason is not None:
+            yield "finish_reasons", f"{source} {choice.finish_reason}"
+        if choice.native_finish_reason is not None:
+            yield "native_finish_reasons", f"{source} {excerpt(choice.native_finish_reason)}"
+            if choice.finish_reason == "unknown":
+                yield "unknown_words", f"{source} finish reason {excerpt(choice.native_finish_reason)}"
+    for note in completion.notes:
+        yield "notes", f"{note.code} {_pattern(note.path)}"
+        if note.code == "unknown_role":
+            yield "unknown_words", f"{source} role {excerpt(note.before)}"
+    for pointer in completion.extra:
+        yield "extra_keys", f"{kind} {_pattern(pointer)}"
+    if completion.error is not None:
+        code = completion.error.code
+        yield "errors", f"{source} {'(none)' if code is None else excerpt(code)}"
+
+
+def _pattern(pointer: str) -> str:
+    """A pointer with `*` for the places in lists."""
+    text = _INDEX.sub("/*", pointer)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def survey_inputs(
+    inputs: Sequence[Input],
+    options: ConverterOptions,
+    *,
+    jobs: int,
+    limit: int | None,
+    listener: Listener,
+    signals: Signals,
+) -> Survey:
+    """The survey of some inputs.
+
+    Raises:
+        Interrupted: a signal stopped it.
+        InputError: an input cannot be read.
+        IncompleteInput: an input breaks off.
+        WorkerError: a worker process died.
+
+    """
+    survey, report = Survey(), Report()
+
+    def left() -> int | None:
+        return None if limit is None else limit - report.units
+
+    reader = Reader(inputs, options, listener)
+    lines = Lines(Position())
+    with closing(results(reader.tasks(Position()), Surveyor, options, jobs=jobs, signals=signals, left=left)) as every:
+        for task, surveyed in every:
+            before = []
+            for block, count in zip(task.blocks, surveyed.lines, strict=True):
+                before.append(lines.before(block))
+                lines.count(block, count)
+            for (section, name), (number, block_number, line) in surveyed.sightings.items():
+                place = inputs[task.blocks[block_number].input].name
+                survey.add(section, name, number, f"{place}:{before[block_number] + line}")
+            report.add(surveyed.report)
+            for index, broken in surveyed.broken:
+                reader.broken.setdefault(index, broken)
+            listener.progress(task.consumed, report)
+    if reader.broken:
+        raise reader.broken[min(reader.broken)]
+    survey.report = report.to_builtins()
+    return survey

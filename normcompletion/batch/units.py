@@ -1,0 +1,737 @@
+"""Bytes to units, the pieces that are converted one by one, in bounded blocks. Knows JSON's brackets and no more.
+
+A file is looked at once, at its beginning, for its *form*:
+
+* `lines`: one JSON text a line (JSONL). Lines end at a line feed and nowhere else; blank lines are units.
+* `values`: JSON values one after the other, over several lines (pretty-printed) or many on one; or one of them.
+* `array`: one JSON array; its elements are the units, and it is never held as a whole.
+* `stream`: a saved event stream; the file is one unit.
+* `table`: Parquet; its rows are the units.
+
+A file whose first line is a whole JSON value is `lines`. One whose first line opens an object that goes on in the next
+line is `values`; not so where the next line opens another one in its first column, for then the first line was cut
+off. One that begins with `[` is an `array`, unless more text follows the closing bracket or two or three elements stand
+on one line: lines of `[request, response]` pairs are lines.
+
+Where blocks are cut depends on the bytes alone: a block holds the units that start in one window of `block_bytes`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Collection, Iterator
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from ..errors import excerpt
+from ..parse import MAX_RECORD_BYTES, looks_like_stream
+from .inputs import Decoded, IncompleteInput, Input, InputError, open_decoded
+
+BLOCK_BYTES = 1 << 20
+BODY_COLUMNS = ("response", "response_body", "raw_response", "body", "completion", "payload", "value")
+"""The names by which a table's body column is known, where none is given."""
+
+Form = Literal["lines", "values", "array", "stream", "table"]
+
+_BOM = b"\xef\xbb\xbf"
+_PARQUET = b"PAR1"
+_LOOK = 1 << 16  # how many bytes the form is told by, at first; then twice as many, up to a whole record
+_READ = 1 << 20
+_ROWS = 256  # of a table, read at once
+_QUOTE, _BACKSLASH, _OPEN = ord('"'), ord("\\"), b"{["
+# The record separator stands before each text of a JSON text sequence (RFC 7464).
+_SPACE = re.compile(rb"[ \t\r\n,\x1e]*+")
+_BLANK = re.compile(rb"[ \t\r\n\x1e]*+")
+# Both run over whole strings at once, the second also over arrays and objects that hold neither strings nor others.
+_IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_TO_BRACKET = re.compile(
+    rb'[^"{}\[\]]*+(?:(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"{}\[\]]*+\]|\{[^"{}\[\]]*+\})[^"{}\[\]]*+)*+', re.DOTALL
+)
+_WORD = re.compile(rb"[^,\] \t\r\n]*+")
+_LINE = re.compile(rb"[^\n]*+")
+
+
+class Unit(NamedTuple):
+    """One piece of an input that is converted as a whole.
+
+    `line` counts from 1 in the decoded input and is where the unit starts; for a row of a table it is the row's number.
+    `offset` is where it starts, in bytes of the decoded input (0 for a row), `length` its bytes, its line feed
+    included. `text` is `None` where it is longer than `max_record_bytes`: it was passed over without being held. A
+    body that comes from a column of a table has `carried`, the columns that go along.
+    """
+
+    line: int
+    offset: int
+    length: int
+    text: bytes | None
+    carried: dict[str, Any] | None = None
+
+
+class Range(NamedTuple):
+    """The lines of a plain file that start at a byte from `start` to before `stop`."""
+
+    path: str
+    start: int
+    stop: int
+
+
+class Block(NamedTuple):
+    """A bounded piece of one input.
+
+    `input` is the input's place in the list, `line` the number of the first unit, `offset` where it starts (for a
+    table, how many rows stand before it). `data` is whole lines (bytes), or units, or a range that has yet to be read;
+    the lines of a range are counted from 1, and its `line` is 0.
+    """
+
+    input: int
+    line: int
+    offset: int
+    data: bytes | list[Unit] | Range
+
+
+def blocks(
+    source: Decoded,
+    index: int = 0,
+    *,
+    offset: int = 0,
+    line: int = 1,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    block_bytes: int = BLOCK_BYTES,
+    ranges: bool = False,
+    column: str | None = None,
+    carry: Collection[str] = (),
+    whole_rows: Callable[[list[str]], bool] | None = None,
+) -> Iterator[Block]:
+    """The blocks of an input that was just opened, in order.
+
+    Args:
+        source: the input.
+        index: its place in the list of inputs.
+        offset: where to begin: with the first unit that starts at this byte (this row of a table) or later.
+        line: the number of that unit; only lines need it.
+        max_record_bytes: a longer unit is passed over; it comes as a `Unit` without text.
+        block_bytes: the units that start in one window of so many bytes make a block.
+        ranges: give lines of a plain file as ranges, for `read_range` in another process.
+        column: the body column of a table; else the only one that can be it.
+        carry: columns of a table that go along.
+        whole_rows: whether a table with these columns is an envelope: then each row is a unit, as a JSON object.
+
+    Raises:
+        InputError: the input is no text and no table that can be read.
+        IncompleteInput: after everything before the break.
+
+    """
+    form, indent = _look(source, max_record_bytes)
+    if form == "table":
+        yield from _rows(
+            source,
+            index,
+            offset,
+            limit=max_record_bytes,
+            window=block_bytes,
+            column=column,
+            carry=carry,
+            whole_rows=whole_rows,
+        )
+        return
+    mark = len(_BOM) if source.peek(len(_BOM)) == _BOM else 0
+    if offset <= mark:
+        offset = 0
+    # What is written to a log while it is read belongs to the next run.
+    until = source.size if source.is_plain_file and source.size else None
+    if form == "lines" and ranges and until is not None:
+        for start in range(offset - offset % block_bytes, until, block_bytes):
+            part = Range(source.path, max(start, offset), min(start + block_bytes, until))
+            yield Block(index, 0, part.start, part)
+        return
+    feed = _Feed(source)
+    if form == "lines":
+        data, at = b"", mark
+        source.skip(offset - 1 if offset else mark)
+        if offset:
+            data, at = _next_line(feed, offset, until)
+        yield from _lines(feed, index, line, at, data, until=until, window=block_bytes, limit=max_record_bytes)
+    else:
+        source.skip(mark)
+        if form == "stream":
+            units = _stream(feed, mark, max_record_bytes)
+        else:
+            units = _Values(feed, mark, max_record_bytes, indent).units(form)
+        yield from _grouped(units, index, offset, block_bytes)
+    if feed.failure is not None:
+        raise feed.failure
+
+
+def read_range(block: Block, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[Block]:
+    """The blocks of a range: one of lines, cut in pieces only by lines that are too long.
+
+    Raises `IncompleteInput` after everything before the break.
+    """
+    part = block.data
+    assert isinstance(part, Range)
+    with open_decoded(Input(part.path, part.path)) as source:
+        feed = _Feed(source)
+        data, at = b"", 0
+        if part.start:
+            source.skip(part.start - 1)
+            data, at = _next_line(feed, part.start, part.stop)
+        elif source.peek(len(_BOM)) == _BOM:
+            source.skip(len(_BOM))
+            at = len(_BOM)
+        yield from _lines(feed, block.input, 1, at, data, until=part.stop, window=part.stop, limit=max_record_bytes)
+    if feed.failure is None and source.size is not None and source.size < part.stop:
+        raise IncompleteInput(part.path, source.size, "the file was cut off while it was read; convert it again")
+    if feed.failure is not None:
+        raise feed.failure
+
+
+def units_of(block: Block) -> Iterator[Unit]:
+    """The units of a block, with the numbers and places they have in the input."""
+    data = block.data
+    assert not isinstance(data, Range)
+    if isinstance(data, list):
+        yield from data
+        return
+    line, offset = block.line, block.offset
+    texts = data.split(b"\n")
+    last = texts.pop()
+    separated = b"\x1e" in data
+    for text in texts:
+        length = len(text) + 1
+        yield Unit(line, offset, length, text.removeprefix(b"\x1e") if separated else text)
+        line += 1
+        offset += length
+    if last:
+        yield Unit(line, offset, len(last), last.removeprefix(b"\x1e"))
+
+
+def form_of(source: Decoded, max_record_bytes: int = MAX_RECORD_BYTES) -> Form:
+    """The form of an input that was just opened; nothing of it is read."""
+    return _look(source, max_record_bytes)[0]
+
+
+class _Feed:
+    """Reads on. A fault ends the reading and is kept until all that stood before it was given."""
+
+    __slots__ = ("failure", "source")
+
+    def __init__(self, source: Decoded) -> None:
+        self.source = source
+        self.failure: IncompleteInput | None = None
+
+    def __call__(self, size: int) -> bytes:
+        if self.failure is not None:
+            return b""
+        try:
+            return self.source.read(size)
+        except IncompleteInput as failure:
+            self.failure = failure
+            return b""
+
+
+# -- lines
+
+
+def _next_line(feed: _Feed, offset: int, until: int | None) -> tuple[bytes, int]:
+    """What was read behind the first line feed at `offset - 1` or later, and where it starts.
+
+    The feed stands at `offset - 1`. The search ends at `until`.
+    """
+    at = offset - 1
+    while (until is None or at < until) and (data := feed(_READ)):
+        found = data.find(b"\n")
+        if found >= 0:
+            return data[found + 1 :], at + found + 1
+        at += len(data)
+    return b"", at if until is None else max(at, until)
+
+
+def _lines(
+    feed: _Feed, index: int, line: int, at: int, data: bytes, *, until: int | None, window: int, limit: int
+) -> Iterator[Block]:
+    """The blocks of the lines that start before `until`; `data` starts at `at`, where line number `line` does."""
+    while until is None or at < until:
+        border = (at // window + 1) * window
+        if until is not None:
+            border = min(border, until)
+        # The block ends with the first line that ends at the border or behind it.
+        fence = border - 1 - at
+        found = data.find(b"\n", fence)
+        unfinished = 0
+        while found < 0:
+            unfinished = data.rfind(b"\n") + 1
+            if len(data) - unfinished > limit:
+                break
+            more = feed(max(fence + 1 - len(data), min(max(len(data) - unfinished, _LOOK), _READ)))
+            if not more:
+                unfinished = len(data)
+                break
+            known = max(len(data), fence)
+            data += more
+            found = data.find(b"\n", known)
+        end = found + 1 or unfinished
+        text, data = data[:end], data[end:]
+        if text:
+            yield from _without_long(index, line, at, text, limit)
+            at += len(text)
+            line += text.count(b"\n")
+        if found < 0:
+            if not data:
+                return
+            length, data = _pass_over(feed, data)
+            yield Block(index, line, at, [Unit(line, at, length, None)])
+            at += length
+            line += 1
+
+
+def _without_long(index: int, line: int, at: int, text: bytes, limit: int) -> Iterator[Block]:
+    """Lines as a block; those that are too long as units between blocks."""
+    start = 0
+    if len(text) > limit:
+        place = 0
+        while place < len(text):
+            end = text.find(b"\n", place) + 1
+            if (end - 1 if end else len(text)) - place > limit:
+                if place > start:
+                    piece = text[start:place]
+                    yield Block(index, line, at + start, piece)
+                    line += piece.count(b"\n")
+                start = end or len(text)
+                yield Block(index, line, at + place, [Unit(line, at + place, start - place, None)])
+                line += 1
+            place = end or len(text)
+    if start < len(text):
+        yield Block(index, line, at + start, text[start:])
+
+
+def _pass_over(feed: _Feed, data: bytes) -> tuple[int, bytes]:
+    """The length of the line that `data` begins, its line feed included, and what was read behind it."""
+    length = len(data)
+    while data := feed(_READ):
+        found = data.find(b"\n")
+        if found >= 0:
+            return length + found + 1, data[found + 1 :]
+        length += len(data)
+    return length, b""
+
+
+# -- values
+
+
+class _Nesting:
+    """Finds where a value ends, in as many pieces as it comes: an object, an array or a string."""
+
+    __slots__ = ("depth", "quoted")
+
+    def __init__(self, *, quoted: bool = False) -> None:
+        self.depth = 0
+        self.quoted = quoted
+
+    def scan(self, data: bytes, here: int, stop: int) -> tuple[int, bool]:
+        """Go on at `here`, not beyond `stop`: where the value ends and true, or where to go on and false."""
+        depth = self.depth
+        while here < stop:
+            if self.quoted:
+                here = _IN_STRING.match(data, here, stop).end()  # type: ignore[union-attr] # matches nothing, too
+                if here == stop or data[here] == _BACKSLASH:  # half an escape
+                    break
+                here += 1
+                self.quoted = False
+                if not depth:
+                    return here, True
+            else:
+                if depth:  # else the value's own bracket is here
+                    here = _TO_BRACKET.match(data, here, stop).end()  # type: ignore[union-attr] # as above
+                    if here == stop:
+                        break
+                byte = data[here]
+                here += 1
+                if byte == _QUOTE:
+                    self.quoted = True
+                elif byte in _OPEN:
+                    depth += 1
+                else:
+                    depth -= 1
+                    if depth <= 0:
+                        return here, True
+        self.depth = depth
+        return here, False
+
+
+class _Run:
+    """Finds the end of what is no value, by an expression that matches the whole of it."""
+
+    __slots__ = ("_expression",)
+
+    def __init__(self, expression: re.Pattern[bytes]) -> None:
+        self._expression = expression
+
+    def scan(self, data: bytes, here: int, stop: int) -> tuple[int, bool]:
+        """As `_Nesting.scan`."""
+        here = self._expression.match(data, here, stop).end()  # type: ignore[union-attr] # matches nothing, too
+        return here, here < stop
+
+
+class _Values:
+    """The values of a text, one by one; holds no more than one of them.
+
+    `indent` is the white space with which the line of a new value begins: what has not ended there was cut off. `None`
+    where that cannot be told.
+    """
+
+    def __init__(self, feed: _Feed, offset: int, limit: int, indent: bytes | None) -> None:
+        self._feed = feed
+        self._limit = limit
+        self._data = b""
+        self._base = offset  # where `data` stands in the input
+        self._at = 0  # what stands before is done
+        self._line = 1  # the line of `at`
+        self._ended = False
+        self._mark = None if indent is None else re.compile(rb"\n" + re.escape(indent) + rb"[{\[]")
+        self._mark_width = len(indent or b"") + 1
+        self._next_mark = -1  # the next line that begins a value, where one was found
+        self._unmarked = 0  # there is none before this place
+
+    def units(self, form: Form) -> Iterator[Unit]:
+        """The values: the elements of arrays where the form is `array`, else whole ones."""
+        inside = False
+        while self._pass_separators():
+            byte = self._data[self._at]
+            if form == "array" and byte in b"[]" and inside == (byte == ord("]")):
+                inside = not inside
+                self._advance(self._at + 1)
+            elif byte in _OPEN:
+                yield self._value(_Nesting(), 0)
+            elif inside and byte == _QUOTE:
+                yield self._value(_Nesting(quoted=True), 1)
+            else:
+                yield self._value(_Run(_WORD if inside else _LINE), 0)
+        if inside and self._feed.failure is None:
+            reason = "the JSON array is not closed: the file was cut off, or somebody still writes to it"
+            self._feed.failure = IncompleteInput(self._feed.source.name, self._base + self._at, reason)
+
+    def _value(self, end_of: _Nesting | _Run, known: int) -> Unit:
+        """The value that starts here; its first `known` bytes need no look."""
+        line, start = self._line, self._base + self._at
+        here, held = self._at + known, True
+        while True:
+            stop, cut_off = self._horizon(here)
+            here, ended = end_of.scan(self._data, here, stop)
+            if ended:
+                break
+            if cut_off:
+                here = stop
+                break
+            if here - self._at > self._limit:
+                held = False
+                self._advance(here)
+            behind = here - self._at
+            if not self._more():
+                here = len(self._data)
+                break
+            here = self._at + behind
+        length = self._base + here - start
+        text = self._data[self._at : here] if held and length <= self._limit else None
+        self._advance(here)
+        return Unit(line, start, length, text)
+
+    def _horizon(self, here: int) -> tuple[int, bool]:
+        """How far a value may be looked for, and whether a new one begins there."""
+        if self._mark is None:
+            return len(self._data), False
+        if self._next_mark < here:
+            found = self._mark.search(self._data, max(here, self._unmarked))
+            if found is None:
+                self._next_mark = -1
+                # The start of a mark may stand at the end.
+                self._unmarked = max(here, len(self._data) - self._mark_width)
+                return (len(self._data) if self._ended else self._unmarked), False
+            self._next_mark = found.start()
+        return self._next_mark, True
+
+    def _pass_separators(self) -> bool:
+        """Go to the next value; false at the end."""
+        while True:
+            self._advance(_SPACE.match(self._data, self._at).end())  # type: ignore[union-attr] # matches nothing, too
+            if self._at < len(self._data):
+                return True
+            if not self._more():
+                return False
+
+    def _advance(self, to: int) -> None:
+        self._line += self._data.count(b"\n", self._at, to)
+        self._at = to
+
+    def _more(self) -> bool:
+        """Read on, and drop what is done; false when the end has been seen before."""
+        if self._ended:
+            return False
+        more = self._feed(_READ)
+        if not more:
+            self._ended = True
+            return True  # what stands at the end can now be read as the end
+        done = self._at
+        self._data = self._data[done:] + more
+        self._base += done
+        self._at = 0
+        self._next_mark -= done
+        self._unmarked = max(self._unmarked - done, 0)
+        return True
+
+
+def _grouped(units: Iterator[Unit], index: int, offset: int, window: int) -> Iterator[Block]:
+    """Units in blocks, those before `offset` left out."""
+    held: list[Unit] = []
+    for unit in units:
+        if unit.offset < offset:
+            continue
+        if held and unit.offset // window != held[0].offset // window:
+            yield Block(index, held[0].line, held[0].offset, held)
+            held = []
+        held.append(unit)
+    if held:
+        yield Block(index, held[0].line, held[0].offset, held)
+
+
+def _stream(feed: _Feed, offset: int, limit: int) -> Iterator[Unit]:
+    """A whole file as one unit."""
+    parts: list[bytes] = []
+    length = 0
+    while data := feed(_READ):
+        length += len(data)
+        if length <= limit:
+            parts.append(data)
+        else:
+            parts.clear()
+    if length:
+        yield Unit(1, offset, length, b"".join(parts) if length <= limit else None)
+
+
+# -- the form
+
+
+def _look(source: Decoded, limit: int) -> tuple[Form, bytes | None]:
+    """The form of an input, and the white space before a new value as `_Values` wants it."""
+    size = _LOOK
+    while True:
+        head = source.peek(size)
+        over = size > limit
+        found = _judge(head, over=over, whole=len(head) < size)
+        if found is not None:
+            return found
+        size = min(2 * size, limit + 1)
+
+
+def _judge(head: bytes, *, over: bool, whole: bool) -> tuple[Form, bytes | None] | None:
+    """The form of a text by its beginning, or `None` where more of it must be seen.
+
+    `whole` says that the text ends with the beginning, `over` that the beginning is longer than a record may be.
+    """
+    last = whole or over
+    if head.startswith(_PARQUET):
+        return "table", None
+    start = len(_BOM) if head.startswith(_BOM) else 0
+    if looks_like_stream(head[start:]):
+        return "stream", None
+    start = _BLANK.match(head, start).end()  # type: ignore[union-attr] # matches nothing, too
+    if start == len(head) and not last:
+        return None
+    if head[start : start + 1] not in (b"{", b"["):
+        return "lines", None
+    stop = head.find(b"\n", start)
+    one_line = stop < 0
+    if one_line:
+        stop = len(head)
+    nesting = _Nesting()
+    end, ended = nesting.scan(head, start, stop)
+    is_object = head[start] == ord("{")
+    if ended:
+        return _after_value(head, end, stop, last=last) if is_object else _after_array(head, start, end, last=last)
+    if one_line:  # the first line has not ended yet
+        if not is_object and (whole or over or _count_elements(head, start, stop) > 3):
+            return "array", None
+        return ("lines", None) if last else None
+    if nesting.quoted:  # a line feed in a string: this line was cut off
+        return "lines", None
+    following = _BLANK.match(head, stop).end()  # type: ignore[union-attr] # as above
+    if following == len(head):
+        return (("lines" if is_object else "array"), None) if last else None
+    first_column = head[following - 1] == ord("\n")
+    if first_column and head[following] in _OPEN and (is_object or nesting.depth > 1):
+        return "lines", None
+    if is_object:
+        return "values", None if first_column and head[following] == _QUOTE else b""
+    if nesting.depth > 1:
+        return "array", None
+    return _array_of_lines(head, following, last=last)
+
+
+def _after_value(head: bytes, end: int, stop: int, *, last: bool) -> tuple[Form, bytes | None] | None:
+    """The form of a text that begins with an object on one line."""
+    rest = head[end:stop]
+    behind = rest.lstrip(b" \t,")
+    if behind[:1] in (b"{", b"[") or (b"," in rest[: len(rest) - len(behind)] and not behind.strip(b"\r")):
+        return "values", b""
+    return None if not behind and stop == len(head) and not last else ("lines", None)
+
+
+def _after_array(head: bytes, start: int, end: int, *, last: bool) -> tuple[Form, bytes | None] | None:
+    """The form of a text that begins with an array on one line."""
+    following = _BLANK.match(head, end).end()  # type: ignore[union-attr] # matches nothing, too
+    if following < len(head):
+        return "lines", None
+    if not last:
+        return None
+    return ("lines" if 2 <= _count_elements(head, start, end - 1) <= 3 else "array"), None
+
+
+def _array_of_lines(head: bytes, element: int, *, last: bool) -> tuple[Form, bytes | None] | None:
+    """The form of a text that begins with `[` on a line of its own; the first element is at `element`."""
+    stop = head.find(b"\n", element)
+    if stop < 0:
+        return ("array", None) if last else None
+    indent = head[head.rfind(b"\n", 0, element) + 1 : element]
+    if head[element] not in _OPEN or indent.strip(b" \t"):
+        return "array", None
+    end, ended = _Nesting().scan(head, element, stop)
+    if ended:  # nobody who prints one element over several lines prints another, not empty, on one
+        return "array", indent if end - element > len(b"{}") else None
+    following = _BLANK.match(head, stop).end()  # type: ignore[union-attr] # as above
+    if following == len(head):
+        return ("array", None) if last else None
+    # Without indentation the lines inside an element look like those between elements.
+    is_indented = following - head.rfind(b"\n", 0, following) - 1 > len(indent)
+    return "array", indent if is_indented else None
+
+
+def _count_elements(head: bytes, start: int, stop: int) -> int:
+    """How many elements an array has up to `stop`; more than three are not told apart."""
+    count, here = 0, start + 1
+    while count < 4 and (here := _SPACE.match(head, here, stop).end()) < stop:  # type: ignore[union-attr] # as above
+        quoted = head[here] == _QUOTE
+        if quoted or head[here] in _OPEN:
+            here = _Nesting(quoted=quoted).scan(head, here + quoted, stop)[0]
+        else:
+            here = max(_WORD.match(head, here, stop).end(), here + 1)  # type: ignore[union-attr] # as above
+        count += 1
+    return count
+
+
+# -- tables
+
+
+def _rows(
+    source: Decoded,
+    index: int,
+    offset: int,
+    *,
+    limit: int,
+    window: int,
+    column: str | None,
+    carry: Collection[str],
+    whole_rows: Callable[[list[str]], bool] | None,
+) -> Iterator[Block]:
+    """The blocks of a Parquet file from row `offset` on."""
+    if not source.is_plain_file:
+        raise InputError(f"{source.name} is Parquet in a pipe or an archive; give the file itself")
+    try:
+        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError:
+        raise InputError(f"{source.name} is Parquet; to read it, pip install normcompletion[batch]") from None
+    held: list[Unit] = []
+    weight = row = 0
+    failure = None
+    try:
+        with parquet.ParquetFile(source.path, pre_buffer=False, buffer_size=_LOOK) as table:
+            schema = table.schema_arrow
+            body = wanted = None
+            if column is not None or whole_rows is None or not whole_rows(schema.names):
+                body = _body_column(source.name, schema, column)
+                carry = tuple(_known_column(source.name, schema, name) for name in carry)
+                wanted = list(dict.fromkeys((body, *carry)))
+            row, groups = _groups(table.metadata, offset)
+            for batch in table.iter_batches(_ROWS, row_groups=groups, columns=wanted):
+                for values in batch.to_pylist(maps_as_pydicts="lossy"):
+                    row += 1
+                    if row > offset:
+                        unit = _row(row, values, body, carry, limit)
+                        held.append(unit)
+                        weight += unit.length
+                        if weight >= window:
+                            yield Block(index, held[0].line, held[0].line - 1, held)
+                            held, weight = [], 0
+                source.consumed = int((source.size or 0) * row / table.metadata.num_rows)
+    except InputError:
+        raise
+    except (arrow.ArrowException, OSError) as error:
+        reason = f"the Parquet file is damaged or was cut off ({excerpt(error)}); fetch or write it again"
+        failure = IncompleteInput(source.name, row, reason)
+    if held:
+        yield Block(index, held[0].line, held[0].line - 1, held)
+    if failure is not None:
+        raise failure
+
+
+def _groups(metadata: Any, offset: int) -> tuple[int, list[int]]:
+    """The row groups that hold the rows from `offset` on, and how many rows stand before them."""
+    before = 0
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if before + rows > offset:
+            return before, list(range(group, metadata.num_row_groups))
+        before += rows
+    return before, []
+
+
+def _body_column(name: str, schema: Any, column: str | None) -> str:
+    """The column that holds the responses: the one that was named, else the only one that can be it."""
+    if column is not None:
+        return _known_column(name, schema, column)
+    candidates = [known for known in schema.names if known in BODY_COLUMNS]
+    if not candidates:
+        candidates = [field.name for field in schema if re.match(r"(large_)?(string|binary)|struct", str(field.type))]
+    if len(candidates) == 1:
+        return str(candidates[0])
+    raise InputError(
+        f"{name}: which column holds the responses? Name it with --body /COLUMN: {_listed(candidates or schema.names)}"
+    )
+
+
+def _known_column(name: str, schema: Any, column: str) -> str:
+    if column not in schema.names:
+        raise InputError(f"{name} has no column {excerpt(column)}; it has {_listed(schema.names)}")
+    return column
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(excerpt, names[:20])) + (" …" if len(names) > 20 else "")
+
+
+def _row(row: int, values: dict[str, Any], body: str | None, carry: Collection[str], limit: int) -> Unit:
+    """The unit of one row: the body's cell with the carried ones, or the whole row as a JSON object."""
+    cell = values if body is None else values[body]
+    if isinstance(cell, str):
+        text = cell.encode()
+    else:
+        text = cell if isinstance(cell, bytes) else orjson.dumps(cell, default=_plain)
+    carried = None if body is None else {name: _json_value(values[name]) for name in carry}
+    return Unit(row, 0, len(text), text if len(text) <= limit else None, carried)
+
+
+def _json_value(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return orjson.loads(orjson.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no type for, as a table may hold it: bytes, decimal numbers, lengths of time."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    return str(value)

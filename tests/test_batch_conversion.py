@@ -1,0 +1,271 @@
+"""Blocks to records and rejects: the fast road, the slow road, and what becomes of each unit."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+import pytest
+
+from normcompletion import (
+    Completion,
+    EncryptedPayloadError,
+    NormalizeError,
+    ServiceError,
+    SourceReportedError,
+    UnknownSourceError,
+    normalize,
+    normalize_many,
+)
+from normcompletion.batch.conversion import Conversion, Converter, ConverterOptions, Found, units
+from normcompletion.batch.envelopes import Envelopes
+from normcompletion.batch.units import Block, Range, Unit
+from normcompletion.normalize import normalize_lines
+from tests.conftest import WHOLE, recorded
+
+SOURCES = (None, "openai", "atoma", "log10", "openrouter")
+
+
+def chat(number: int, **more: object) -> bytes:
+    """A chat in canonical words."""
+    message = {"role": "assistant", "content": f"answer {number}"}
+    body = {"id": f"c-{number}", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    return json.dumps(body | more, separators=(",", ":")).encode()
+
+
+BROKEN = b'{"choices":['
+GATEWAY = chat(0, provider="P")[:-1].replace(b'"stop"', b'"stop","native_finish_reason":"STOP"') + b"}"
+TIGHT = [chat(1), chat(2, created=5), GATEWAY, chat(3, usage={"prompt_tokens": 1, "is_byok": True})]
+
+
+def one_line(raw: bytes) -> bytes:
+    """A payload as a line: in JSON, line feeds are white space."""
+    return b" ".join(raw.split(b"\n")).strip()
+
+
+def everything() -> list[bytes]:
+    """Every fixture and every recorded body as a line, those that are refused too."""
+    texts = [pair.raw for pair in WHOLE] + [raw for _, raw in recorded("response", "completion", "chat")]
+    return [line for raw in texts if (line := one_line(raw))]
+
+
+def singly(line: bytes, source: str | None = None) -> list[Completion | str]:
+    """What a line gives on its own, in bulk: completions, and the codes of refusals."""
+    found: list[Completion | str] = []
+    for item in normalize_many([line], on_error="yield", source=source):
+        if isinstance(item, EncryptedPayloadError):
+            item.completion.error = ServiceError(code="encrypted", message="the body is encrypted")
+            found.append(item.completion)
+        elif isinstance(item, SourceReportedError):
+            found.append(item.completion)
+        else:
+            found.append(item.code if isinstance(item, NormalizeError) else item)
+    return found
+
+
+def block(lines: Iterable[bytes]) -> Block:
+    return Block(0, 1, 0, b"\n".join(lines) + b"\n")
+
+
+def in_order(found: Found) -> Iterator[Completion | str]:
+    """The completions and the codes of rejects, in the order of the units."""
+    done = 0
+    for rejects in found.rejects:
+        for place, reject in rejects:
+            yield from found.completions[done:place]
+            done = place
+            yield reject.code
+    yield from found.completions[done:]
+
+
+def as_json(items: Iterable[Completion | str]) -> list[bytes]:
+    return [item.encode() if isinstance(item, str) else msgspec.json.encode(item) for item in items]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_many_lines_in_one_decode_give_what_each_gives(source):
+    """Where a decode of several lines gives completions, they are those that `normalize` gives for each."""
+    told = 0
+    for line in everything():
+        completions = normalize_lines([line, *TIGHT, line], source)
+        if completions is not None:
+            told += 1
+            assert as_json(completions) == as_json(normalize(each, source) for each in [line, *TIGHT, line])
+            assert all(type(item) is Completion for item in completions)
+    assert told > 10 or source == "log10"  # whose rules need each line
+
+
+NOT_TOGETHER = {
+    "a value over two lines": [b'{"choices":[],"id":"a"', b"}{}"],
+    "two values on a line, a value over two": [chat(1) + chat(2), chat(3)[:-2] + b"}", b"}"],
+    "two values on a line": [chat(1) + chat(2), chat(3)],
+    "two values on a line and a blank one": [chat(1) + chat(2), b""],
+    "no value": [b""],
+    "an object without choices": [b"{}", chat(1)],
+    "an unknown key": [chat(1), chat(2, vendor=1)],
+    "two choices": [chat(1), chat(1)[:-2] + b",{}]}"],
+    "arguments in Python": [
+        chat(1).replace(b'"role"', b'"tool_calls":[{"function":{"name":"f","arguments":"{\'a\': 1}"}}],"role"')
+    ],
+    "broken UTF-8": [chat(1), chat(2).replace(b"answer", b"\xff")],
+}
+
+
+@pytest.mark.parametrize("lines", NOT_TOGETHER.values(), ids=NOT_TOGETHER)
+def test_what_needs_a_second_look_is_not_read_together(lines):
+    """Lines that are not one canonical chat each are never read in one decode."""
+    assert normalize_lines(lines) is None
+
+
+def test_a_source_of_a_third_party_keeps_lines_apart(monkeypatch):
+    """While a source from another package is installed, every line is handed to `normalize`."""
+    from normcompletion.normalize import default_reader
+
+    assert normalize_lines(TIGHT) is not None
+    monkeypatch.setattr(default_reader().registry, "outsiders", (object(),))
+    assert normalize_lines(TIGHT) is None
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_block_gives_what_its_lines_give_one_by_one(source):
+    """Blocks of canonical chats, vendor keys, pages, failed calls and broken lines, mixed at random, lose no record."""
+    lines = everything()
+    chance = random.Random(7)
+    for _ in range(12):
+        some = [chance.choice(TIGHT if chance.random() < 0.8 else lines) for _ in range(chance.randrange(1, 400))]
+        found = Conversion(ConverterOptions(source=source, envelopes=Envelopes(envelope="bare")))([block(some)])
+        assert as_json(in_order(found)) == as_json(item for line in some for item in singly(line, source))
+        assert found.report.units == len(some) == found.report.converted + found.report.rejected
+
+
+def test_what_was_read_before_changes_nothing():
+    """The same block gives the same, whatever the same conversion has read before."""
+    lines = everything()
+    conversion = Conversion(ConverterOptions())
+    first = as_json(in_order(conversion([block(lines)])))
+    for some in (TIGHT * 100, lines[::-1], [BROKEN] * 70, TIGHT * 40):
+        conversion([block(some)])
+        assert as_json(in_order(conversion([block(lines)]))) == first
+
+
+LOG = [chat(1), b"", BROKEN, b" \t\r", chat(2, vendor=True), b'{"error":{"message":"busy","code":503}}', b"[]"]
+KINDS: dict[str, Callable[[list[bytes]], Block]] = {
+    "lines": block,
+    "units": lambda lines: Block(0, 1, 0, [*units(block(lines), 1 << 20)]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_unit_is_converted_rejected_or_blank(kind):
+    """Units are counted, and a reject has the unit's line, byte offset, length and code."""
+    found = Conversion(ConverterOptions())([kind(LOG)])
+    report = found.report
+    assert (report.units, report.converted, report.rejected, report.blank) == (7, 3, 2, 2)
+    assert (report.records, report.failed) == (3, 1)
+    assert found.lines == [7]
+    places = [sum(len(line) + 1 for line in LOG[:at]) for at in (2, 6)]
+    assert [(each.line, each.offset, each.length, each.code) for _, each in found.rejects[0]] == [
+        (3, places[0], len(BROKEN) + 1, "truncated"),
+        (7, places[1], 3, "empty"),
+    ]
+
+
+def test_the_last_line_may_have_no_line_feed():
+    """The length of a unit is that of its bytes in the input, with its line feed where it has one."""
+    data = b"\n".join([chat(1), BROKEN])
+    ((_, reject),) = Conversion(ConverterOptions())([Block(0, 1, 0, data)]).rejects[0]
+    assert (reject.offset, reject.length) == (len(chat(1)) + 1, len(BROKEN))
+
+
+def test_blocks_keep_their_numbers(tmp_path):
+    """Lines count on where a block knows its line, and from the block's beginning where it is a range."""
+    path = tmp_path / "log"
+    path.write_bytes(b"\n".join([*[chat(1)] * 3, BROKEN, b""]))
+    whole = Range(str(path), 0, path.stat().st_size)
+    found = Conversion(ConverterOptions())(
+        [
+            Block(0, 0, 0, whole),
+            Block(1, 40, 900, chat(1) + b"\n" + BROKEN + b"\n"),
+            Block(2, 9, 0, [Unit(9, 5, 2, b"{")]),
+        ]
+    )
+    assert [[each.line for _, each in rejects] for rejects in found.rejects] == [[4], [41], [9]]
+    assert found.rejects[1][0][1].offset == 900 + len(chat(1)) + 1
+    assert found.lines == [4, 2, 1]
+
+
+def test_a_file_that_shrinks_gives_what_is_left(tmp_path):
+    """Where a range of a file is no longer there, what was read is kept, and the input is named as broken."""
+    path = tmp_path / "log"
+    path.write_bytes(chat(1) + b"\n")
+    found = Conversion(ConverterOptions())([Block(3, 0, 0, Range(str(path), 0, 5000))])
+    assert found.report.converted == 1
+    ((index, broken),) = found.broken
+    assert index == 3
+    assert str(path) in str(broken)
+
+
+@pytest.mark.parametrize("limit", range(9))
+def test_a_limit_counts_units(limit):
+    """With a limit, just the first units are taken, of lines and of other units alike."""
+    for kind in KINDS.values():
+        report = Conversion(ConverterOptions())([kind(LOG), kind(LOG)], limit).report
+        assert report.units == limit
+        assert report.rejected == sum(at % 7 in (2, 6) for at in range(limit))
+
+
+def test_only_completions_where_nothing_else_is_wanted():
+    """With `completions_only`, failed, pending and encrypted calls are rejects with codes of their own."""
+    lines = [
+        chat(1),
+        b'{"error":{"message":"busy","code":503}}',
+        b'{"id":"r","organization_id":"o","status":"started","request":{}}',
+        b'{"nonce":"n","ciphertext":"c","usage":{"total_tokens":3}}',
+    ]
+    every = Conversion(ConverterOptions())([block(lines)])
+    assert (every.report.records, every.report.failed, every.report.pending, every.report.encrypted) == (4, 1, 1, 1)
+    assert [item.error is None for item in every.completions] == [True, False, False, False]
+    only = Conversion(ConverterOptions(completions_only=True))([block(lines)])
+    assert [each.code for _, each in only.rejects[0]] == ["provider_error", "pending", "encrypted"]
+    assert (only.report.records, only.report.rejected) == (1, 3)
+
+
+def test_the_bytes_of_a_refused_unit_are_kept_on_request_alone():
+    """A reject has the unit's bytes only where they were asked for."""
+    for keep in (False, True):
+        ((_, reject),) = Conversion(ConverterOptions(keep_raw=keep))([block([b'{"\xff'])]).rejects[0]
+        assert reject.raw == (b'{"\xff' if keep else None)
+
+
+def test_json_lines_have_what_goes_along():
+    """What is carried stands under `carried` in the JSON line, with null where the unit has no such value."""
+    options = ConverterOptions(envelopes=Envelopes(carry={"run": "/run", "model": "/model"}))
+    converted = Converter(options)([block([chat(1, run=7, model="m"), chat(2)])])
+    rows = [json.loads(line) for line in converted.data.splitlines()]
+    assert [row["carried"] for row in rows] == [{"run": 7, "model": "m"}, {"run": None, "model": None}]
+    assert [row["id"] for row in rows] == ["c-1", "c-2"]
+    assert rows[0]["extra"] == {"/run": 7}
+
+
+def test_json_lines_are_the_canonical_completions():
+    """Each output line is the JSON of the completion, nothing else."""
+    converted = Converter(ConverterOptions())([block(LOG)])
+    completions = Conversion(ConverterOptions())([block(LOG)]).completions
+    assert converted.data == b"".join(msgspec.json.encode(item) + b"\n" for item in completions)
+
+
+def test_arrow_rows_hold_the_same_records():
+    """Arrow rows, read back, are the completions of the JSON lines; flat rows are as many."""
+    arrow = pytest.importorskip("normcompletion.arrow", reason="needs normcompletion[batch]")
+    expected = Conversion(ConverterOptions())([block(LOG)]).completions
+    nested = Converter(ConverterOptions(layout="nested"))([block(LOG)]).data
+    assert list(arrow.completions(nested)) == expected
+    assert Converter(ConverterOptions(layout="flat"))([block(LOG)]).data.num_rows == len(expected)
+
+
+def test_a_source_must_be_known():
+    """A source that is not registered is refused before anything is read."""
+    with pytest.raises(UnknownSourceError):
+        Conversion(ConverterOptions(source="acme"))

@@ -1,0 +1,39 @@
+"""`normcompletion convert`, disturbed: the quick form of `python -m tests.crash`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyarrow.parquet")
+if sys.version_info < (3, 14):
+    pytest.importorskip("backports.zstd")
+pytestmark = pytest.mark.skipif(not (hasattr(os, "fork") and Path("/proc/self/stat").exists()), reason="needs Linux")
+
+
+def findings(*options: str) -> str:
+    """What the crash test found."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crash", *options],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+def test_a_run_survives_at_its_steps() -> None:
+    """Killed or failed at durable steps, for every kind of output, a run resumes to the bytes of one undisturbed."""
+    assert findings("--steps", "29", "--kills", "0", "--signals", "0", "--sizes", "0") == ""
+
+
+def test_a_run_survives_at_any_moment() -> None:
+    """Killed, interrupted or out of space at a random moment, a run resumes to the bytes of one undisturbed."""
+    few = ("--few", "--megabytes", "6", "--patience", "60")
+    assert findings("--steps", "0", "--kills", "6", "--signals", "3", "--sizes", "2", *few) == ""

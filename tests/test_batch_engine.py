@@ -1,0 +1,623 @@
+"""One run, and the Python API on it: the same output for any number of jobs, and wherever it was stopped."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from normcompletion import Completion, UnknownSourceError
+from normcompletion.batch import (
+    BudgetError,
+    IncompleteInput,
+    IncompleteInputError,
+    InputError,
+    Interrupted,
+    Listener,
+    OutputRefusedError,
+    Reject,
+    RejectError,
+    Report,
+    Signals,
+    Survey,
+    SurveyError,
+    UsageError,
+    WorkerError,
+    convert,
+    engine,
+    iter_records,
+    outputs,
+    survey,
+    workers,
+)
+
+BROKEN = b'{"choices":['
+BLOCK = 700  # bytes, so that a small log has many blocks
+
+
+def body(number: int) -> bytes:
+    """One line of a log: mostly chats, some of them with vendor keys, failed calls, pages, blank and broken lines."""
+    match number % 13:
+        case 3:
+            return BROKEN
+        case 5:
+            return b""
+        case 7:
+            return b'{"error":{"message":"busy","code":%d}}' % (500 + number % 3)
+        case 11:
+            return b'{"data":[{"organization_id":"o","response":%b},{"organization_id":"o","response":7}]}' % chat(
+                number
+            )
+    return chat(number)
+
+
+def chat(number: int) -> bytes:
+    more: dict[str, Any] = {"vendor": number} if number % 4 == 0 else {}
+    message = {"role": "assistant", "content": "é" * (number % 50)}
+    usage = {"prompt_tokens": number, "completion_tokens": 1, "total_tokens": number + 1, "cost": number / 1000}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return json.dumps({"id": f"c-{number}", "choices": [choice], "usage": usage, **more}).encode()
+
+
+LOGS = {
+    "a.jsonl": b"\n".join(map(body, range(100))) + b"\n",
+    "b.jsonl.gz": gzip.compress(b"\n".join(map(body, range(100, 160)))),
+    "c.json": b"[" + b",\n".join(map(chat, range(160, 170))) + b"]",
+    "d.jsonl": b"\xef\xbb\xbf" + b"\r\n".join(map(body, range(170, 190))) + b"\r\n",
+    "e.jsonl": b"",
+    "f.json": chat(190),
+}
+
+
+@pytest.fixture
+def logs(tmp_path, monkeypatch) -> Path:
+    """A folder of logs of every kind; they are cut into small blocks, and compressed outputs into small frames."""
+    monkeypatch.setattr(engine, "BLOCK_BYTES", BLOCK)
+    monkeypatch.setattr(outputs, "FRAME_BYTES", 20 * BLOCK)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for name, data in LOGS.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+class StopAt(Signals):
+    """A signal that comes when it is looked for so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def check(self) -> None:
+        self.times -= 1
+        if self.times < 0:
+            raise Interrupted(signal.SIGTERM)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, with what is in it."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "out.jsonl": {},
+    "out.jsonl.gz": {},
+    "out.jsonl.zst": {},
+    "out.parquet": {},
+    "flat.parquet": {"layout": "flat"},
+    "parts/": {"rows_per_part": 40},
+}
+
+
+def needs(name: str) -> None:
+    if "parquet" in name or name.endswith("/"):
+        pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
+    if name.endswith(".zst") and sys.version_info < (3, 14):
+        pytest.importorskip("backports.zstd", reason="needs normcompletion[batch]")
+
+
+def run(logs: Path, name: str, folder: Path, **options: Any) -> Report:
+    """Convert the logs into a folder, with everything a run can write."""
+    needs(name)
+    folder.mkdir(exist_ok=True)
+    written = {"rejects": folder / "rejects.jsonl", "report": folder / "report.json"}
+    return convert(logs, f"{folder}/{name}", **written, **OUTPUTS[name], **options)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_the_number_of_jobs_changes_nothing(logs, tmp_path, name):
+    """Output, rejects and report are the same bytes with one process and with three."""
+    reports = [run(logs, name, tmp_path / f"{jobs}", jobs=jobs) for jobs in (1, 3)]
+    assert reports[0] == reports[1]
+    one, three = (files(tmp_path / f"{jobs}") for jobs in (1, 3))
+    assert one == three
+    assert json.loads(one["report.json"]) == reports[0].to_builtins()
+    assert not [path for path in one if "partial" in path or "checkpoint" in path]
+
+
+def test_the_size_of_blocks_changes_nothing(logs, tmp_path, monkeypatch):
+    """Whether a file is cut in many blocks or stays whole, the output is the same."""
+    run(logs, "out.jsonl", tmp_path / "small")
+    monkeypatch.setattr(engine, "BLOCK_BYTES", 1 << 20)
+    run(logs, "out.jsonl", tmp_path / "large")
+    assert files(tmp_path / "small") == files(tmp_path / "large")
+
+
+def test_nothing_is_lost(logs, tmp_path):
+    """Every unit is converted, rejected or blank, in the order of the inputs, and every reject says where it stands."""
+    report = run(logs, "out.jsonl", tmp_path / "out")
+    assert report.units == 100 + 60 + 10 + 20 + 1 == report.converted + report.rejected + report.blank
+    rows = [json.loads(line) for line in (tmp_path / "out" / "out.jsonl").read_bytes().splitlines()]
+    assert len(rows) == report.records
+    numbers = [int(row["id"][2:]) for row in rows if row["id"]]
+    in_lines = (0, *range(160), *range(170, 190))
+    assert numbers == [at for at in range(191) if at not in in_lines or body(at) == chat(at) or at % 13 == 11]
+    assert sum(row["usage"]["total_tokens"] for row in rows if row["usage"]) == report.total_tokens
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_bytes().splitlines()]
+    assert len(rejects) == report.rejects.total()
+    texts = {**LOGS, "b.jsonl.gz": gzip.decompress(LOGS["b.jsonl.gz"])}
+    for reject in rejects:
+        data = texts[Path(reject["source"]).name]
+        unit = data[reject["offset"] : reject["offset"] + reject["length"]]
+        assert unit.strip().startswith(BROKEN if reject["code"] == "truncated" else b'{"data":[')
+        assert data[: reject["offset"]].count(b"\n") == reject["line"] - 1
+        assert unit.rstrip(b"\n") == data.split(b"\n")[reject["line"] - 1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "parts/"])
+def test_a_run_that_is_stopped_again_and_again_gives_the_same(logs, tmp_path, name, jobs):
+    """Stopped after every few tasks and resumed each time, with one more or fewer jobs, a run writes the same bytes."""
+    run(logs, name, tmp_path / "whole")
+    chance = random.Random(f"{name} {jobs}")
+    for _ in range(200):
+        signals = StopAt(chance.randrange(2, 20) * jobs)
+        try:
+            run(logs, name, tmp_path / "cut", resume=True, jobs=jobs, checkpoint_every=BLOCK, signals=signals)
+        except Interrupted as stop:
+            assert stop.signal == signal.SIGTERM
+            assert not (tmp_path / "cut" / name).exists()
+            jobs = 3 - jobs
+        else:
+            break
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+
+
+def test_what_cannot_be_resumed_leaves_nothing(logs, tmp_path):
+    """A single Parquet file starts over, so that nothing of it is left when the run is stopped."""
+    needs("out.parquet")
+    with pytest.raises(Interrupted):
+        run(logs, "out.parquet", tmp_path / "out", signals=StopAt(9))
+    assert files(tmp_path / "out") == {}
+
+
+def test_a_run_without_progress_leaves_nothing(logs, tmp_path):
+    """Stopped before anything is written, a run leaves no partial file and no checkpoint."""
+    with pytest.raises(Interrupted) as stop:
+        run(logs, "out.jsonl", tmp_path / "out", signals=StopAt(0))
+    assert files(tmp_path / "out") == {}
+    assert not getattr(stop.value, "__notes__", [])
+
+
+def stopped(logs: Path, folder: Path, **options: Any) -> None:
+    """A run that is stopped on its way, and can be resumed."""
+    with pytest.raises(Interrupted) as stop:
+        run(logs, "out.jsonl", folder, signals=StopAt(20), **options)
+    assert "--resume" in stop.value.__notes__[0]
+
+
+def test_resuming_needs_the_same_call_and_inputs(logs, tmp_path):
+    """A run is resumed only with the options and the inputs with which it began, and otherwise says what differs."""
+    out = tmp_path / "out"
+    stopped(logs, out)
+    kept = files(out)
+    for options in ({"strict": True}, {"source": "openai"}, {"max_record_bytes": 9}, {"envelope": "bare"}):
+        with pytest.raises(OutputRefusedError, match="cannot resume"):
+            run(logs, "out.jsonl", out, resume=True, **options)
+    with (logs / "a.jsonl").open("ab") as log:
+        log.write(chat(7) + b"\n")
+    with pytest.raises(OutputRefusedError, match=r"a\.jsonl had"):
+        run(logs, "out.jsonl", out, resume=True)
+    assert files(out) == kept
+
+
+def test_without_resume_a_run_starts_over(logs, tmp_path):
+    """What a stopped run left does not matter to one that starts over."""
+    stopped(logs, tmp_path / "out")
+    run(logs, "out.jsonl", tmp_path / "out")
+    run(logs, "out.jsonl", tmp_path / "whole")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_nothing_to_resume_is_a_beginning(logs, tmp_path):
+    """With `resume` and no checkpoint, a run begins at the beginning, and says so."""
+    heard = Heard()
+    run(logs, "out.jsonl", tmp_path / "out", resume=True, listener=heard)
+    run(logs, "out.jsonl", tmp_path / "whole")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert "nothing to resume" in heard.notices[0]
+
+
+class Heard(Listener):
+    """Remembers what a run says."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.rejects: list[Reject] = []
+        self.consumed: list[int] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def reject(self, reject: Reject) -> None:
+        self.rejects.append(reject)
+
+    def progress(self, consumed: int, report: Report) -> None:
+        self.consumed.append(consumed)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_listener_hears_of_everything(logs, tmp_path, jobs):
+    """The listener hears each reject in order, and progress in bytes on disk up to the size of all inputs."""
+    heard = Heard()
+    report = run(logs, "out.jsonl", tmp_path / "out", listener=heard, jobs=jobs)
+    assert b"".join(reject.to_json() for reject in heard.rejects) == (tmp_path / "out" / "rejects.jsonl").read_bytes()
+    assert len(heard.rejects) == report.rejects.total()
+    assert heard.consumed == sorted(heard.consumed)
+    assert heard.consumed[-1] == sum(map(len, LOGS.values()))
+
+
+def test_progress_counts_on_when_resumed(logs, tmp_path):
+    """A resumed run reports progress in all bytes, those that the first run has read included."""
+    stopped(logs, tmp_path / "out", checkpoint_every=1)
+    heard = Heard()
+    run(logs, "out.jsonl", tmp_path / "out", listener=heard, resume=True)
+    assert heard.consumed[0] > BLOCK
+    assert heard.consumed[-1] == sum(map(len, LOGS.values()))
+
+
+@pytest.mark.parametrize("limit", [0, 1, 99, 100, 107, 171, 5000])
+def test_a_limit_is_the_first_units(logs, tmp_path, limit):
+    """With a limit, the first units are read and no more, whatever the number of jobs."""
+    whole = run(logs, "out.jsonl", tmp_path / "whole")
+    report = run(logs, "out.jsonl", tmp_path / "out", limit=limit, jobs=3)
+    assert report.units == min(limit, whole.units)
+    assert (tmp_path / "whole" / "out.jsonl").read_bytes().startswith((tmp_path / "out" / "out.jsonl").read_bytes())
+
+
+def test_a_dry_run_writes_nothing(logs, tmp_path):
+    """A dry run gives the report of the real one, and leaves no file."""
+    report = run(logs, "out.jsonl", tmp_path / "dry", dry_run=True)
+    assert files(tmp_path / "dry") == {}
+    assert report == run(logs, "out.jsonl", tmp_path / "out")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_too_many_rejects_stop_a_run(logs, tmp_path, jobs):
+    """More rejects than allowed end the run without an output, and what was refused can be looked at."""
+    out = tmp_path / "out"
+    with pytest.raises(BudgetError, match="5 of") as stop:
+        run(logs, "out.jsonl", out, max_errors=4, jobs=jobs)
+    assert not (out / "out.jsonl").exists()
+    notes = " ".join(stop.value.__notes__)
+    assert "rejects.jsonl.partial" in notes
+    assert (out / "rejects.jsonl.partial").read_bytes().count(b"\n") >= 5
+    # Who then allows more goes on from there.
+    run(logs, "out.jsonl", out, max_errors=400, resume=True, jobs=jobs)
+    run(logs, "out.jsonl", tmp_path / "whole")
+    assert files(out) == files(tmp_path / "whole")
+
+
+def test_a_rate_is_judged_over_enough_units(logs, tmp_path, monkeypatch):
+    """A share of rejects is judged from 1,000 units on, and in the end over all there are."""
+    total = run(logs, "out.jsonl", tmp_path / "whole")
+    rate = total.rejected / total.units
+    run(logs, "out.jsonl", tmp_path / "same", max_error_rate=rate)
+    with pytest.raises(BudgetError, match=f"of {total.units} units"):
+        run(logs, "out.jsonl", tmp_path / "less", max_error_rate=rate * 0.99)
+    monkeypatch.setattr(engine, "RATE_UNITS", 10)
+    with pytest.raises(BudgetError) as stop:
+        run(logs, "out.jsonl", tmp_path / "soon", max_error_rate=0.01)
+    assert f"of {total.units} units" not in str(stop.value)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_archive_that_breaks_off_is_no_success(logs, tmp_path, jobs):
+    """A truncated archive ends the run with an error; all that could be read of all inputs is in the partial output."""
+    run(logs, "out.jsonl", tmp_path / "whole")
+    (logs / "b.jsonl.gz").write_bytes(LOGS["b.jsonl.gz"][:-9])
+    with pytest.raises(IncompleteInputError) as broken:
+        run(logs, "out.jsonl", tmp_path / "out", jobs=jobs)
+    assert [each.name for each in broken.value.broken] == [str(logs / "b.jsonl.gz")]
+    assert "out.jsonl.partial" in broken.value.__notes__[0]
+    whole = (tmp_path / "whole" / "out.jsonl").read_bytes().splitlines()
+    kept = (tmp_path / "out" / "out.jsonl.partial").read_bytes().splitlines()
+    assert kept[: len(kept) - 5] == whole[: len(kept) - 5]
+    assert set(kept) <= set(whole)
+    assert kept[-1] == whole[-1]
+    assert sorted(files(tmp_path / "out")) == ["out.jsonl.partial", "rejects.jsonl.partial", "report.json.partial"]
+
+
+def test_a_break_is_remembered_by_a_resumed_run(logs, tmp_path):
+    """A run that is stopped behind an input that breaks off still ends with an error when it is resumed."""
+    (logs / "b.jsonl.gz").write_bytes(LOGS["b.jsonl.gz"][:-9])
+    out = tmp_path / "out"
+    times = 2
+    while True:
+        try:
+            run(logs, "out.jsonl", out, resume=True, checkpoint_every=1, signals=StopAt(times))
+        except Interrupted:
+            times += 1
+        except IncompleteInputError as broken:
+            assert [each.name for each in broken.broken] == [str(logs / "b.jsonl.gz")]
+            break
+    assert (out / "out.jsonl.partial").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_worker_is_named(logs, tmp_path):
+    """When a worker process is killed the run ends with its number, its process id and the signal."""
+    pids = []
+
+    class Killing(Heard):
+        def progress(self, consumed: int, report: Report) -> None:
+            if not pids:
+                pids.extend(children())
+                os.kill(pids[0], signal.SIGKILL)
+
+    with pytest.raises(WorkerError, match="killed by SIGKILL") as error:
+        run(logs, "out.jsonl", tmp_path / "out", jobs=2, listener=Killing())
+    assert f"worker 1 (process {pids[0]})" in str(error.value)
+    run(logs, "out.jsonl", tmp_path / "out", resume=True)
+    run(logs, "out.jsonl", tmp_path / "whole")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+class Faulty:
+    """A converter that ends its process, or fails in it."""
+
+    def __init__(self, what: str) -> None:
+        if what == "exit":
+            os._exit(9)
+
+    def __call__(self, task: object) -> object:
+        raise ZeroDivisionError(f"no way with {task}")
+
+
+def test_a_worker_that_does_not_start_or_fails_is_an_error():
+    """A worker that ends at once, and one that fails, each give an error that says so, for every task."""
+    with workers.Workers(1, Faulty, "exit") as others:
+        for future in [others.submit(number) for number in range(3)]:
+            with pytest.raises(WorkerError, match="ended with exit code 9"):
+                future.result(30)
+    with (
+        workers.Workers(2, Faulty, "fail") as others,
+        pytest.raises(WorkerError, match="ZeroDivisionError: no way with 1"),
+    ):
+        others.submit(1).result(30)
+
+
+def test_large_tasks_and_results_pass(tmp_path):
+    """Tasks and results larger than a pipe come through, whatever their order."""
+    with workers.Workers(2, Echo, None) as others:
+        sizes = [1 << 22, 5, 1 << 22, 1 << 16, 7, 1 << 21] * 4
+        futures = [others.submit(b"x" * size) for size in sizes]
+        assert [len(future.result(60)) for future in futures] == sizes
+
+
+class Echo:
+    """A converter that gives back what it gets."""
+
+    def __init__(self, _: object) -> None:
+        pass
+
+    def __call__(self, task: bytes) -> bytes:
+        return task
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that still run."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.append(int(folder.name))
+    if not found:
+        pytest.skip("this system does not list processes in /proc")
+    return found
+
+
+def test_no_process_is_left(logs, tmp_path):
+    """Whether a run succeeds, fails or is stopped, its worker processes are gone when it returns."""
+    before = set(children()) if Path("/proc/self/stat").exists() and _has_children() else set()
+    run(logs, "out.jsonl", tmp_path / "1", jobs=3)
+    with pytest.raises(BudgetError):
+        run(logs, "out.jsonl", tmp_path / "2", jobs=3, max_errors=0)
+    with pytest.raises(Interrupted):
+        run(logs, "out.jsonl", tmp_path / "3", jobs=3, signals=StopAt(9))
+    assert not _has_children() or set(children()) == before
+
+
+def _has_children() -> bool:
+    try:
+        return bool(children())
+    except BaseException:  # noqa: BLE001 - pytest's own way to skip
+        return False
+
+
+USAGE: dict[str, dict[str, Any]] = {
+    "Parquet to standard output": {"output": "-", "to": "parquet"},
+    "JSON lines into a folder": {"output": "out/", "to": "jsonl"},
+    "parts of JSON lines": {"to": "jsonl", "rows_per_part": 5},
+    "flat JSON lines": {"layout": "flat"},
+    "resuming what goes to standard output": {"output": "-", "resume": True},
+    "no jobs": {"jobs": -1},
+    "a negative limit": {"limit": -1},
+    "parts of no rows": {"output": "out/", "rows_per_part": 0},
+    "no checkpoints": {"checkpoint_every": 0},
+    "a rate of percents": {"max_error_rate": 5},
+    "an unknown envelope": {"envelope": "x"},
+    "a body that is no pointer": {"body": "response"},
+    "an encoding without a body": {"body_encoding": "sse"},
+}
+
+
+@pytest.mark.parametrize("options", USAGE.values(), ids=USAGE)
+def test_a_call_that_does_not_fit_together_is_refused(logs, tmp_path, options, monkeypatch):
+    """A call that contradicts itself is refused before anything is read or written."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        convert(logs, **{"output": "out.jsonl", **options})
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+def test_what_is_there_is_not_replaced_unasked(logs, tmp_path):
+    """An output that exists is replaced only on request, and an input never."""
+    out = tmp_path / "out"
+    run(logs, "out.jsonl", out)
+    kept = files(out)
+    with pytest.raises(OutputRefusedError, match="--overwrite"):
+        run(logs, "out.jsonl", out)
+    with pytest.raises(OutputRefusedError, match="is an input"):
+        convert(logs, logs / "a.jsonl", overwrite=True)
+    assert files(out) == kept
+    assert files(logs) == LOGS
+    run(logs, "out.jsonl", out, overwrite=True)
+    assert files(out) == kept
+
+
+def test_wrong_inputs_and_sources(logs, tmp_path):
+    """A missing input and an unknown source are refused with errors of their own, and nothing is written."""
+    with pytest.raises(InputError):
+        convert([logs, tmp_path / "missing"], tmp_path / "out.jsonl")
+    with pytest.raises(UnknownSourceError):
+        convert(logs, tmp_path / "out.jsonl", source="acme")
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+def test_what_stands_around_and_what_goes_along(tmp_path):
+    """The body is found by its pointer or its envelope, and what was asked for goes along with each record."""
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b'{"run": 7, "answer": %b}\n' % json.dumps(chat(1).decode()).encode())
+    convert(log, tmp_path / "1.jsonl", body="/answer", body_encoding="string", carry={"run": "/run"})
+    (row,) = map(json.loads, (tmp_path / "1.jsonl").read_bytes().splitlines())
+    assert (row["id"], row["carried"]) == ("c-1", {"run": 7})
+    log.write_bytes(b'{"id":"b","custom_id":"x","response":{"status_code":200,"body":%b},"error":null}\n' % chat(2))
+    convert(log, tmp_path / "2.jsonl", jobs=2)
+    (row,) = map(json.loads, (tmp_path / "2.jsonl").read_bytes().splitlines())
+    assert (row["id"], row["envelope"]["kind"]) == ("c-2", "openai_batch")
+
+
+# -- one by one
+
+
+def test_records_come_lazily_and_in_order(logs, tmp_path):
+    """`iter_records` gives the records of `convert`, and with `on_error="yield"` the rejects in their places."""
+    run(logs, "out.jsonl", tmp_path / "out", rejects_raw=True)
+    items = list(iter_records(logs, on_error="yield"))
+    rejects = [item for item in items if isinstance(item, Reject)]
+    completions = [item for item in items if isinstance(item, Completion)]
+    assert b"".join(reject.to_json() for reject in rejects) == (tmp_path / "out" / "rejects.jsonl").read_bytes()
+    rows = (tmp_path / "out" / "out.jsonl").read_bytes().splitlines()
+    assert [item.id for item in completions] == [json.loads(row)["id"] for row in rows]
+    places = [-1 if isinstance(item, Reject) else item.id for item in items[:12]]
+    assert places == [
+        *(f"c-{number}" for number in (0, 1, 2)),
+        -1,
+        "c-4",
+        "c-6",
+        None,
+        "c-8",
+        "c-9",
+        "c-10",
+        "c-11",
+        -1,
+    ]
+    first = iter_records([logs, tmp_path / "out" / "out.jsonl"])
+    assert next(first).id == "c-0"
+
+
+def test_a_refused_unit_is_an_error_where_it_stands(logs):
+    """By default `iter_records` raises at the first refused unit, with the reject."""
+    records = iter_records(logs)
+    assert [next(records).id for _ in range(3)] == ["c-0", "c-1", "c-2"]
+    with pytest.raises(RejectError) as error:
+        next(records)
+    assert (error.value.reject.line, error.value.code, error.value.reject.raw) == (4, "truncated", BROKEN)
+
+
+def test_iterating_gives_all_before_a_break(logs):
+    """`iter_records` raises `IncompleteInput` after everything that could be read."""
+    (logs / "b.jsonl.gz").write_bytes(LOGS["b.jsonl.gz"][:-9])
+    items = iter_records(logs, on_error="yield")
+    seen = []
+    with pytest.raises(IncompleteInput):
+        seen.extend(items)
+        for item in items:
+            seen.append(item)  # noqa: PERF402
+    with pytest.raises(UsageError):
+        iter_records(logs, on_error="skip")
+
+
+# -- surveys
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_survey_says_what_is_there_and_where_first(logs, jobs):
+    """A survey counts variants, words, unknown keys, errors and rejects, each with where it was first seen."""
+    found = survey(logs, jobs=jobs)
+    a = f"{logs}/a.jsonl"
+    assert found.variants["openai chat"].first == f"{a}:1"
+    assert {name: entry.first for name, entry in found.extra_keys.items()} == {
+        "openai chat /vendor": f"{a}:1",
+        "log10 chat /data/*/organization_id": f"{a}:12",
+        "log10 chat /data/*/response/vendor": f"{a}:25",
+    }
+    assert (found.errors["openai 501"].first, found.rejects["truncated"].first) == (f"{a}:8", f"{a}:4")
+    assert found.finish_reasons.keys() == {"openai stop", "log10 stop"}
+    assert sum(entry.count for entry in found.variants.values()) == found.report["records"]
+    assert found == survey(logs)
+
+
+def test_new_entries_are_told_apart(logs, tmp_path):
+    """Against an earlier survey everything else is new; without one, the keys and words the library does not know."""
+    known = Survey.from_json(survey(logs).to_json())
+    assert known.new_entries(known) == {}
+    assert known.new_entries() == {"extra_keys": sorted(known.extra_keys)}
+    log = tmp_path / "more.jsonl"
+    log.write_bytes(
+        b'{"choices":[{"index":0,"finish_reason":"bored","message":{"role":"oracle","content":"a"}}],"usage":{"joules":3}}'
+    )
+    found = survey([logs, log])
+    assert found.new_entries(known) == {
+        "finish_reasons": ["openai unknown"],
+        "native_finish_reasons": ["openai bored"],
+        "unknown_words": ["openai finish reason bored", "openai role oracle"],
+        "extra_keys": ["openai chat /usage/joules"],
+        "notes": ["unknown_finish_reason /choices/*/finish_reason", "unknown_role /choices/*/message/role"],
+    }
+    assert found.new_entries().keys() == {"unknown_words", "extra_keys"}
+
+
+def test_a_survey_file_must_be_one():
+    """What is no survey is refused with a word on how to write one."""
+    for text in (b"{", b"[]", b'{"format": 99}', b'{"variants": {"a": 1}}'):
+        with pytest.raises(SurveyError):
+            Survey.from_json(text)
+
+
+def test_a_survey_of_a_broken_archive_is_an_error(logs):
+    """A survey does not pass over an input that breaks off."""
+    (logs / "b.jsonl.gz").write_bytes(LOGS["b.jsonl.gz"][:-9])
+    with pytest.raises(IncompleteInput):
+        survey(logs)

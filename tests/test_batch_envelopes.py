@@ -1,0 +1,777 @@
+"""What a log puts around a response."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import pickle
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from normcompletion import (
+    AmbiguousPayloadError,
+    Completion,
+    EncryptedPayloadError,
+    InvalidPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    normalize,
+)
+from normcompletion.accounting import lost
+from normcompletion.batch.envelopes import (
+    ENCODINGS,
+    FRAGMENTS,
+    PRESETS,
+    REJECT_CODES,
+    Envelopes,
+)
+from normcompletion.batch.units import Unit
+
+BODY: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1700000000,
+    "model": "m",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "hé"}, "finish_reason": "stop", "vendor": {"x": [1]}}
+    ],
+    "usage": {"prompt_tokens": 11, "completion_tokens": 12, "total_tokens": 23},
+}
+REFUSED = {"error": {"message": "no", "type": "invalid_request_error", "code": "bad_model", "param": "model"}}
+CHUNK = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion.chunk",
+    "created": 1700000000,
+    "model": "m",
+    "choices": [{"index": 0, "delta": {"role": "assistant", "content": "hé"}, "finish_reason": "stop"}],
+}
+STREAM = f"data: {json.dumps(CHUNK)}\n\ndata: [DONE]\n\n"
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "temperature": 0.5}
+BATCH: dict[str, Any] = {
+    "id": "batch_req_1",
+    "custom_id": "row-7",
+    "response": {"status_code": 200, "request_id": "req_1", "body": BODY},
+    "error": None,
+}
+LITELLM: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "trace_id": "t-1",
+    "call_type": "acompletion",
+    "stream": False,
+    "response_cost": 0.0125,
+    "status": "success",
+    "total_tokens": 23,
+    "prompt_tokens": 11,
+    "completion_tokens": 12,
+    "startTime": 1700000000.25,
+    "endTime": 1700000001.75,
+    "response_time": 1.5,
+    "model_map_information": {"model_map_key": "m", "model_map_value": None},
+    "model": "m",
+    "api_base": "https://example.org",
+    "metadata": {"user_api_key_hash": "h"},
+    "request_tags": ["app", "test"],
+    "messages": REQUEST["messages"],
+    "response": BODY,
+    "error_str": None,
+    "error_information": None,
+    "model_parameters": {"temperature": 0.5},
+    "hidden_params": {"model_id": "i"},
+}
+FAILURE = {
+    **LITELLM,
+    "status": "failure",
+    "response": None,
+    "error_str": "litellm.RateLimitError: slow down",
+    "error_information": {
+        "error_code": "429",
+        "error_class": "RateLimitError",
+        "llm_provider": "openai",
+        "error_message": "slow down",
+        "traceback": "…",
+    },
+}
+SPEND = {
+    "request_id": "chatcmpl-1",
+    "call_type": "acompletion",
+    "spend": 0.5,
+    "startTime": "2026-01-01T00:00:00Z",
+    "request_tags": '["app"]',
+    "proxy_server_request": json.dumps(REQUEST),
+    "response": json.dumps(BODY),
+}
+TABLE: dict[str, Any] = {
+    "databricks_request_id": "d-1",
+    "client_request_id": None,
+    "request_time": "2026-01-01T00:00:00Z",
+    "status_code": 200,
+    "sampling_fraction": 1.0,
+    "execution_duration_ms": 1500,
+    "request": json.dumps(REQUEST),
+    "response": json.dumps(BODY),
+    "served_entity_id": "e-1",
+    "requester": "someone@example.org",
+}
+LEGACY_TABLE = {
+    "databricks_request_id": "d-1",
+    "date": "2026-01-01",
+    "timestamp_ms": 1767225600000,
+    "status_code": 200,
+    "execution_time_ms": 250,
+    "request": json.dumps(REQUEST),
+    "response": json.dumps(BODY),
+    "request_metadata": {"endpoint_name": "chat"},
+}
+GATEWAY_TABLE = {
+    "event_time": "2026-01-01T00:00:00Z",
+    "invocation_id": "d-1",
+    "status_code": 200,
+    "latency_ms": 250,
+    "request": json.dumps(REQUEST),
+    "response": json.dumps(BODY),
+}
+LOG10 = {"id": "r", "organization_id": "o", "kind": "chat", "status": "finished", "request": REQUEST, "response": BODY}
+
+# A unit for each shape of each envelope that is read: the preset, the unit, and where the body stands.
+SAMPLES: dict[str, tuple[str, Any, str]] = {
+    "bare": ("bare", BODY, ""),
+    "log10 record": ("log10", LOG10, "/response"),
+    "batch line": ("openai_batch", BATCH, "/response/body"),
+    "batch line with its number as id": ("openai_batch", {**BATCH, "custom_id": 7}, "/response/body"),
+    "pair": ("openai_pair", [REQUEST, BODY], "/1"),
+    "pair with metadata": ("openai_pair", [REQUEST, BODY, {"row": 4}], "/1"),
+    "litellm": ("litellm", LITELLM, "/response"),
+    "litellm, response as text": ("litellm", {**LITELLM, "response": json.dumps(BODY)}, "/response"),
+    "litellm spend log": ("litellm", SPEND, "/response"),
+    "databricks": ("databricks", TABLE, "/response"),
+    "databricks, custom models": ("databricks", LEGACY_TABLE, "/response"),
+    "databricks, AI gateway": ("databricks", GATEWAY_TABLE, "/response"),
+}
+
+
+def unit(tree: Any, carried: dict[str, Any] | None = None) -> Unit:
+    raw = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
+    return Unit(1, 0, len(raw), raw, carried)
+
+
+def read(tree: Any, *, strict: bool = False, source: str | None = None, **options: Any) -> list[Any]:
+    return list(Envelopes(**options).opener(strict=strict, source=source).records(unit(tree)))
+
+
+def one(tree: Any, **options: Any) -> Any:
+    (record,) = read(tree, **options)
+    return record
+
+
+def refused(tree: Any, **options: Any) -> tuple[str, str | None, str]:
+    """Code, path and text of the one error."""
+    error = one(tree, **options)
+    assert isinstance(error, NormalizeError)
+    return error.code, error.path, str(error)
+
+
+def failed(tree: Any, **options: Any) -> Completion:
+    """The record of a failed call."""
+    error = one(tree, **options)
+    assert isinstance(error, SourceReportedError)
+    return error.completion
+
+
+# -- the presets
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("named", [False, True])
+def test_every_envelope_gives_the_body_and_loses_nothing(name, named):
+    """Named or told by its keys, an envelope gives what the bare body gives, its pointers below it, and every leaf."""
+    preset, tree, at = SAMPLES[name]
+    record = one(tree, envelope=preset if named else "auto")
+    assert isinstance(record, Completion)
+    assert lost(tree, record) == []
+    assert record.extra[f"{at}/choices/0/vendor"] == {"x": [1]}
+    bare = normalize(json.dumps(BODY).encode(), source="log10" if preset == "log10" else None)
+    assert (record.choices, record.id, record.source, record.variant) == (
+        bare.choices,
+        bare.id,
+        bare.source,
+        bare.variant,
+    )
+    if preset == "bare":
+        assert record == bare
+    else:
+        assert record.envelope is not None
+        assert record.envelope.kind == {"log10": "log10_record"}.get(preset, preset)
+
+
+def test_a_batch_line_is_known_by_its_custom_id():
+    """The envelope of a batch line has its custom id and status; ids of the service stay in `extra`."""
+    record = one(BATCH)
+    assert (record.envelope.id, record.envelope.status) == ("row-7", "200")
+    assert record.extra["/id"] == "batch_req_1"
+    assert record.extra["/response/request_id"] == "req_1"
+    assert record.extra["/response/status_code"] == 200
+    assert "/error" not in record.extra
+    assert one({**BATCH, "custom_id": 7}).notes[0].code == "number_as_text"
+
+
+def test_failed_batch_lines_are_records():
+    """An error body, an error of the batch itself and a status without a body are failed calls, nothing lost."""
+    line = {**BATCH, "response": {"status_code": 400, "request_id": "q", "body": REFUSED}}
+    record = failed(line)
+    assert (record.error.code, record.error.type, record.envelope.status) == (
+        "bad_model",
+        REFUSED["error"]["type"],
+        "400",
+    )
+    assert lost(line, record) == []
+    line = {**BATCH, "response": None, "error": {"code": "batch_expired", "message": "too late", "line": 3}}
+    record = failed(line)
+    assert (record.variant, record.error.code, record.error.message) == ("error", "batch_expired", "too late")
+    assert record.envelope.id == "row-7"
+    assert lost(line, record) == []
+    line = {**BATCH, "response": {"status_code": 503, "body": {"reason": "down"}}}
+    record = failed(line)
+    assert record.error.code == 503
+    assert record.extra["/response/body"] == {"reason": "down"}
+    assert failed({**BATCH, "response": {"status_code": 500, "body": None}}).error.code == 500
+
+
+def test_an_error_beside_a_body_is_kept():
+    """Where body and envelope both report an error, the body's is the record's and the envelope's is in `extra`."""
+    line = {**BATCH, "response": {"status_code": 400, "body": REFUSED}, "error": {"code": "outer", "message": "m"}}
+    record = failed(line)
+    assert record.error.code == "bad_model"
+    assert record.extra["/error"] == {"code": "outer", "message": "m"}
+    record = failed({**BATCH, "error": {"code": "outer", "message": "m"}})
+    assert (record.text, record.error.code) == ("hé", "outer")
+
+
+def test_a_pair_has_its_request():
+    """The request of a pair is in the envelope, its metadata in `extra`."""
+    record = one([REQUEST, BODY, {"row": 4}])
+    assert record.envelope.request == REQUEST
+    assert record.extra["/2"] == {"row": 4}
+
+
+def test_failed_pairs_are_records():
+    """A request with a list of errors is a failed call with the last of them; all of them are kept."""
+    record = failed([REQUEST, ["timed out", "gave up"], {"row": 4}])
+    assert (record.variant, record.error.message) == ("error", "gave up")
+    assert record.extra == {"/1": ["timed out", "gave up"], "/2": {"row": 4}}
+    tree = [REQUEST, ["timed out"]]
+    assert lost(tree, failed(tree)) == []
+
+
+def test_a_list_of_records_is_no_pair():
+    """Lists of responses, or of records that look like requests, give their members one by one."""
+    assert [record.text for record in read([BODY, BODY])] == ["hé", "hé"]
+    assert [record.envelope.kind for record in read([LITELLM, LITELLM])] == ["litellm", "litellm"]
+    assert [record.envelope.kind for record in read([BATCH, BATCH, BATCH])] == ["openai_batch"] * 3
+    assert [record.envelope.kind for record in read([LOG10, LOG10])] == ["log10_record"] * 2
+
+
+def test_members_of_a_list_are_opened_each():
+    """In a mixed list each member is read for what it is, with pointers from the root of the list."""
+    records = read([BATCH, BODY, 5, {"resourceSpans": []}])
+    assert [getattr(record, "code", None) for record in records] == [None, None, "not_object", "fragment"]
+    assert records[0].extra["/0/response/request_id"] == "req_1"
+    assert records[1].extra == {"/1/choices/0/vendor": {"x": [1]}}
+    assert [record.path for record in records[2:]] == ["/2", "/3"]
+    records = read([BATCH, 5], envelope="openai_batch")
+    assert (records[0].envelope.id, records[1].code, records[1].path) == ("row-7", "unknown_envelope", "/1")
+
+
+def test_litellm_tells_the_cost():
+    """LiteLLM's cost becomes that of a usage without one, and stays in `extra` beside one that has it."""
+    record = one(LITELLM)
+    assert record.usage.cost == 0.0125
+    assert "/response_cost" not in record.extra
+    assert (record.envelope.id, record.envelope.status, record.envelope.duration) == ("chatcmpl-1", "success", 1.5)
+    assert record.envelope.tags == ["app", "test"]
+    body = {**BODY, "usage": {**BODY["usage"], "cost": 0.5}}
+    record = one({**LITELLM, "response": body})
+    assert (record.usage.cost, record.extra["/response_cost"]) == (0.5, 0.0125)
+    assert one(SPEND).usage.cost == 0.5
+
+
+def test_failed_litellm_calls_are_records():
+    """LiteLLM's error information is the record's error, and the rest of it is kept."""
+    record = failed(FAILURE)
+    error = record.error
+    assert (error.code, error.type, error.message, error.provider) == ("429", "RateLimitError", "slow down", "openai")
+    assert lost(FAILURE, record) == []
+    plain = {**FAILURE, "error_information": None}
+    assert failed(plain).error.message == "litellm.RateLimitError: slow down"
+    assert failed({**FAILURE, "response": BODY}).text == "hé"
+    assert failed({**FAILURE, "error_information": {"error_code": 429}}).error.code == 429
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        ("redacted-by-litellm", "redacted"),
+        ({"text": "redacted-by-litellm"}, "redacted"),
+        (
+            "{'id': 'chatcmpl-1', 'choi...(truncated by litellm, this logger does not support large content)",
+            "truncated",
+        ),
+        (None, "no_body"),
+        ({}, "no_body"),
+        ("{}", "no_body"),
+    ],
+)
+def test_what_litellm_left_out_is_told(response, code):
+    """A response that LiteLLM redacted, cut or left out is refused with what to change."""
+    assert refused({**LITELLM, "response": response})[:2] == (code, "/response")
+
+
+def test_litellm_text_that_only_speaks_of_it_is_a_response():
+    """A response whose text is the mark of redaction is still one: usage and model are there."""
+    body = copy.deepcopy(BODY)
+    body["choices"][0]["message"]["content"] = "redacted-by-litellm"
+    assert one({**LITELLM, "response": body}).text == "redacted-by-litellm"
+
+
+def test_litellm_chunks_are_joined():
+    """A response that LiteLLM logged as the list of its chunks is one response."""
+    assert one({**LITELLM, "response": [CHUNK]}).text == "hé"
+
+
+def test_a_databricks_row_is_opened():
+    """Request and response come out of their text, milliseconds become seconds with a remark."""
+    record = one(TABLE, strict=True)
+    assert record.envelope.request == REQUEST
+    assert (record.envelope.id, record.envelope.status, record.envelope.duration) == ("d-1", "200", 1.5)
+    assert record.envelope.created_at == "2026-01-01T00:00:00Z"
+    assert [(note.code, note.path, note.before) for note in record.notes] == [
+        ("milliseconds", "/execution_duration_ms", 1500)
+    ]
+    assert one({**TABLE, "response": STREAM}).text == "hé"
+    assert one({**TABLE, "response": json.dumps([CHUNK])}).text == "hé"
+
+
+def test_failed_databricks_rows_are_records():
+    """A row with a status of failure is a failed call, whatever its response is."""
+    row = {**TABLE, "status_code": 429, "response": "<html>"}
+    record = failed(row)
+    assert (record.error.code, record.extra["/response"]) == (429, "<html>")
+    assert failed({**TABLE, "status_code": 400, "response": json.dumps(REFUSED)}).error.code == "bad_model"
+    assert refused({**TABLE, "response": None})[:2] == ("no_body", "/response")
+
+
+def test_log10_pages_are_read():
+    """Pages of log10 records are read with and without the name of the envelope."""
+    for options in ({}, {"envelope": "log10"}):
+        records = read({"data": [LOG10, {**LOG10, "status": "failed", "failure_kind": "x"}]}, **options)
+        assert [type(record) for record in records] == [Completion, SourceReportedError]
+        assert records[0].extra["/data/0/organization_id"] == "o"
+
+
+# -- which one it is
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name not in ("auto", "bare")])
+def test_a_named_envelope_is_not_guessed(preset):
+    """A unit that is not the envelope that was named is refused, though it could be read as another."""
+    assert refused(BODY, envelope=preset)[0] == "unknown_envelope"
+
+
+def test_bare_is_bare():
+    """With `bare` nothing is unwrapped by its keys."""
+    assert refused(BATCH, envelope="bare")[0] == "unknown_shape"
+    assert read([BODY, BODY], envelope="bare")[1].text == "hé"
+
+
+@pytest.mark.parametrize(
+    ("tree", "names"),
+    [
+        ({**LITELLM, **BATCH}, ("openai_batch", "litellm")),
+        ({**TABLE, "custom_id": "x"}, ("databricks", "openai_batch")),
+        ({**LOG10, **TABLE}, ("log10", "databricks")),
+        ({**BATCH, "organization_id": "o", "kind": "chat"}, ("log10", "openai_batch")),
+        ({**LITELLM, "run_type": "llm", "outputs": {}}, ("litellm", "langsmith")),
+    ],
+)
+def test_two_envelopes_are_not_chosen_between(tree, names):
+    """Where the keys of two envelopes are there the unit is refused with both names; naming one settles it."""
+    error = one(tree)
+    assert isinstance(error, AmbiguousPayloadError)
+    assert error.code == "ambiguous_envelope"
+    assert set(error.candidates) == set(names)
+    name = next(name for name in names if name in PRESETS and name != "log10")
+    assert one(tree, envelope=name).envelope.kind == name
+
+
+def test_choices_make_a_unit_bare():
+    """A response with keys of an envelope beside its choices is a response."""
+    record = one({**BODY, "custom_id": "x", "response": None})
+    assert record.envelope is None
+    assert record.extra["/custom_id"] == "x"
+
+
+FOUND = {
+    "otlp": [{"resourceSpans": []}, {"traceId": "t", "spanId": "s", "attributes": []}],
+    "openinference": [{"context.span_id": "s", "attributes.output.value": "{}"}, {"attributes.llm.model_name": "m"}],
+    "langfuse": [
+        {"id": "o", "traceId": "t", "type": "GENERATION", "usageDetails": {}, "output": [1]},
+        {"id": "o", "trace_id": "t", "type": "GENERATION", "usage_details": {}, "output": "x"},
+    ],
+    "braintrust": [{"id": "i", "span_id": "s", "root_span_id": "s", "_xact_id": "1", "output": BODY["choices"]}],
+    "langsmith": [{"run_type": "llm", "inputs": {}, "outputs": BODY, "error": "boom"}],
+    "openrouter_generation": [{"data": {"id": "g", "native_tokens_prompt": 3}}, {"id": 5, "generation_id": "gen-1"}],
+    "openrouter_broadcast": [
+        {"id": "t", "sessionId": "s", "observations": []},
+        {"TRACE_ID": "", "INPUT": "", "OUTPUT": ""},
+    ],
+    "vcr": [{"version": 1, "interactions": []}],
+    "har": [{"log": {"version": "1.2", "entries": []}}],
+    "openai_batch_request": [{"custom_id": "x", "method": "POST", "url": "/v1/chat/completions", "body": REQUEST}],
+    "anthropic_batch": [{"custom_id": "x", "result": {"type": "succeeded", "message": {}}}],
+}
+
+
+@pytest.mark.parametrize(("name", "tree"), [(name, tree) for name, trees in FOUND.items() for tree in trees])
+def test_fragments_are_refused_with_what_to_do(name, tree):
+    """What a known tool writes without a whole response is refused with what it is and what to do."""
+    fragment = next(fragment for fragment in FRAGMENTS if fragment.name == name)
+    assert refused(tree) == ("fragment", None, f"the unit is {fragment.says}")
+
+
+def test_every_fragment_has_a_sample():
+    """The table of fragments and the samples of this test name the same tools."""
+    assert set(FOUND) == {fragment.name for fragment in FRAGMENTS}
+
+
+def test_a_body_in_a_fragment_can_be_named():
+    """With the place of the body, a fragment that holds one is read."""
+    assert one(FOUND["langsmith"][0], body="/outputs").text == "hé"
+    span = {"context.span_id": "s", "attributes.output.value": json.dumps(BODY)}
+    assert one(span, body="/attributes.output.value").text == "hé"
+
+
+def test_an_unknown_envelope_tells_where_the_response_is():
+    """A unit in no known envelope is refused with the pointer of the response inside it."""
+    code, _, text = refused({"log": {"rows": [{"answer": BODY}]}})
+    assert (code, "--body /log/rows/0/answer" in text) == ("unknown_shape", False)
+    assert refused({"log": [{"answer": BODY}]})[0::2] == (
+        "unknown_envelope",
+        "no known envelope, but a response stands at /log/0/answer; give --body /log/0/answer",
+    )
+    assert refused({"request": "x", "body": json.dumps(BODY)})[0] == "unknown_envelope"
+    assert refused({"hello": "world"})[0] == "unknown_shape"
+
+
+def test_an_error_of_a_service_is_still_one():
+    """A bare error body, and an encrypted one, are what they are without envelopes."""
+    assert isinstance(one(REFUSED), SourceReportedError)
+    assert isinstance(one({"nonce": "n", "ciphertext": "c", "usage": {"total_tokens": 3}}), EncryptedPayloadError)
+
+
+# -- the place of the body
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("object", BODY),
+        ("string", json.dumps(BODY)),
+        ("sse", STREAM),
+        ("base64", base64.encodebytes(json.dumps(BODY).encode()).decode()),
+        ("base64", base64.b64encode(STREAM.encode()).decode()),
+        ("auto", BODY),
+        ("auto", json.dumps(BODY)),
+        ("auto", STREAM),
+        ("auto", [CHUNK]),
+        ("sse", [CHUNK]),
+    ],
+)
+def test_a_body_is_read_where_it_is_said_to_be(encoding, written):
+    """A body in each encoding is found by its pointer, and everything beside the way is kept."""
+    tree = {"a~/b": [0, {"body": written, "ms": 5}], "who": "x", "nothing": None}
+    record = one(tree, body="/a~0~1b/1/body", encoding=encoding)
+    assert record.text == "hé"
+    assert {place: value for place, value in record.extra.items() if not place.startswith("/a~0~1b/1/body")} == {
+        "/a~0~1b/0": 0,
+        "/a~0~1b/1/ms": 5,
+        "/who": "x",
+    }
+    assert record.envelope.kind == "custom"
+    if written == BODY:
+        assert record.extra["/a~0~1b/1/body/choices/0/vendor"] == {"x": [1]}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [("object", json.dumps(BODY)), ("string", BODY), ("sse", json.dumps(BODY)), ("base64", "%"), ("base64", BODY)],
+)
+def test_a_wrong_encoding_is_told(encoding, written):
+    """A body that is not written as was said is refused, never read in another way."""
+    code, path, text = refused({"body": written}, body="/body", encoding=encoding)
+    assert (code, path) == ("wrong_encoding", "/body")
+    assert ENCODINGS[encoding] in text
+
+
+def test_a_place_goes_through_text():
+    """A pointer continues through JSON in a string."""
+    tree = {"log": json.dumps({"response": json.dumps(BODY), "x": 1})}
+    record = one(tree, body="/log/response")
+    assert record.extra == {"/log/response/choices/0/vendor": {"x": [1]}, "/log/x": 1}
+    assert lost(tree, record) == []
+
+
+def test_the_whole_unit_can_be_encoded():
+    """The empty pointer is the whole unit, which can be base64 or a JSON string."""
+    assert one(base64.b64encode(json.dumps(BODY).encode()), body="", encoding="base64").text == "hé"
+    assert one(json.dumps(json.dumps(BODY)).encode(), body="", encoding="string").text == "hé"
+    assert one(json.dumps(BODY).encode(), body="").envelope is None
+
+
+@pytest.mark.parametrize(
+    ("tree", "place", "code", "path"),
+    [
+        ({"a": {}}, "/a/b", "no_body", "/a/b"),
+        ({"a": {"b": None}}, "/a/b", "no_body", "/a/b"),
+        ({"a": [1]}, "/a/1", "no_body", "/a/1"),
+        ({"a": 5}, "/a/b", "no_body", "/a/b"),
+        ({"a": '{"b":'}, "/a/b", "truncated", "/a"),
+        ({"a": '{"choices":'}, "/a", "truncated", "/a"),
+        ({"a": {"choices": 5}}, "/a", "wrong_type", "/a/choices"),
+        (b'{"a":', "/a", "truncated", None),
+        (b"hello", "/a", "syntax", None),
+        (b'{"a":{},"b":"\xff"}', "/a", "not_utf8", None),
+        (b'{"b":1e999,"a":{"choices":[]}}', "/a", "number_range", None),
+    ],
+)
+def test_a_place_without_a_body_is_told(tree, place, code, path):
+    """What stands at the pointer and is no response is refused with the place of the fault in the unit."""
+    assert refused(tree, body=place)[:2] == (code, path)
+
+
+def test_a_place_can_hold_a_list():
+    """A list of responses at the pointer gives each of them, with its own pointers and all that stands around."""
+    records = read({"answers": [BODY, REFUSED, 5], "who": "x"}, body="/answers")
+    assert [type(record).__name__ for record in records] == ["Completion", "SourceReportedError", "UnknownPayloadError"]
+    assert records[0].extra == {"/answers/0/choices/0/vendor": {"x": [1]}, "/who": "x"}
+    assert records[1].completion.extra == {"/answers/1/error/param": "model", "/who": "x"}
+    assert records[2].path == "/answers/2"
+
+
+def test_a_record_inside_a_record_is_kept_whole():
+    """A log10 record in another envelope keeps its own, and what the outer one said is in `extra`."""
+    line = {**BATCH, "response": {"status_code": 200, "body": LOG10}}
+    record = one(line)
+    assert record.envelope.kind == "log10_record"
+    assert record.extra["/custom_id"] == "row-7"
+    assert lost(line, record) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"envelope": "acme"}, "no envelope 'acme'; known are auto, bare"),
+        ({"encoding": "xml", "body": "/a"}, "no encoding 'xml'"),
+        ({"encoding": "sse"}, "name the body's place"),
+        ({"envelope": "litellm", "body": "/response"}, "name the envelope or the body"),
+        ({"body": "response"}, "begins with a slash"),
+        ({"carry": {"user": "user"}}, "begins with a slash"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_once(options, told):
+    """Options that contradict one another raise before anything is read."""
+    with pytest.raises(ValueError, match=told):
+        Envelopes(**options)
+
+
+def test_options_travel_between_processes():
+    """Options can be pickled, and say what they are in plain values."""
+    options = Envelopes(body="/a", encoding="sse", carry={"user": "/u"})
+    assert pickle.loads(pickle.dumps(options)) == options
+    assert options.identity() == {"envelope": "auto", "body": "/a", "encoding": "sse", "carry": {"user": "/u"}}
+    assert json.dumps(Envelopes().identity())
+    assert [Envelopes(envelope=name).may_be_bare for name in PRESETS] == [name in ("auto", "bare") for name in PRESETS]
+
+
+# -- what goes along
+
+
+def test_chosen_values_go_along():
+    """Values are carried by their pointers, through JSON in strings; what is absent is None."""
+    opener = Envelopes(
+        carry={"user": "/who/0", "model": "/request/model", "no": "/x/y", "all": "", "half": "/half"}
+    ).opener()
+    tree = {"who": ["me"], "request": json.dumps(REQUEST), "half": "\ud800"}
+    assert opener.carried(unit(tree)) == {
+        "user": "me",
+        "model": "m",
+        "no": None,
+        "all": {**tree, "half": "\ufffd"},
+        "half": "\ufffd",
+    }
+    assert opener.carried(unit(b"{")) == {"user": None, "model": None, "no": None, "all": None, "half": None}
+    assert Envelopes().opener().carried(unit(tree)) is None
+
+
+def test_the_cells_of_a_table_are_bodies():
+    """In a table the first token of a pointer is the column, for the body and for what goes along."""
+    options = Envelopes(body="/log/response", carry={"user": "/meta/user", "n": "/n"})
+    asked = options.columns()
+    assert (asked["column"], asked["carry"]) == ("log", ("meta", "n"))
+    assert not asked["whole_rows"](["log", "meta"])
+    row = unit({"response": BODY, "x": 1}, {"meta": '{"user":"me"}', "n": 5})
+    opener = options.opener()
+    (record,) = opener.records(row)
+    assert record.extra == {"/response/choices/0/vendor": {"x": [1]}, "/x": 1}
+    assert opener.carried(row) == {"user": "me", "n": 5}
+    (record,) = Envelopes(body="/log", encoding="string").opener().records(unit(BODY, {}))
+    assert record.text == "hé"
+    (record,) = Envelopes().opener().records(unit(BODY, {}))
+    assert record.envelope is None
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "whole"),
+    [
+        ({}, list(TABLE), True),
+        ({}, list(LOG10), True),
+        ({}, list(FOUND["langfuse"][0]), True),
+        ({}, ["id", "response", "created_at"], False),
+        ({"envelope": "litellm"}, ["response", "x"], True),
+        ({"envelope": "bare"}, list(TABLE), False),
+        ({"body": "/response"}, list(TABLE), False),
+    ],
+)
+def test_a_table_whose_columns_are_an_envelope_is_read_by_rows(options, columns, whole):
+    """Whole rows are read where the envelope was named, or where the columns are one, and no column was named."""
+    assert Envelopes(**options).columns()["whole_rows"](columns) is whole
+
+
+# -- strict mode, and what always holds
+
+
+def test_strict_refuses_the_faults_of_envelope_and_body():
+    """In strict mode a repair in the envelope or in the body, and a repeated key anywhere, refuses the unit."""
+    assert isinstance(one(BATCH, strict=True), Completion)
+    faulty = {**BATCH, "custom_id": 7}
+    assert isinstance(one(faulty), Completion)
+    error = one(faulty, strict=True)
+    assert isinstance(error, InvalidPayloadError)
+    assert (error.code, error.path) == ("number_as_text", "/custom_id")
+    body = {**BODY, "created": "17"}
+    error = one({**TABLE, "response": json.dumps(body)}, strict=True)
+    assert (error.code, error.path) == ("text_as_integer", "/response/created")
+    repeated = json.dumps(BATCH).encode().replace(b'"custom_id"', b'"custom_id": "x", "custom_id"')
+    assert isinstance(one(repeated), Completion)
+    assert one(repeated, strict=True).code == "duplicate_key"
+    inside = json.dumps({**TABLE, "response": json.dumps(BODY).replace('"id"', '"id": "x", "id"')}).encode()
+    assert one(inside, strict=True).code == "duplicate_key"
+
+
+def test_a_named_source_is_believed():
+    """The source that the caller names is that of every record, failed ones too."""
+    assert one(BATCH, source="atoma").source == "atoma"
+    assert failed([REQUEST, ["x"]], source="atoma").source == "atoma"
+
+
+def test_a_record_separator_stands_before_a_text():
+    """The separator of JSON text sequences before a unit is no part of it."""
+    assert one(b"\x1e" + json.dumps(BODY).encode()).text == "hé"
+
+
+def test_a_unit_without_text_is_too_long():
+    """A unit that was passed over is refused as too long."""
+    (error,) = Envelopes().opener().records(Unit(1, 0, 99, None))
+    assert (error.code, "99 bytes" in str(error)) == ("too_long", True)
+
+
+def everything() -> list[Any]:
+    mixed = [tree for _, tree, _ in SAMPLES.values()]
+    mixed += [tree for trees in FOUND.values() for tree in trees]
+    mixed += [FAILURE, REFUSED, {**LOG10, **TABLE}, {**LITELLM, "kind": "chat"}, {**BATCH, "data": {"choices": []}}]
+    mixed += [
+        {**BATCH, "choices": None},
+        {**TABLE, "value": BODY, "ok": True},
+        {**LITELLM, "provider": {"choices": []}},
+    ]
+    return mixed + [{**BATCH, key: value} for key, value in LOG10.items() if key != "response"]
+
+
+EVERYTHING = everything()
+
+
+def answers(opener: Any, tree: Any) -> list[Any]:
+    found = []
+    for record in opener.records(unit(tree)):
+        if isinstance(record, NormalizeError):
+            whole = getattr(record, "completion", None)
+            found.append((type(record), record.code, record.path, str(record), whole and msgspec.json.encode(whole)))
+        else:
+            found.append(msgspec.json.encode(record))
+    return found
+
+
+FRESH = [answers(Envelopes().opener(), tree) for tree in EVERYTHING]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(range(len(EVERYTHING))), max_size=40))
+def test_what_came_before_changes_nothing(order):
+    """An opener gives for each unit what a new one gives, whatever it opened before."""
+    opener = Envelopes().opener()
+    for place in order:
+        assert answers(opener, EVERYTHING[place]) == FRESH[place]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just(STREAM),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["choices", "response", "body", "error", "data", "custom_id", "id", "status", "message", "\ud800"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+OPTIONS = [Envelopes(envelope=name) for name in PRESETS] + [
+    Envelopes(body=place, encoding=encoding)
+    for place in ("", "/response", "/response/0/body")
+    for encoding in ENCODINGS
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(OPTIONS),
+    st.sampled_from([BATCH, LITELLM, TABLE, {}, [REQUEST, BODY]]),
+    st.dictionaries(st.sampled_from(sorted({*BATCH, *LITELLM, *TABLE})), JSON, max_size=4),
+    st.booleans(),
+    st.tuples(st.binary(max_size=3), st.integers(0, 400)),
+)
+def test_whatever_stands_in_an_envelope_gives_records_or_errors(options, base, changes, strict, noise):
+    """Any JSON, and any bytes in it, give completions that can be written and errors of this library, nothing else."""
+    tree = {**base, **changes} if isinstance(base, dict) else [*base[:1], *changes.values()]
+    raw = json.dumps(tree).encode()
+    raw = raw[: noise[1]] + noise[0] + raw[noise[1] :]
+    for record in options.opener(strict=strict).records(unit(raw)):
+        if not isinstance(record, NormalizeError):
+            assert isinstance(record, Completion)
+            msgspec.json.encode(record)
+        else:
+            assert len(str(record)) <= 500
+
+
+def test_the_codes_are_documented():
+    """The codes that are raised here, and not by the core, are those of the table."""
+    seen = {answer[1] for found in FRESH for answer in found if isinstance(answer, tuple)}
+    seen |= {refused({"b": 1}, body="/a")[0], refused({"a": BODY}, body="/a", encoding="sse")[0]}
+    seen |= {refused({**LITELLM, "response": "redacted-by-litellm"})[0], refused(BODY, envelope="litellm")[0]}
+    core = {"provider_error", "unknown_shape", "list", "not_object", "encrypted", "wrong_type"}
+    assert seen - core == set(REJECT_CODES)

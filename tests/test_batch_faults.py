@@ -1,0 +1,288 @@
+"""Inputs and outputs that are not what they should be: the right exit code, one line, and never half a file.
+
+Crashes, full disks and signals at any moment are in `test_batch_crash.py`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from normcompletion.batch import IncompleteInputError, convert
+from normcompletion.cli import main
+
+CHAT = b'{"id":"c-%d","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}\n'
+LOG = b"".join(CHAT % number for number in range(40))
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def names() -> list[str]:
+    """What there is in the working directory."""
+    return sorted(path.name for path in Path().iterdir())
+
+
+def ids(path: str | Path = "out.jsonl") -> list[str]:
+    return [json.loads(line)["id"] for line in Path(path).read_bytes().splitlines()]
+
+
+def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """The command in a process of its own."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-m", "normcompletion", "convert", *arguments], **pipes | options)
+
+
+def zstd() -> Any:
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    return pytest.skip("needs normcompletion[batch]: no zstd here")
+
+
+def unreadable(path: Path) -> None:
+    path.write_bytes(LOG)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root may read everything")
+
+
+INPUTS = {
+    "missing": (lambda path: None, 3),
+    "a folder without logs": (Path.mkdir, 3),
+    "unreadable": (unreadable, 3),
+    "compressed twice": (lambda path: path.write_bytes(gzip.compress(gzip.compress(LOG))), 3),
+    "empty": (lambda path: path.write_bytes(b""), 0),
+    "an archive of nothing": (lambda path: path.write_bytes(gzip.compress(b"")), 0),
+    "a compressed file with another name": (lambda path: path.write_bytes(gzip.compress(LOG)), 0),
+    "no Parquet": (lambda path: path.write_bytes(b"PAR1" + bytes(100)), (3, 4)),
+    "half an archive": (lambda path: path.write_bytes(gzip.compress(LOG)[:-20]), 4),
+    "the head of an archive": (lambda path: path.write_bytes(gzip.compress(LOG)[:7]), 4),
+    "text behind an archive": (lambda path: path.write_bytes(gzip.compress(LOG) + b"more"), 4),
+    "binary": (lambda path: path.write_bytes(bytes(range(256)) * 40), 1),
+}
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("make", "code"), INPUTS.values(), ids=INPUTS)
+def test_every_input_has_its_exit_code(make, code, jobs, capsys):
+    """A faulty input ends with the exit code of its fault and a sentence; an output is there only with 0 and 1."""
+    make(Path("log"))
+    found = main(["convert", "log", "-o", "out.jsonl", "-j", jobs])
+    assert found in (code if isinstance(code, tuple) else (code,))
+    assert Path("out.jsonl").exists() == (found in (0, 1))
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    if found in (3, 4):
+        assert "log" in err.splitlines()[0]
+    if found == 3:
+        assert names() == [name for name in ("log",) if Path("log").exists()]
+
+
+def test_all_inputs_are_looked_at_before_anything_is_written(capsys):
+    """One missing input among many ends the run before it begins."""
+    Path("log").write_bytes(LOG)
+    assert main(["convert", "log", "absent", "-o", "out.jsonl"]) == 3
+    assert "absent" in capsys.readouterr().err
+    assert names() == ["log"]
+
+
+@pytest.mark.parametrize("pack", ["gzip", "zstd"])
+def test_an_archive_cut_anywhere_is_never_a_success(pack):
+    """Cut at any byte, an archive gives the whole lines before the cut, under the partial name, and an error."""
+    module = gzip if pack == "gzip" else zstd()
+    text = b"".join(CHAT % number for number in range(12))
+    data = module.compress(text)
+    whole = [f"c-{number}" for number in range(12)]
+    most = 0
+    for end in range(1, len(data)):
+        Path("log").write_bytes(data[:end])
+        with pytest.raises(IncompleteInputError):
+            convert("log", "out.jsonl", rejects="rejects.jsonl")
+        assert not Path("out.jsonl").exists()
+        kept = ids("out.jsonl.partial")
+        assert kept == whole[: len(kept)]
+        most = max(most, len(kept))
+    assert most >= 11
+
+
+def test_the_break_is_told_with_its_place(capsys):
+    """The message of a broken archive has its name, the decoded byte, the reason, and where the rest is."""
+    Path("log.gz").write_bytes(gzip.compress(LOG)[:-9])
+    assert main(["convert", "log.gz", "-o", "out.jsonl", "--rejects", "rejects.jsonl"]) == 4
+    first, second = capsys.readouterr().err.splitlines()
+    assert "log.gz: the input breaks off at byte" in first
+    assert "out.jsonl.partial" in second
+    assert names() == ["log.gz", "out.jsonl.partial", "rejects.jsonl.partial"]
+    # What is left does not stand in the way of the next run.
+    Path("log.gz").write_bytes(gzip.compress(LOG))
+    assert main(["convert", "log.gz", "-o", "out.jsonl", "--rejects", "rejects.jsonl", "--resume"]) == 0
+    assert names() == ["log.gz", "out.jsonl", "rejects.jsonl"]
+    assert len(ids()) == 40
+
+
+@POSIX
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_pipe_with_a_name_is_an_input(jobs):
+    """A FIFO is read to its end like a file."""
+    os.mkfifo("fifo")
+    writer = threading.Thread(target=lambda: Path("fifo").write_bytes(LOG))
+    writer.start()
+    assert main(["convert", "fifo", "-o", "out.jsonl", "-j", jobs]) == 0
+    writer.join()
+    assert len(ids()) == 40
+
+
+def test_a_file_that_grows_is_read_as_it_was():
+    """What is written to a log while it is converted is left for the next run."""
+
+    class Growing(convert.__globals__["Listener"]):  # type: ignore[misc]
+        def progress(self, consumed: int, report: object) -> None:
+            with Path("log").open("ab") as log:
+                log.write(b'{"half of a line')
+
+    Path("log").write_bytes(LOG * 20_000)
+    report = convert("log", "out.jsonl", listener=Growing())
+    assert (report.converted, report.rejected) == (40 * 20_000, 0)
+
+
+@POSIX
+def test_a_reader_that_ends_is_no_drama():
+    """Where the reader of standard output ends (`| head`), the run ends with exit code 5 and says nothing."""
+    Path("log").write_bytes(LOG * 200)
+    run = process("log", stdin=subprocess.DEVNULL)
+    assert run.stdout is not None
+    assert run.stdout.readline().startswith(b"{")
+    run.stdout.close()
+    assert run.stderr is not None
+    assert run.stderr.read() == b""
+    assert run.wait(30) == 5
+
+
+OUTPUTS = {
+    "a folder that is not there": ("absent/out.jsonl", 5),
+    "a file in place of a folder": ("log/out.jsonl", 5),
+    "a full disk": ("/dev/full", 5),
+    "a folder": (".", 2),
+    "the input": ("log", 2),
+}
+
+
+@POSIX
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("output", "code"), OUTPUTS.values(), ids=OUTPUTS)
+def test_every_output_has_its_exit_code(output, code, jobs, capsys):
+    """An output that cannot be written ends with exit code 5, one that is refused with 2, and nothing is left."""
+    if output == "/dev/full" and not Path(output).exists():
+        pytest.skip("this system has no /dev/full")
+    Path("log").write_bytes(LOG)
+    assert main(["convert", "log", "-o", output, "--rejects", "rejects.jsonl", "-j", jobs]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("normcompletion: ")
+    assert names() == ["log"]
+
+
+@POSIX
+def test_a_full_standard_output_is_told():
+    """A standard output that takes no more is exit code 5 and one line."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    Path("log").write_bytes(LOG)
+    with Path("/dev/full").open("wb") as full:
+        run = process("log", stdin=subprocess.DEVNULL, stdout=full)
+        _, err = run.communicate(timeout=30)
+    assert run.returncode == 5
+    assert err.splitlines()[-1].startswith(b"normcompletion: standard output")
+    assert b"Traceback" not in err
+    assert b"Exception ignored" not in err
+
+
+@POSIX
+def test_a_folder_that_may_not_be_written_is_exit_code_5(capsys):
+    """A target in a read-only folder ends with exit code 5 and one line."""
+    Path("log").write_bytes(LOG)
+    Path("locked").mkdir(mode=0o500)
+    if os.access("locked", os.W_OK):
+        pytest.skip("root may write everywhere")
+    assert main(["convert", "log", "-o", "locked/out.jsonl"]) == 5
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def begun(run: subprocess.Popen[bytes]) -> None:
+    """Wait until a run has made its partial file."""
+    for _ in range(3000):
+        if Path("out.jsonl.partial").exists():
+            return
+        time.sleep(0.01)
+    run.kill()
+    raise AssertionError("the run did not begin")
+
+
+@POSIX
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_waits_for_its_input_can_be_stopped(number, jobs):
+    """A signal ends a run that waits for standard input, with its exit code and one line, and nothing is left."""
+    run = process("-", "-o", "out.jsonl", "-j", jobs)
+    begun(run)
+    time.sleep(0.2)
+    run.send_signal(number)
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 128 + number
+    assert err == f"normcompletion: stopped by {number.name}\n".encode()
+    assert names() == []
+
+
+@POSIX
+def test_a_second_signal_ends_a_run_at_once():
+    """Where the first signal cannot act, because the run is busy writing, the second ends it; no output is there."""
+    os.mkfifo("fifo")
+    run = process("-", "-o", "fifo", stdin=subprocess.DEVNULL)  # opening the pipe waits for a reader
+    time.sleep(1)
+    assert run.poll() is None
+    run.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(30) == 128 + signal.SIGTERM
+
+
+@POSIX
+def test_an_ignored_signal_stays_ignored():
+    """Under `nohup` and in a shell's background, where SIGINT is ignored, it does not stop a run."""
+    ignoring = "trap '' INT; exec " + f"{sys.executable} -m normcompletion convert - -o out.jsonl"
+    run = subprocess.Popen(["sh", "-c", ignoring], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    begun(run)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(LOG, timeout=30)
+    assert (run.returncode, len(ids())) == (0, 40)
+    assert b"stopped" not in err
+
+
+def test_only_one_run_writes_an_output(capsys):
+    """While a run writes an output, another is refused with exit code 2."""
+    if os.name != "posix":
+        pytest.skip("needs locks on files")
+    run = process("-", "-o", "out.jsonl")
+    begun(run)
+    Path("log").write_bytes(LOG)
+    assert main(["convert", "log", "-o", "out.jsonl"]) == 2
+    assert "another run" in capsys.readouterr().err
+    _, err = run.communicate(LOG, timeout=30)
+    assert run.returncode == 0, err
+    assert len(ids()) == 40

@@ -1,0 +1,372 @@
+"""Which inputs there are, and their bytes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import pickle
+import struct
+import sys
+import tracemalloc
+import zlib
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from normcompletion.batch import inputs
+from normcompletion.batch.inputs import IncompleteInput, Input, InputError, expand, open_decoded
+
+TEXT = b"".join(
+    b'{"id":"%d","text":"%s"}\n' % (number, zlib.crc32(b"%d" % number).to_bytes(4).hex().encode())
+    for number in range(90)
+)
+
+
+def zstd() -> Any:
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    pytest.skip("needs normcompletion[batch]: no zstd here")
+
+
+def checked(data: bytes) -> bytes:
+    """A zstd frame with a checksum."""
+    module = zstd()
+    return bytes(module.compress(data, options={module.CompressionParameter.checksum_flag: 1}))
+
+
+def written(folder: Path, data: bytes, name: str = "log") -> Input:
+    path = folder / name
+    path.write_bytes(data)
+    return Input(name, str(path))
+
+
+def drained(source: Input, size: int = 1000) -> tuple[bytes, IncompleteInput | None]:
+    """What an input gives, and how it broke off."""
+    found = b""
+    try:
+        with open_decoded(source) as decoded:
+            while data := decoded.read(size):
+                found += data
+    except IncompleteInput as broken:
+        return found, broken
+    return found, None
+
+
+# -- which inputs
+
+
+@pytest.fixture
+def logs(tmp_path, monkeypatch):
+    """A folder of logs, which is the current one."""
+    for name in ("b/2.jsonl.gz", "b/1.JSON", "a.jsonl", "c.txt", ".hidden/x.jsonl", "_delta_log/0.json", "d[1].sse"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def paths(*given: str, **options: str) -> list[str]:
+    return [source.path for source in expand(given, **options)]
+
+
+def test_a_folder_stands_for_its_logs_by_name(logs):
+    """A folder gives the files below it that have a log's suffix, sorted by name, bookkeeping left out."""
+    assert paths(".") == ["./a.jsonl", "./b/1.JSON", "./b/2.jsonl.gz", "./d[1].sse"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.jsonl", ["a.jsonl"]),
+        ("**/*.jsonl*", ["a.jsonl", "b/2.jsonl.gz"]),
+        ("?.txt", ["c.txt"]),
+        ("[bc]*", ["b/1.JSON", "b/2.jsonl.gz", "c.txt"]),
+        ("d[1].sse", ["d[1].sse"]),
+    ],
+)
+def test_patterns_are_expanded_here(logs, pattern, found):
+    """A pattern gives what it matches, by name, of folders their logs; a file that is called like it comes first."""
+    assert paths(pattern) == found
+
+
+def test_inputs_keep_their_order_and_come_once(logs):
+    """Inputs stand in the order in which they were named, and one that is named again is not read again."""
+    assert paths("c.txt", "b", "b/2.jsonl.gz", "-", "c.txt") == ["c.txt", "b/1.JSON", "b/2.jsonl.gz", "-"]
+
+
+def test_a_list_of_inputs_has_one_a_line(logs, monkeypatch):
+    """`files_from` is a file, or standard input, with one path a line; CRLF and blank lines do no harm."""
+    (logs / "list").write_bytes(b"c.txt\r\n\nb\n")
+    assert paths("a.jsonl", files_from="list") == ["a.jsonl", "c.txt", "b/1.JSON", "b/2.jsonl.gz"]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"c.txt")))
+    assert paths(files_from="-") == ["c.txt"]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "told"),
+    [
+        (["absent.jsonl"], {}, ["absent.jsonl", "does not exist", "check the name"]),
+        (["no*.jsonl"], {}, ["no*.jsonl", "no file matches", "quote the pattern"]),
+        ([".hidden/empty"], {}, [".hidden/empty", "holds no log", ".jsonl.gz"]),
+        ([], {}, ["there is no input", "name a file"]),
+        (["-"], {"files_from": "-"}, ["standard input", "put the list in a file"]),
+        ([], {"files_from": "absent"}, ["absent", "cannot be read"]),
+        ([], {"files_from": "list"}, ["gone.jsonl does not exist", "listed in list"]),
+    ],
+)
+def test_what_is_no_input_is_told_with_what_to_do(logs, given, options, told):
+    """Every wrong input raises an error that names it and says what to do."""
+    (logs / ".hidden" / "empty").mkdir()
+    (logs / "list").write_bytes(b"gone.jsonl")
+    with pytest.raises(InputError) as caught:
+        expand(given, **options)
+    assert all(words in str(caught.value) for words in told)
+
+
+# -- their bytes
+
+
+def whole_archives() -> dict[str, tuple[bytes, bytes]]:
+    """Archives with what is in them."""
+    packed = gzip.compress(TEXT, mtime=0)
+    found = {
+        "plain": (TEXT, TEXT),
+        "empty": (b"", b""),
+        "gzip": (packed, TEXT),
+        "gzip of nothing": (gzip.compress(b""), b""),
+        "two members": (packed + packed, TEXT * 2),
+        "an empty member": (gzip.compress(b"") + packed, TEXT),
+        "zeros behind": (packed + bytes(100_000), TEXT),
+        "zeros between": (packed + bytes(700) + packed, TEXT * 2),
+    }
+    try:
+        frame = checked(TEXT)
+    except pytest.skip.Exception:
+        return found
+    note = b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"abcd"
+    return found | {
+        "zstd": (frame, TEXT),
+        "two frames": (frame + frame, TEXT * 2),
+        "skippable frames": (note + frame + note + frame + note, TEXT * 2),
+    }
+
+
+@pytest.mark.parametrize("name", whole_archives())
+@pytest.mark.parametrize("size", [1, 777, 1 << 20])
+def test_the_first_bytes_tell_how_an_input_is_packed(tmp_path, name, size):
+    """Every whole archive gives all it holds, whatever it is called and however much is read at once."""
+    raw, text = whole_archives()[name]
+    assert drained(written(tmp_path, raw, "log.txt"), size) == (text, None)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_a_cut_at_every_byte_is_told(tmp_path, kind):
+    """An archive that was cut anywhere gives the beginning of its text and then says where it broke off."""
+    packed = gzip.compress(TEXT, mtime=0) if kind == "gzip" else checked(TEXT)
+    longest = 0
+    for length in range(1, len(packed)):
+        found, broken = drained(written(tmp_path, packed[:length]), 1 << 20)
+        assert broken is not None
+        assert TEXT.startswith(found)
+        assert broken.offset == len(found) >= longest
+        assert "ends too early" in broken.reason
+        longest = len(found)
+    assert longest == len(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("pack", "place", "told"),
+    [("gzip", -6, "damaged"), ("gzip", -2, "damaged"), ("zstd", -2, "damaged"), ("zstd", 3000, "")],
+)
+def test_damage_is_told(tmp_path, pack, place, told):
+    """A flipped bit in an archive with a checksum is never passed over."""
+    raw = bytearray(gzip.compress(TEXT, mtime=0) if pack == "gzip" else checked(TEXT * 100))
+    raw[place % len(raw)] ^= 0x10
+    _, broken = drained(written(tmp_path, bytes(raw)))
+    assert broken is not None
+    assert told in broken.reason
+
+
+def test_all_before_the_damage_in_a_gzip_file_is_given(tmp_path):
+    """A gzip file with a damaged block gives every byte that stands before it."""
+    packer = zlib.compressobj(0, wbits=31)  # stored blocks, whose lengths can be broken
+    first = packer.compress(TEXT) + packer.flush(zlib.Z_FULL_FLUSH)
+    second = bytearray(packer.compress(TEXT) + packer.flush())
+    second[2] ^= 0xFF
+    found, broken = drained(written(tmp_path, first + bytes(second)))
+    assert found == TEXT
+    assert broken is not None
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_bytes_behind_an_archive_are_told(tmp_path, kind):
+    """What follows an archive and is none, is neither read nor passed over."""
+    packed = gzip.compress(TEXT) if kind == "gzip" else checked(TEXT)
+    found, broken = drained(written(tmp_path, packed + b"garbage!"))
+    assert found == TEXT
+    assert broken is not None
+    assert f"what follows the {kind} data is none" in broken.reason
+
+
+@pytest.mark.parametrize("inner", ["gzip", "zstd"])
+def test_what_was_compressed_twice_is_refused(tmp_path, inner):
+    """An archive inside an archive is refused with a word on what to do."""
+    source = written(tmp_path, gzip.compress(gzip.compress(TEXT) if inner == "gzip" else checked(TEXT)))
+    with pytest.raises(InputError, match="compressed twice; unpack it once"):
+        open_decoded(source)
+
+
+def test_a_zstd_window_is_bounded(tmp_path):
+    """A zstd frame that asks for 2 GiB of memory gets none."""
+    zstd()
+    frame = b"\x28\xb5\x2f\xfd" + bytes([0x00, (31 - 10) << 3]) + b"\x01\x00\x00"
+    _, broken = drained(written(tmp_path, frame))
+    assert broken is not None
+    assert "more than 128 MiB" in broken.reason
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_a_bomb_is_decoded_in_bounded_memory(tmp_path, kind):
+    """An archive of 32 MiB in a few kB needs no more than a few MiB."""
+    bomb = bytes(32 << 20)
+    source = written(tmp_path, gzip.compress(bomb) if kind == "gzip" else checked(bomb))
+    del bomb
+    length = 0
+    tracemalloc.start()
+    try:
+        with open_decoded(source) as decoded:
+            while data := decoded.read(1 << 16):
+                length += len(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert length == 32 << 20
+    assert peak < 4 << 20
+
+
+def test_what_a_name_promises_wrongly_is_told(tmp_path):
+    """A plain file that is called `.gz` is read as it is, and the notice says so; an empty one is told too."""
+    with open_decoded(written(tmp_path, TEXT, "a.gz")) as decoded:
+        assert decoded.notice is not None
+        assert "not compressed" in decoded.notice
+        assert decoded.read(5) == TEXT[:5]
+    with open_decoded(written(tmp_path, b"", "b.zst")) as decoded:
+        assert decoded.notice is not None
+        assert "empty" in decoded.notice
+    with open_decoded(written(tmp_path, gzip.compress(TEXT), "c.gz")) as decoded:
+        assert decoded.notice is None
+
+
+def test_without_zstd_the_error_names_the_extra(tmp_path, monkeypatch):
+    """A zstd file on a machine without zstd is refused with the extra to install."""
+
+    def absent(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(inputs, "import_module", absent)
+    with pytest.raises(InputError, match=r"pip install normcompletion\[batch\]"):
+        open_decoded(written(tmp_path, b"\x28\xb5\x2f\xfd\x00"))
+
+
+def test_what_cannot_be_opened_is_told(tmp_path):
+    """A missing file and a folder raise an error that names them."""
+    with pytest.raises(InputError, match=r"absent does not exist"):
+        open_decoded(Input("absent", str(tmp_path / "absent")))
+    with pytest.raises(InputError, match=r"folder is a folder; name the files in it"):
+        open_decoded(Input("folder", str(tmp_path)))
+
+
+def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
+    """A file without the permission to read it raises an error that says so."""
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    source = written(tmp_path, TEXT)
+    monkeypatch.setattr(inputs, "open", refused, raising=False)  # root may read everything
+    with pytest.raises(InputError, match="log cannot be read: Permission denied; check its permissions"):
+        open_decoded(source)
+
+
+def test_a_file_that_shrinks_is_incomplete(tmp_path):
+    """A plain file that became shorter after it was opened is told, once what is left was given."""
+    source = written(tmp_path, TEXT)
+    with open_decoded(source) as decoded:
+        os.truncate(source.path, 100)
+        assert decoded.read(1000) == TEXT[:100]
+        with pytest.raises(IncompleteInput, match="cut off while it was read") as caught:
+            decoded.read(1)
+    assert caught.value.offset == 100
+
+
+def test_an_error_of_the_disk_is_incomplete_input(tmp_path):
+    """An error while reading is told once all before it was given."""
+
+    class Failing(io.RawIOBase):
+        def __init__(self):
+            self.parts = [TEXT[:10], TEXT[10:50]]
+
+        def read(self, size=-1):
+            if not self.parts:
+                raise OSError(5, "Input/output error")
+            return self.parts.pop(0)
+
+    with open_decoded(written(tmp_path, TEXT)) as decoded:
+        decoded.close()
+        decoded._stream = Failing()
+        assert decoded.read(1000) == TEXT[:4] + TEXT[:50]
+        with pytest.raises(IncompleteInput, match="Input/output error"):
+            decoded.read(1)
+
+
+def test_standard_input_is_read_and_stays_open(monkeypatch):
+    """`-` is standard input, compressed or not, and is not closed."""
+    stream = io.BytesIO(gzip.compress(TEXT))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+    with open_decoded(Input("-", "-")) as decoded:
+        assert decoded.size is None
+        assert not decoded.is_plain_file
+        assert decoded.read(1 << 20) == TEXT
+    assert not stream.closed
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        open_decoded(Input("-", "-"))
+
+
+def test_incomplete_input_travels_between_processes():
+    """The error can be pickled, and says the same on the other side."""
+    error = IncompleteInput("log.gz", 5, "cut")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.name, copy.offset, copy.reason, str(copy)) == ("log.gz", 5, "cut", str(error))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(["plain", "gzip"]),
+    st.lists(st.tuples(st.sampled_from(["read", "peek", "skip"]), st.integers(1, 50)), max_size=30),
+)
+def test_reading_peeking_and_skipping_agree(tmp_path_factory, data, kind, steps):
+    """However an input is read, looked at and skipped, each byte is where it stands in the text."""
+    if data.startswith((b"\x1f", b"(", b"\x28")) or data[1:4] == b"*M\x18":
+        data = b"x" + data
+    source = written(tmp_path_factory.getbasetemp(), gzip.compress(data) if kind == "gzip" else data, "steps")
+    with open_decoded(source) as decoded:
+        for step, size in steps:
+            at = decoded.offset
+            if step == "skip":
+                decoded.skip(size)
+                assert decoded.offset == (at + size if kind == "plain" else min(at + size, len(data)))
+            else:
+                assert getattr(decoded, step)(size) == data[at : at + size]
+                assert decoded.offset == (at if step == "peek" else min(at + size, max(len(data), at)))

@@ -1,0 +1,745 @@
+"""Sinks: the bytes they write, what they promise to be durable, and what they say when they cannot write."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import json
+import os
+import random
+import stat
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from normcompletion.batch import durable, outputs
+from normcompletion.batch.durable import OutputError
+from normcompletion.batch.outputs import OutputRefusedError, Sink, check_outputs, open_sink
+
+RECORDS = 500
+LINES = [json.dumps({"n": n, "text": "é" * (n * 7 % 40)}).encode() + b"\n" for n in range(RECORDS)]
+NAMES = ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out.parts"]
+LINE_NAMES = NAMES[:3]
+TABLE_NAMES = NAMES[3:]
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are cut where a few records fill them."""
+    monkeypatch.setattr(outputs, "FRAME_BYTES", 4000)
+    monkeypatch.setattr(outputs, "BUFFER_BYTES", 1000)
+    monkeypatch.setattr(outputs, "ROWS_PER_GROUP", 64)
+
+
+def kind(name: str) -> outputs.Kind:
+    return "parquet" if name.endswith(".parquet") else "parquet_parts" if name.endswith(".parts") else "jsonl"
+
+
+def require(name: str) -> None:
+    """Skip where the library for an output is missing."""
+    if name in TABLE_NAMES:
+        pytest.importorskip("pyarrow.parquet")
+    if name.endswith(".zst") and sys.version_info < (3, 14):
+        pytest.importorskip("backports.zstd")
+
+
+def schema() -> Any:
+    import pyarrow as pa
+
+    person = pa.struct({"name": pa.string(), "flags": pa.list_(pa.bool_())})
+    return pa.schema({"n": pa.int64(), "text": pa.string(), "people": pa.list_(person)})
+
+
+def batch(start: int, stop: int) -> Any:
+    import pyarrow as pa
+
+    rows = [
+        {
+            "n": n if n % 11 else None,
+            "text": None if n % 5 == 0 else "é" * (n * 7 % 40),
+            "people": None if n % 3 == 0 else [{"name": str(i), "flags": [True, None] * i} for i in range(n % 4)],
+        }
+        for n in range(start, stop)
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema())
+
+
+def sink_for(path: Path, **options: Any) -> Sink:
+    if kind(path.name) != "jsonl":
+        options = {"schema": schema(), "rows_per_part": 150, **options}
+    return open_sink(str(path), kind=kind(path.name), **options)
+
+
+def write(sink: Sink, name: str, start: int, stop: int) -> None:
+    if kind(name) == "jsonl":
+        sink.write(b"".join(LINES[start:stop]), stop - start)
+    else:
+        sink.write(batch(start, stop), stop - start)
+
+
+def publish(sink: Sink) -> None:
+    """What the journal does at the end."""
+    sink.close()
+    for partial, final in sink.renames():
+        Path(partial).rename(final)
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def whole(directory: Path, name: str, cuts: list[int], **options: Any) -> dict[str, bytes]:
+    """The files that come of all records, written in pieces."""
+    directory.mkdir()
+    sink = sink_for(directory / name, **options)
+    for start, stop in zip([0, *cuts], [*cuts, RECORDS], strict=True):
+        write(sink, name, start, stop)
+    publish(sink)
+    return files(directory)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a Parquet file, or of a directory of parts."""
+    from pyarrow import parquet
+
+    parts = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [row for part in parts for row in parquet.ParquetFile(part).read().to_pylist()]
+
+
+def groups(path: Path) -> list[int]:
+    from pyarrow import parquet
+
+    metadata = parquet.ParquetFile(path).metadata
+    return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
+class Steps:
+    """Counts the steps on files, and lets those of one kind fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: str = "", error: int = errno.EIO) -> None:
+        self.done: list[str] = []
+        self.failing = failing
+        perform = durable.perform
+
+        def counted(step: str, output: str, call: Any, *arguments: Any, **options: Any) -> Any:
+            self.done.append(step)
+
+            def fail(*_: Any, **__: Any) -> None:
+                raise OSError(error, os.strerror(error))
+
+            return perform(step, output, fail if step == self.failing else call, *arguments, **options)
+
+        monkeypatch.setattr(durable, "perform", counted)
+
+
+# -- content
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bytes_depend_on_the_records_alone(tmp_path: Path, name: str) -> None:
+    """However the records are cut into calls, and however many threads compress, the same bytes come out."""
+    require(name)
+    expected = whole(tmp_path / "0", name, [])
+    for seed in range(1, 6):
+        chance = random.Random(seed)
+        cuts = sorted(chance.sample(range(RECORDS + 1), chance.choice([1, 5, 50, 300])))
+        assert whole(tmp_path / str(seed), name, cuts, threads=1 + seed % 3) == expected
+
+
+@pytest.mark.parametrize("name", LINE_NAMES)
+def test_lines_come_back(tmp_path: Path, name: str) -> None:
+    """What is read back from a file of JSON lines is what was written, whatever compresses it."""
+    require(name)
+    content = whole(tmp_path / "0", name, [100, 300])[name]
+    assert decompressed(name, content) == b"".join(LINES)
+
+
+def decompressed(name: str, content: bytes) -> bytes:
+    if name.endswith(".gz"):
+        return gzip.decompress(content)
+    if name.endswith(".zst"):
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+        return zstd.decompress(content)
+    return content
+
+
+@pytest.mark.parametrize("name", TABLE_NAMES)
+def test_rows_come_back(tmp_path: Path, name: str) -> None:
+    """What is read back from Parquet is what was written, null or not, in order and under the same schema."""
+    require(name)
+    from pyarrow import parquet
+
+    whole(tmp_path / "0", name, [100, 300])
+    path = tmp_path / "0" / name
+    assert rows(path) == batch(0, RECORDS).to_pylist()
+    first = path if path.is_file() else path / "part-00000.parquet"
+    assert parquet.ParquetFile(first).schema_arrow == schema()
+
+
+def test_gzip_members_are_independent(tmp_path: Path) -> None:
+    """A gzip member ends with the first record after so many bytes, and has neither a time nor a name."""
+    content = whole(tmp_path / "0", "out.jsonl.gz", [7, 333])["out.jsonl.gz"]
+    texts = []
+    while content:
+        assert content[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
+        member = zlib.decompressobj(31)
+        texts.append(member.decompress(content))
+        content = member.unused_data
+    assert len(texts) > 2
+    assert b"".join(texts) == b"".join(LINES)
+    for text in texts[:-1]:
+        assert len(text) >= outputs.FRAME_BYTES > len(text[: text[:-1].rindex(b"\n") + 1])
+
+
+def test_zstandard_frames_have_checksums(tmp_path: Path) -> None:
+    """A flipped bit anywhere in the body of a `.zst` is noticed by whoever reads it."""
+    require("out.jsonl.zst")
+    content = whole(tmp_path / "0", "out.jsonl.zst", [])["out.jsonl.zst"]
+    assert content[4] & 0b100  # the checksum flag of the first frame
+    assert decompressed("out.jsonl.zst", content) == b"".join(LINES)
+    for position in range(20, len(content), 97):
+        broken = bytearray(content)
+        broken[position] ^= 1
+        assert noticed(bytes(broken)), f"byte {position} was changed"
+
+
+def noticed(content: bytes) -> bool:
+    """Whether a `.zst` does not open."""
+    try:
+        decompressed("out.jsonl.zst", content)
+    except Exception:  # noqa: BLE001 - each library has its own
+        return True
+    return False
+
+
+def test_row_groups_have_a_fixed_number_of_rows(tmp_path: Path) -> None:
+    """Row groups are full but for the last, in one file and in each part."""
+    require("out.parquet")
+    whole(tmp_path / "0", "out.parquet", [1, 2, 250])
+    assert groups(tmp_path / "0" / "out.parquet") == [64] * 7 + [52]
+    whole(tmp_path / "1", "out.parts", [1, 2, 250])
+    parts = sorted((tmp_path / "1" / "out.parts").iterdir())
+    assert [part.name for part in parts] == [f"part-{n:05}.parquet" for n in range(4)]
+    assert [groups(part) for part in parts] == [[64, 64, 22]] * 3 + [[50]]
+
+
+def test_row_groups_are_cut_by_their_values_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rows are large a group ends with the row that fills it, wherever the calls were cut."""
+    require("out.parquet")
+    monkeypatch.setattr(outputs, "GROUP_BYTES", 1500)
+    expected = whole(tmp_path / "0", "out.parquet", [])
+    assert len({*groups(tmp_path / "0" / "out.parquet")}) > 3
+    assert max(groups(tmp_path / "0" / "out.parquet")) < 64
+    for seed in range(1, 6):
+        cuts = sorted(random.Random(seed).sample(range(RECORDS + 1), 40 * seed))
+        assert whole(tmp_path / str(seed), "out.parquet", cuts) == expected
+    assert rows(tmp_path / "0" / "out.parquet") == batch(0, RECORDS).to_pylist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_records_make_a_whole_file(tmp_path: Path, name: str) -> None:
+    """An output of no records is complete: an empty text, an archive that opens, a table with its columns."""
+    require(name)
+    path = tmp_path / name
+    publish(sink_for(path))
+    if name in TABLE_NAMES:
+        assert rows(path) == []
+        assert [each.name for each in path.iterdir()] == ["part-00000.parquet"] if path.is_dir() else path.is_file()
+    else:
+        assert decompressed(name, path.read_bytes()) == b""
+        assert bool(path.read_bytes()) == (name != "out.jsonl")
+
+
+def test_full_parts_leave_no_empty_one(tmp_path: Path) -> None:
+    """Where the rows fill the parts exactly there is no part without rows."""
+    require("out.parts")
+    sink = sink_for(tmp_path / "out.parts", rows_per_part=100)
+    write(sink, "out.parts", 0, 300)
+    publish(sink)
+    assert sorted(each.name for each in (tmp_path / "out.parts").iterdir()) == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+        "part-00002.parquet",
+    ]
+
+
+# -- files
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_has_the_final_name_before_the_end(tmp_path: Path, name: str) -> None:
+    """Until it is renamed an output is `NAME.partial`, in the same directory."""
+    require(name)
+    sink = sink_for(tmp_path / name)
+    write(sink, name, 0, RECORDS)
+    sink.flush()
+    sink.close()
+    assert [each.name for each in tmp_path.iterdir()] == [f"{name}.partial"]
+    assert sink.renames() == [(str(tmp_path / f"{name}.partial"), str(tmp_path / name))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_mode_is_that_of_the_call(tmp_path: Path, name: str) -> None:
+    """A sink for the owner alone makes files that only the owner may read, whatever was there before."""
+    require(name)
+    if kind(name) != "parquet_parts":
+        (tmp_path / f"{name}.partial").write_text("an older run's, for all to read")
+        (tmp_path / f"{name}.partial").chmod(0o644)
+    sink = sink_for(tmp_path / name, mode=0o600)
+    write(sink, name, 0, RECORDS)
+    sink.close()
+    for path in tmp_path.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_discard_leaves_nothing(tmp_path: Path, name: str) -> None:
+    """A sink that is discarded leaves no file, whatever it was doing."""
+    require(name)
+    for step in range(4):
+        sink = sink_for(tmp_path / name)
+        if step > 0:
+            write(sink, name, 0, RECORDS)
+        if step > 1:
+            sink.flush()
+        if step > 2:
+            sink.close()
+        sink.discard()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
+    """An output that is a link stays one; the file it names is written, in that file's directory."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "far" / "real.jsonl")
+    sink = open_sink(str(tmp_path / "link.jsonl"), kind="jsonl")
+    assert (tmp_path / "far" / "real.jsonl.partial").exists()
+    write(sink, "out.jsonl", 0, 3)
+    publish(sink)
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert (tmp_path / "far" / "real.jsonl").read_bytes() == b"".join(LINES[:3])
+
+
+def test_a_name_with_a_slash_is_that_of_the_directory(tmp_path: Path) -> None:
+    """Parts for `folder/` are gathered beside the folder, not in it."""
+    require("out.parts")
+    sink = open_sink(f"{tmp_path}/folder/", kind="parquet_parts", schema=schema())
+    assert [each.name for each in tmp_path.iterdir()] == ["folder.partial"]
+    publish(sink)
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_records_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records written one by one reach the system in pieces of at least the buffer's size."""
+    sink = sink_for(tmp_path / "out.jsonl")
+    steps = Steps(monkeypatch)
+    for n in range(RECORDS):
+        write(sink, "out.jsonl", n, n + 1)
+    sink.close()
+    assert 2 < steps.done.count("write") <= 1 + len(b"".join(LINES)) / outputs.BUFFER_BYTES
+
+
+# -- durable and resumed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_flush_says_what_is_durable(tmp_path: Path, name: str) -> None:
+    """`flush` counts all lines of a plain file, those in whole members or parts, and none of a single Parquet file."""
+    require(name)
+    sink = sink_for(tmp_path / name)
+    write(sink, name, 0, 400)
+    count = sink.flush()
+    if name == "out.jsonl":
+        assert count == 400
+        assert (tmp_path / f"{name}.partial").read_bytes() == b"".join(LINES[:400])
+    elif name == "out.parquet":
+        assert (count, sink.resumable, sink.state()) == (0, False, {})
+    elif name == "out.parts":
+        assert count in (0, 150, 300)  # the thread may be at it
+        assert len(list((tmp_path / f"{name}.partial").glob("part-*.parquet"))) * 150 >= count
+    else:
+        assert count < 400
+        assert decompressed(name, (tmp_path / f"{name}.partial").read_bytes()) == b"".join(LINES[:count])
+    sink.discard()
+
+
+def settled(sink: Sink, name: str) -> int:
+    """What is durable once the threads have done what they have to do."""
+    if name != "out.jsonl":
+        wait(sink._background._pending)  # type: ignore[attr-defined]
+    return sink.flush()
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parts"])
+@pytest.mark.parametrize("behind", [0, 1, 60])
+def test_a_resumed_sink_goes_on(tmp_path: Path, name: str, behind: int) -> None:
+    """A sink with the state of another drops the records it has, and gives the bytes of one that never stopped."""
+    require(name)
+    expected = whole(tmp_path / "0", name, [])
+    (tmp_path / "1").mkdir()
+    path = tmp_path / "1" / name
+    sink = sink_for(path)
+    write(sink, name, 0, 333)
+    count = settled(sink, name)
+    state = json.loads(json.dumps(sink.state()))
+    write(sink, name, 333, 450)  # lost
+    sink.suspend()
+    assert count >= 150
+    first = count - behind
+    sink = sink_for(path, resume=state, first=first)
+    assert sink.flush() == count
+    write(sink, name, first, first + 5)
+    write(sink, name, first + 5, RECORDS)
+    publish(sink)
+    assert files(tmp_path / "1") == expected
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+def test_records_in_between_are_a_defect_of_the_caller(tmp_path: Path, name: str) -> None:
+    """A sink is not resumed behind what is durable: records would be missing."""
+    with pytest.raises(ValueError, match="5 records lie between"):
+        sink_for(tmp_path / name, resume={"length": 0, "records": 10}, first=15)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+def test_what_is_shorter_than_it_was_is_refused(tmp_path: Path, name: str) -> None:
+    """A partial file that is missing or has lost bytes is not continued, and stays as it is."""
+    with pytest.raises(OutputRefusedError, match=r"partial is missing.*start over without --resume"):
+        sink_for(tmp_path / name, resume={"length": 1000, "records": 10})
+    (tmp_path / f"{name}.partial").write_bytes(b"short")
+    with pytest.raises(OutputRefusedError, match=r"has 5 bytes, but 1,000 bytes were written"):
+        sink_for(tmp_path / name, resume={"length": 1000, "records": 10})
+    assert (tmp_path / f"{name}.partial").read_bytes() == b"short"
+
+
+def test_a_missing_part_is_refused(tmp_path: Path) -> None:
+    """Parts are not continued when one of them, or their directory, is gone."""
+    require("out.parts")
+    state = {"parts": 2, "records": 300}
+    with pytest.raises(OutputRefusedError, match=r"out.parts.partial is missing"):
+        sink_for(tmp_path / "out.parts", resume=state)
+    (tmp_path / "out.parts.partial").mkdir()
+    (tmp_path / "out.parts.partial" / "part-00000.parquet").touch()
+    with pytest.raises(OutputRefusedError, match=r"part-00001.parquet is missing"):
+        sink_for(tmp_path / "out.parts", resume=state)
+
+
+def test_parts_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    """Whoever starts over, or resumes at an earlier part, does not leave the later parts of a killed run."""
+    require("out.parts")
+    partial = tmp_path / "out.parts.partial"
+    partial.mkdir()
+    for name in ("part-00000.parquet", "part-00001.parquet", "part-00002.parquet.partial", "part-00009.parquet"):
+        (partial / name).touch()
+    sink_for(tmp_path / "out.parts", resume={"parts": 1, "records": 150}, first=150).suspend()
+    assert [each.name for each in partial.iterdir()] == ["part-00000.parquet"]
+    sink_for(tmp_path / "out.parts").suspend()
+    assert list(partial.iterdir()) == []
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    """A directory that has the partial name and holds more than parts is not touched."""
+    require("out.parts")
+    partial = tmp_path / "out.parts.partial"
+    partial.mkdir()
+    (partial / "part-00000.parquet").touch()
+    (partial / "thesis.tex").touch()
+    with pytest.raises(OutputError, match=r"out.parts.partial holds more than parts.*move them"):
+        sink_for(tmp_path / "out.parts")
+    assert len(list(partial.iterdir())) == 2
+
+
+# -- streams
+
+
+def test_standard_output_gets_each_call_at_once(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Standard output is written to directly, cannot be resumed and has nothing to rename."""
+    sink = open_sink("-", kind="jsonl")
+    sink.write(LINES[0], 1)
+    assert capfdbinary.readouterr().out == LINES[0]
+    sink.write(LINES[1], 1)
+    sink.close()
+    assert capfdbinary.readouterr().out == LINES[1]
+    assert (sink.resumable, sink.renames()) == (False, [])
+    sink.discard()
+    print("still open")
+    assert capfdbinary.readouterr().out == b"still open\n"
+
+
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    """A device is no file: nothing is made beside it and it keeps its name."""
+    sink = open_sink(os.devnull, kind="jsonl")
+    assert not Path(f"{os.devnull}.partial").exists()
+    sink.write(LINES[0], 1)
+    sink.flush()
+    sink.close()
+    assert (sink.resumable, sink.renames()) == (False, [])
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_device_is_an_error() -> None:
+    """A device that takes nothing raises an error that names it."""
+    sink = open_sink("/dev/full", kind="jsonl")
+    with pytest.raises(OutputError, match="/dev/full: No space left on device after 0 bytes") as caught:
+        sink.write(LINES[0], 1)
+    assert caught.value.errno == errno.ENOSPC
+    sink.discard()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
+    """Who reads a named pipe gets the records; when the reader has gone, that is an `OutputError`."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+
+    def read() -> None:
+        with pipe.open("rb") as stream:
+            got.append(stream.readline())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    sink = open_sink(str(pipe), kind="jsonl")
+    sink.write(LINES[0], 1)
+    reader.join()
+    assert got == [LINES[0]]
+    with pytest.raises(OutputError, match="the program that reads it has ended") as caught:
+        sink.write(LINES[1], 1)
+    assert caught.value.errno == errno.EPIPE
+    sink.discard()
+    assert pipe.exists()
+
+
+def test_one_parquet_file_may_go_to_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet on standard output is the file that it would have been."""
+    require("out.parquet")
+    from pyarrow import parquet
+
+    class Output:
+        buffer = io.BytesIO()
+
+    monkeypatch.setattr(sys, "stdout", Output)
+    sink = open_sink("-", kind="parquet", schema=schema())
+    write(sink, "out.parquet", 0, 100)
+    sink.close()
+    Output.buffer.seek(0)
+    assert parquet.read_table(Output.buffer).to_pylist() == batch(0, 100).to_pylist()
+
+
+# -- refused
+
+
+def refusal(outputs: list[tuple[str, Any]], **options: Any) -> str:
+    with pytest.raises(OutputRefusedError) as caught:
+        check_outputs(outputs, **options)
+    return str(caught.value)
+
+
+def test_an_output_that_exists_is_refused(tmp_path: Path) -> None:
+    """What exists is replaced only when the user says so; an empty directory may be filled."""
+    path = tmp_path / "out.jsonl"
+    check_outputs([(str(path), "jsonl")])
+    path.touch()
+    assert refusal([(str(path), "jsonl")]) == f"{path} exists; replace it with --overwrite or name another output"
+    check_outputs([(str(path), "jsonl")], overwrite=True)
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    check_outputs([(str(parts), "parquet_parts")])
+    (parts / "part-00000.parquet").touch()
+    assert "exists" in refusal([(str(parts), "parquet_parts")])
+    check_outputs([(str(parts), "parquet_parts")], overwrite=True)
+
+
+def test_a_directory_is_replaced_only_if_it_holds_parts(tmp_path: Path) -> None:
+    """No option makes a run replace a directory with other things in it, or replace one by a file."""
+    (tmp_path / "thesis.tex").touch()
+    assert "more than Parquet parts" in refusal([(str(tmp_path), "parquet_parts")], overwrite=True)
+    assert "is a directory; name a file in it" in refusal([(str(tmp_path), "jsonl")], overwrite=True)
+    assert "is a directory; name a file in it" in refusal([(str(tmp_path), "parquet")], overwrite=True)
+
+
+def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Two outputs must be two files, also when they are spelled differently or one is the partial of the other."""
+    path, link = tmp_path / "out.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    for other in (path, link, tmp_path / "." / "out.jsonl.partial", tmp_path / "x" / ".." / "out.jsonl"):
+        assert "the same file" in refusal([(str(path), "jsonl"), (str(other), "jsonl")])
+    assert "the same file" in refusal([("-", "jsonl"), ("-", "jsonl")])
+    check_outputs([(str(path), "jsonl"), (str(tmp_path / "rejects.jsonl"), "jsonl"), ("-", "jsonl")])
+    check_outputs([(os.devnull, "jsonl"), (os.devnull, "jsonl")])
+
+
+def test_an_input_is_no_output(tmp_path: Path) -> None:
+    """A run does not replace what it reads, also as its partial file, however that is spelled."""
+    path, link = tmp_path / "log.jsonl", tmp_path / "hard.jsonl"
+    path.touch()
+    link.hardlink_to(path)
+    for other in (path, link):
+        assert "is an input" in refusal([(str(path), "jsonl")], inputs=["-", str(other)], overwrite=True)
+    partial = tmp_path / "out.jsonl.partial"
+    partial.touch()
+    text = refusal([(str(tmp_path / "out.jsonl"), "jsonl")], inputs=[str(partial)])
+    assert text == f"{partial} would be written, and is an input; name another output"
+    check_outputs([(str(tmp_path / "out.jsonl"), "jsonl")], inputs=["missing.jsonl"])
+
+
+def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
+    """An output whose links lead nowhere is an `OutputError`, not a defect."""
+    (tmp_path / "a.jsonl").symlink_to(tmp_path / "b.jsonl")
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "a.jsonl")
+    with pytest.raises(OutputError, match="lead in a circle; name another output"):
+        open_sink(str(tmp_path / "a.jsonl"), kind="jsonl")
+
+
+def test_parts_need_a_directory() -> None:
+    """Parquet parts are not written to a stream."""
+    assert refusal([("-", "parquet_parts")]) == "-: Parquet parts need a directory; give its name as the output"
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library for an output the error says how to install it, and nothing is made."""
+    monkeypatch.setitem(sys.modules, "backports", None)
+    monkeypatch.setitem(sys.modules, "compression", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    for name, library in (("out.jsonl.zst", "backports.zstd"), ("out.parquet", "pyarrow"), ("out.parts", "pyarrow")):
+        with pytest.raises(ImportError, match=rf"needs {library}; run: pip install 'normcompletion\[batch\]'"):
+            open_sink(str(tmp_path / name), kind=kind(name), schema=object())
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- errors
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_directory_is_named(tmp_path: Path, name: str) -> None:
+    """An output in a directory that does not exist says how to make it."""
+    require(name)
+    with pytest.raises(OutputError) as caught:
+        sink_for(tmp_path / "far" / name)
+    path = tmp_path / "far" / name
+    assert str(caught.value) == f"{path}: No such file or directory; make the directory first (mkdir -p {path.parent})"
+    assert (caught.value.filename, caught.value.errno) == (str(path), errno.ENOENT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("failing", ["write", "sync"])
+def test_after_an_error_nothing_more_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, failing: str
+) -> None:
+    """Once a step has failed a sink never says again that something is durable, even when the disk recovers."""
+    require(name)
+    sink = sink_for(tmp_path / name)
+    steps = Steps(monkeypatch, failing)
+    with pytest.raises(OutputError, match=f"{name}: Input/output error.*; the disk reports a fault"):
+        write_to_the_end(sink, name)
+    steps.failing = ""
+    state = sink.state()
+    with pytest.raises((OutputError, RuntimeError)):
+        write_to_the_end(sink, name)
+    assert sink.state() == state
+    assert not state.get("records")
+    sink.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def write_to_the_end(sink: Sink, name: str) -> None:
+    write(sink, name, 0, RECORDS)
+    sink.flush()
+    sink.close()
+
+
+def test_an_error_of_the_thread_comes_out(tmp_path: Path) -> None:
+    """Rows that Parquet refuses are an error of the run, and their part is never published."""
+    require("out.parts")
+    import pyarrow as pa
+
+    sink = sink_for(tmp_path / "out.parts", rows_per_part=10)
+    sink.write(pa.RecordBatch.from_pydict({"other": list(range(10))}), 10)
+    with pytest.raises((ValueError, KeyError)):
+        sink.close()
+    assert not list((tmp_path / "out.parts.partial").glob("*.parquet"))
+    sink.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_error_says_how_much_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of an error names the output, the reason, the bytes before it and what to do, in one line."""
+    sink = sink_for(tmp_path / "out.jsonl")
+    write(sink, "out.jsonl", 0, 10)
+    sink.flush()
+    length = len(b"".join(LINES[:10]))
+    Steps(monkeypatch, "write", errno.ENOSPC)
+    write(sink, "out.jsonl", 10, 11)
+    with pytest.raises(OutputError) as caught:
+        sink.flush()
+    assert str(caught.value) == (
+        f"{tmp_path / 'out.jsonl'}: No space left on device after {length:,} bytes; free some space or write elsewhere"
+    )
+    sink.discard()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from tests.test_batch_outputs import *
+outputs.BUFFER_BYTES, outputs.ROWS_PER_GROUP, outputs.FRAME_BYTES = 1000, 64, 4000
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+name = {name!r}
+sink = sink_for(Path(name))
+try:
+    write(sink, name, 0, RECORDS)
+    sink.close()
+except OutputError as error:
+    print(error)
+    sink.discard()
+else:
+    sys.exit("it fitted")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes here")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_limit_on_file_sizes(tmp_path: Path, name: str) -> None:
+    """A file that may not grow is an `OutputError`, wherever the limit is, and leaves nothing behind."""
+    require(name)
+    size = max(map(len, whole(tmp_path / "0", name, []).values()))
+    (tmp_path / "1").mkdir()
+    for limit in (0, 1, size // 2, size - 1):
+        code = LIMITED.format(paths=[str(Path(__file__).parent.parent)], limit=limit, name=name)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path / "1", capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"{name}: File too large after ")
+        assert "ulimit -f" in done.stdout
+        assert list((tmp_path / "1").iterdir()) == []
+
+
+@pytest.fixture
+def readonly(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "readonly"
+    path.mkdir()
+    path.chmod(0o500)
+    yield path
+    path.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_without_permission_is_named(readonly: Path) -> None:
+    """An output where the user may not write is an error that says so."""
+    with pytest.raises(OutputError, match="Permission denied; write where you have the permission to"):
+        open_sink(str(readonly / "out.jsonl"), kind="jsonl")
