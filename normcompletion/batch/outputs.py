@@ -322,7 +322,9 @@ class _StandardOutput:
         self.length += len(data)
 
     def _put(self, data: bytes | bytearray) -> None:
-        sys.stdout.buffer.write(data)
+        rest = memoryview(data)
+        while rest:  # with `python -u` there is no buffer, and a signal cuts a write short
+            rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
 
     def sync(self) -> None:

@@ -48,6 +48,7 @@ def main() -> int:
             settings = _settings(root / "runs", options.megabytes << 20, few=options.few)
             if options.kills:
                 failed |= _tell(f"{options.kills} kills", kills(settings, options.kills, chance))
+                print(f"  {sum(each.resumed for each in settings)} of them behind a checkpoint", file=sys.stderr)
             if options.signals:
                 interrupted = signals(settings, options.signals, chance, options.patience)
                 failed |= _tell(f"{options.signals} signals", interrupted)
@@ -74,6 +75,7 @@ def _steps(root: Path, output: str, stride: int, *, full: bool) -> Iterator[str]
     log = root / "small.jsonl"
     write_log(log, 60_000)
     found = root / "found"
+    found.touch()
     memory = Path("/dev/shm")  # the faults say what is synced; no disk needs to
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
 

@@ -17,14 +17,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.crash.disturb import Subject, Wrong, contents, differences
 
 ROOT = Path(__file__).parent.parent.parent
-REJECTS, REPORT = "elsewhere/rejects.jsonl", "report.json"  # a directory of its own: one is synced without the other
+ELSEWHERE = "elsewhere"  # a directory of its own for the rejects: one is synced without the other
 DONE_WITH_REJECTS, USAGE, OUTPUT = 1, 2, 5
 FOREVER = 300.0  # seconds for a run: what takes longer hangs
 WORDS = ["the", "a", "of", "to", "and", "answer", "model", "token", "is", "that", "it", "with", "ä", "世界", "“so”"]
@@ -48,11 +48,11 @@ def write_log(path: Path, size: int, seed: int = 0) -> None:
         }
         line = json.dumps(body, ensure_ascii=False).encode()
         draw = chance.random()
-        if draw < 0.02:
+        if draw < 0.10:
             line = line[: len(line) // 2]
-        elif draw < 0.03:
+        elif draw < 0.11:
             line = b""
-        elif draw < 0.04:
+        elif draw < 0.12:
             line = b'{"error":{"message":"Rate limit exceeded","code":429}}'
         lines.append(line)
         length += len(line) + 1
@@ -90,9 +90,18 @@ class Setting(NamedTuple):
         """The output without a slash."""
         return self.output.rstrip("/")
 
+    @property
+    def rejects(self) -> str:
+        """Where rejects go, compressed as the output is."""
+        return (
+            f"{ELSEWHERE}/rejects{self.output.removeprefix('out')}"
+            if "jsonl" in self.output
+            else f"{ELSEWHERE}/r.jsonl"
+        )
+
     def arguments(self, *options: str) -> list[str]:
         """The arguments of the command."""
-        call = ["convert", str(self.log), "-o", self.output, "--rejects", REJECTS, "--report", REPORT]
+        call = ["convert", str(self.log), "-o", self.output, "--rejects", self.rejects, "--report", "report.json"]
         call += ["--jobs", str(self.jobs), "--checkpoint-every", str(self.checkpoint_every), *options]
         return [*call, "--rows-per-part", str(self.rows_per_part)] if self.output.endswith("/") else call
 
@@ -112,7 +121,7 @@ class Command(Subject):
         assert units.blocks.__kwdefaults__ is not None
         units.blocks.__kwdefaults__["block_bytes"] = 4000
         engine_module.BLOCK_BYTES = 4000
-        outputs.FRAME_BYTES = outputs.BUFFER_BYTES = 6000
+        outputs.FRAME_BYTES = outputs.BUFFER_BYTES = 3000
         outputs.ROWS_PER_GROUP = 15
         self._warm()
 
@@ -127,16 +136,15 @@ class Command(Subject):
         gc.freeze()
 
     def prepare(self, directory: Path) -> None:
-        (directory / REJECTS).parent.mkdir()
+        (directory / ELSEWHERE).mkdir()
 
     def convert(self, *, overwrite: bool, resume: bool) -> bool:
         from normcompletion.cli import main
 
         os.environ["NORMCOMPLETION_TRACEBACK"] = "1"
         chosen = ["--overwrite"] * overwrite + ["--resume"] * resume
-        with Path(os.devnull).open("w") as sys.stdout, Path(os.devnull).open("w") as sys.stderr:
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             code = main(self.setting.arguments(*chosen))
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         if code not in (DONE_WITH_REJECTS, OUTPUT):
             raise Wrong(f"exit code {code}")
         return code == DONE_WITH_REJECTS
@@ -213,6 +221,7 @@ class Undisturbed:
         self.setting = setting
         self._root = root
         self._runs = 0
+        self.resumed = 0  # how many runs had a checkpoint to go on from
         directory = self.fresh()
         begin = time.monotonic()
         ended = Run(setting, directory).end()
@@ -227,7 +236,7 @@ class Undisturbed:
             shutil.rmtree(self._root / str(self._runs), ignore_errors=True)
         self._runs += 1
         directory = self._root / str(self._runs)
-        (directory / REJECTS).parent.mkdir(parents=True)
+        (directory / ELSEWHERE).mkdir(parents=True)
         return directory
 
     def check_names(self, directory: Path) -> None:
@@ -245,6 +254,7 @@ class Undisturbed:
     def resume(self, directory: Path) -> None:
         """Resume to the end, and compare; where all is done already there is nothing to resume."""
         complete = not self.expected.keys() - contents(directory).keys()
+        self.resumed += self.has_checkpoint(directory)
         ended = Run(self.setting, directory, "--resume").end()
         if ended.code != (USAGE if complete and "--overwrite" in ended.said else DONE_WITH_REJECTS):
             raise Wrong(f"resuming ended with {ended}")

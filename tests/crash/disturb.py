@@ -35,13 +35,15 @@ def forked(directory: Path, call: Callable[[], object]) -> int:
     """Do something in a fork that works in a directory, and return its exit code."""
     child = os.fork()
     if not child:
+        code = 101
         try:
             os.chdir(directory)
             call()
-        except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
+            code = 0
+        except BaseException:  # noqa: BLE001 - it is told, and then the fork ends
             traceback.print_exc()
-            os._exit(101)
-        os._exit(0)
+        finally:
+            os._exit(code)  # it must not go on as its parent
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
