@@ -305,6 +305,14 @@ def test_two_threads_do_not_write_one_output(tmp_path: Path) -> None:
         pass
 
 
+def test_a_run_is_not_in_its_own_way(tmp_path: Path) -> None:
+    """Outputs of one name, which are refused later, do not lock each other out."""
+    with Journal([output(tmp_path), output(tmp_path, "other.jsonl"), output(tmp_path, "./out.jsonl")]) as one:
+        one.save(checkpoint())
+        assert names(tmp_path) == ["other.jsonl.checkpoint", "out.jsonl.checkpoint"]
+    assert names(tmp_path) == ["out.jsonl.checkpoint"]
+
+
 @locks
 def test_a_lock_is_on_the_file_that_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock on a file that lost its name in the same moment is given up for one on the file that has it."""

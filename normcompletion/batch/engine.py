@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -314,12 +314,13 @@ class _Boundary(NamedTuple):
 class Writer:
     """The outputs of a run: what was written to them, and from where a later run could go on."""
 
-    def __init__(self, run: Run, journal: Journal, saved: Checkpoint | None) -> None:
+    def __init__(self, run: Run, journal: Journal, saved: Checkpoint | None, signals: Signals) -> None:
         self.start = Position() if saved is None else Position(*saved.position)
         self.report = Report() if saved is None else Report.from_builtins(saved.counts["report"])
         self._rejects: int = 0 if saved is None else saved.counts["rejects"]
         self._run = run
         self._journal = journal
+        self._signals = signals
         self._lines = Lines(self.start)
         self._unsaved = 0
         # What `save` may count on: the tasks since the last one that is durable, and what came of those before.
@@ -330,16 +331,17 @@ class Writer:
         states = {} if saved is None else saved.sinks
         try:
             for name, (path, kind) in run.outputs.items():
-                self._sinks[name] = open_sink(
-                    path,
-                    kind=kind,
-                    resume=states.get(name),
-                    first=first[name],
-                    mode=0o600 if name == "rejects" else 0o666,
-                    schema=run.schema,
-                    rows_per_part=run.options.rows_per_part,
-                    threads=run.options.jobs or os.cpu_count() or 1,
-                )
+                with self._writing(name):
+                    self._sinks[name] = open_sink(
+                        path,
+                        kind=kind,
+                        resume=states.get(name),
+                        first=first[name],
+                        mode=0o600 if name == "rejects" else 0o666,
+                        schema=run.schema,
+                        rows_per_part=run.options.rows_per_part,
+                        threads=run.options.jobs or os.cpu_count() or 1,
+                    )
         except BaseException:
             self.stop(save=False)
             raise
@@ -355,11 +357,17 @@ class Writer:
         rejects = self._placed(task.blocks, converted)
         self.report.add(converted.report)
         if "output" in self._sinks and converted.report.records:
-            self._sinks["output"].write(converted.data, converted.report.records)
+            with self._writing("output"):
+                self._sinks["output"].write(converted.data, converted.report.records)
         if rejects:
             self._rejects += len(rejects)
             if "rejects" in self._sinks:
-                self._sinks["rejects"].write(b"".join([reject.to_json() for reject in rejects]), len(rejects))
+                with self._writing("rejects"):
+                    self._sinks["rejects"].write(b"".join([reject.to_json() for reject in rejects]), len(rejects))
+
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        """Around what writes: a signal must not cut that short, but where a reader may keep it waiting for ever."""
+        return self._signals.waiting() if is_stream(self._run.outputs[name][0]) else nullcontext()
 
     def _boundary(self, block: Block, converted: Converted) -> _Boundary:
         position = Position(block.input, block.offset, block.line or self._lines.before(block) + 1)
@@ -521,7 +529,7 @@ class Run:
                 if self.options.resume:
                     self.listener.notice("there is nothing to resume; starting at the beginning")
                 journal.start_over()
-            writer = Writer(self, journal, saved)
+            writer = Writer(self, journal, saved, signals)
             try:
                 self._convert(writer, signals)
                 writer.close()

@@ -100,7 +100,11 @@ class Journal:
     """
 
     def __init__(self, outputs: Sequence[str]) -> None:
-        self._locks = [_Lock(output) for output in outputs if not is_stream(output)]
+        locks: dict[Path, _Lock] = {}
+        for output in outputs:
+            if not is_stream(output):
+                locks.setdefault(final_path(output), _Lock(output))  # that two are one is for `check_outputs` to say
+        self._locks = list(locks.values())
 
     def __enter__(self) -> Self:
         """Take the locks."""

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.crash.command import Command, Setting, Undisturbed, full_disks, kills, signals, write_log
+from tests.crash.command import ELSEWHERE, Command, Setting, Undisturbed, full_disks, kills, signals, write_log
 from tests.crash.disturb import disturb, forked
 
 STEPPED = ("out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out/", "again out.jsonl", "again out/")
@@ -80,7 +80,8 @@ def _steps(root: Path, output: str, stride: int, *, full: bool) -> Iterator[str]
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
 
         def disturbed() -> None:
-            command = Command(Setting(log, name, checkpoint_every=12_000, rows_per_part=25))
+            rejects = f"{ELSEWHERE}/rejects.jsonl{name.partition('.jsonl')[2]}"  # compressed as the output is
+            command = Command(Setting(log, name, checkpoint_every=12_000, rows_per_part=25, rejects=rejects))
             with found.open("w") as stream:
                 for finding in disturb(command, Path(folder), again=bool(again), full=full, stride=stride):
                     print(finding, file=stream)

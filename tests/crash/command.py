@@ -80,6 +80,7 @@ class Setting(NamedTuple):
     jobs: int = 1
     checkpoint_every: int = 1 << 20
     rows_per_part: int = 1000
+    rejects: str = f"{ELSEWHERE}/rejects.jsonl"
 
     def __str__(self) -> str:
         """For a finding."""
@@ -89,15 +90,6 @@ class Setting(NamedTuple):
     def name(self) -> str:
         """The output without a slash."""
         return self.output.rstrip("/")
-
-    @property
-    def rejects(self) -> str:
-        """Where rejects go, compressed as the output is."""
-        return (
-            f"{ELSEWHERE}/rejects{self.output.removeprefix('out')}"
-            if "jsonl" in self.output
-            else f"{ELSEWHERE}/r.jsonl"
-        )
 
     def arguments(self, *options: str) -> list[str]:
         """The arguments of the command."""
