@@ -21,6 +21,7 @@ import pytest
 
 from normcompletion.batch import IncompleteInputError, Interrupted, Listener, Signals, convert
 from normcompletion.cli import main
+from tests.reliability.planted import wrong
 
 CHAT = b'{"id":"c-%d","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}\n'
 LOG = b"".join(CHAT % number for number in range(40))
@@ -93,6 +94,12 @@ def test_every_input_has_its_exit_code(make, code, jobs, capsys):
         assert "log" in err.splitlines()[0]
     if found == 3:
         assert names() == [name for name in ("log",) if Path("log").exists()]
+
+
+@pytest.mark.parametrize(("name", "jobs"), [("log.jsonl", 1), ("log.jsonl", 2), ("log.jsonl.gz", 1)])
+def test_planted_faults_come_back(tmp_path, name, jobs):
+    """Every planted fault comes back with its line, byte offset, length and code, and all units are counted."""
+    assert list(wrong(tmp_path, name, lines=15_000, faults=500, jobs=jobs, seed=1)) == []
 
 
 def test_all_inputs_are_looked_at_before_anything_is_written(capsys):

@@ -163,7 +163,8 @@ def check_outputs(outputs: Sequence[tuple[str, Kind]], *, inputs: Sequence[str] 
             names = [final, partial_path(final)]
             for name in names:
                 if _identity(name) in sources - {None}:
-                    raise OutputRefusedError(f"{name} would be written, and is an input; name another output")
+                    shown = path if name == final else name
+                    raise OutputRefusedError(f"{shown} would be written, and is an input; name another output")
         for name in names:
             if name in taken and not (name == Path(os.devnull)):
                 raise OutputRefusedError(f"{path} and {taken[name]} would be written to the same file; name two")
@@ -414,6 +415,9 @@ class _PlainLines(_Lines):
     def write(self, data: bytes, records: int) -> None:
         data, records = self._unseen(data, records)
         self._records += records
+        if not self._waiting and len(data) >= self._buffer_bytes:
+            self._target.write(data)  # not copied
+            return
         self._waiting += data
         if len(self._waiting) >= self._buffer_bytes:
             self._write_waiting()

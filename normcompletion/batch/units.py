@@ -265,7 +265,9 @@ def _lines(
             unfinished = data.rfind(b"\n") + 1
             if len(data) - unfinished > limit:
                 break
-            more = feed(max(fence + 1 - len(data), min(max(len(data) - unfinished, _LOOK), _READ)))
+            # With the border, what most lines have behind it: so the block need not be put together.
+            ahead = min(max(len(data) - unfinished, _LOOK), _READ)
+            more = feed(max(fence + 1 - len(data), 0) + ahead)
             if not more:
                 unfinished = len(data)
                 break
@@ -277,7 +279,8 @@ def _lines(
         if text:
             yield from _without_long(index, line, at, text, limit)
             at += len(text)
-            line += text.count(b"\n")
+            if found < 0 or until is None or at < until:  # somebody wants to know: this costs as much as a copy
+                line += text.count(b"\n")
         if found < 0:
             if not data:
                 return

@@ -171,3 +171,5 @@ def serve(source: BinaryIO) -> None:
                 answer = (f"{type(error).__name__}: {excerpt(error)}", None)
             pickle.dump(answer, target, protocol=pickle.HIGHEST_PROTOCOL)
             target.flush()
+    with suppress(BrokenPipeError):  # what it could not send it would try to send again when it ends, and complain
+        target.close()
