@@ -229,6 +229,12 @@ def _add_outputs(parser: _Group) -> None:
         default="nested",
         help="the columns of Parquet: everything (the default), or the first choice, for SQL",
     )
+    group.add_argument(
+        "--columns",
+        metavar="NAME,NAME",
+        type=_names,
+        help="only these columns of Parquet, in this order: id,model,total_tokens",
+    )
     group.add_argument("--rows-per-part", metavar="N", type=int, help="Parquet as a folder of parts of N rows each")
     group.add_argument(
         "--rejects",
@@ -296,6 +302,10 @@ def _pair(text: str) -> tuple[str, str]:
     return name, pointer
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for each in text.split(",") if (name := each.strip()))
+
+
 def _size(text: str) -> int:
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     try:
@@ -319,6 +329,7 @@ def _convert(options: argparse.Namespace) -> int:
                 options.output,
                 to=options.to,
                 layout=options.layout,
+                columns=options.columns,
                 rows_per_part=options.rows_per_part,
                 envelope=options.envelope,
                 body=options.body,

@@ -112,6 +112,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "out.jsonl.zst": {},
     "out.parquet": {},
     "flat.parquet": {"layout": "flat"},
+    "columns.parquet": {"layout": "flat", "columns": ("total_tokens", "id", "content")},
     "parts/": {"rows_per_part": 40},
 }
 
@@ -460,6 +461,9 @@ USAGE: dict[str, dict[str, Any]] = {
     "JSON lines into a folder": {"output": "out/", "to": "jsonl"},
     "parts of JSON lines": {"to": "jsonl", "rows_per_part": 5},
     "flat JSON lines": {"layout": "flat"},
+    "columns of JSON lines": {"columns": ["id"]},
+    "no columns": {"output": "out.parquet", "columns": []},
+    "what goes along without its column": {"output": "out.parquet", "columns": ["id"], "carry": {"n": "/n"}},
     "resuming what goes to standard output": {"output": "-", "resume": True},
     "no jobs": {"jobs": -1},
     "a negative limit": {"limit": -1},
@@ -478,6 +482,27 @@ def test_a_call_that_does_not_fit_together_is_refused(logs, tmp_path, options, m
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError):
         convert(logs, **{"output": "out.jsonl", **options})
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+@pytest.mark.parametrize("layout", ["nested", "flat"])
+def test_columns_are_those_of_the_whole_output(logs, tmp_path, layout):
+    """With `columns` the output has these alone, in the order given, with the values that they have without it."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs normcompletion[batch]")
+    wanted = ["created", "id", "carried", "extra"]
+    whole, some = tmp_path / "whole.parquet", tmp_path / "some.parquet"
+    convert(logs, whole, layout=layout, carry={"n": "/n"})
+    convert(logs, some, layout=layout, carry={"n": "/n"}, columns=wanted)
+    found = parquet.read_table(some)
+    assert found.column_names == wanted
+    assert found.equals(parquet.read_table(whole).select(wanted), check_metadata=True)
+
+
+def test_unknown_columns_are_refused_with_their_names(logs, tmp_path):
+    """A column that the layout does not have is named, with those that it has, before anything is written."""
+    pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
+    with pytest.raises(UsageError, match=r"no columns content; choose from id, source, .*choices"):
+        convert(logs, tmp_path / "out.parquet", columns=["id", "content"])
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 

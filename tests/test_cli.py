@@ -136,6 +136,18 @@ def test_every_option_reaches_the_engine(log, tmp_path):
     assert len(rows(out)) == 4
 
 
+def test_columns_are_named_with_commas(log, tmp_path, capsys):
+    """`--columns` narrows Parquet to the columns named, and refuses others in one sentence with exit code 2."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs normcompletion[batch]")
+    out = tmp_path / "out.parquet"
+    arguments = ["convert", str(log), "-o", str(out), "--layout", "flat", "--columns"]
+    assert main([*arguments, "model, id"]) == 1
+    assert parquet.read_table(out).column_names == ["model", "id"]
+    capsys.readouterr()
+    assert main([*arguments, "id,colour", "--overwrite"]) == 2
+    assert "there are no columns colour; choose from id, source" in capsys.readouterr().err
+
+
 def test_parquet_goes_to_a_file_or_a_folder(log, tmp_path):
     """The name of the output says what is written: a Parquet file, or a folder of parts."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs normcompletion[batch]")

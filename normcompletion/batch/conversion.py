@@ -40,8 +40,8 @@ class ConverterOptions:
 
     `source` and `strict` are those of `normalize`. With `completions_only` failed, pending and encrypted calls are
     rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what stands around a
-    response. `layout` is that of the Arrow rows to write; `None` stands for JSON lines. With `keep_places` it is known
-    from which line each record is.
+    response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are wanted, `None`
+    for all; no layout stands for JSON lines. With `keep_places` it is known from which line each record is.
     """
 
     source: str | None = None
@@ -51,6 +51,7 @@ class ConverterOptions:
     max_record_bytes: int = MAX_RECORD_BYTES
     envelopes: Envelopes = field(default_factory=Envelopes)
     layout: Layout | None = None
+    columns: tuple[str, ...] | None = None
     keep_places: bool = False
 
     def check(self) -> None:
@@ -281,6 +282,7 @@ class Converter:
     def __init__(self, options: ConverterOptions) -> None:
         self._conversion = Conversion(options)
         self._layout = options.layout
+        self._columns = options.columns
 
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
         """What comes of some blocks, or of their first `limit` units."""
@@ -297,7 +299,7 @@ class Converter:
             data = b"".join(texts)
         else:
             found = self._conversion(blocks, limit)
-            data = arrow_rows(found, self._layout)
+            data = arrow_rows(found, self._layout, self._columns)
         rejects = [[reject for _, reject in each] for each in found.rejects]
         return Converted(data, rejects, found.lines, found.report, found.broken)
 
@@ -313,15 +315,18 @@ def json_lines(found: Found) -> bytes:
     return b"\n".join([*lines, b""])
 
 
-def arrow_rows(found: Found, layout: Layout) -> pa.RecordBatch:
-    """The records as rows of `arrow_schema(layout)`."""
+def arrow_rows(found: Found, layout: Layout, columns: tuple[str, ...] | None = None) -> pa.RecordBatch:
+    """The records as rows of `arrow_schema(layout, columns)`."""
     from ..arrow import record_batch
 
-    return record_batch(found.completions, flat=layout == "flat", carried=found.carried or None)
+    return record_batch(found.completions, flat=layout == "flat", columns=columns, carried=found.carried or None)
 
 
-def arrow_schema(layout: Layout) -> pa.Schema:
-    """The schema of a layout. Raises `ImportError` where pyarrow is missing."""
-    from ..arrow import FLAT_SCHEMA, SCHEMA
+def arrow_schema(layout: Layout, columns: tuple[str, ...] | None = None) -> pa.Schema:
+    """The schema of a layout, or of some of its columns.
 
-    return FLAT_SCHEMA if layout == "flat" else SCHEMA
+    Raises `ValueError` where there is no such column, `ImportError` where pyarrow is missing.
+    """
+    from ..arrow import schema
+
+    return schema(flat=layout == "flat", columns=columns)

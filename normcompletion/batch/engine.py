@@ -60,6 +60,7 @@ class Options:
 
     to: Literal["jsonl", "parquet"] | None = None
     layout: Layout = "nested"
+    columns: tuple[str, ...] | None = None
     rows_per_part: int | None = None
     envelopes: Envelopes = field(default_factory=Envelopes)
     source: str | None = None
@@ -89,6 +90,8 @@ class Options:
                 raise UsageError("--rows-per-part is for Parquet; leave it out, or use --to parquet")
             if self.layout == "flat":
                 raise UsageError("--layout flat is for Parquet; leave it out, or use --to parquet")
+            if self.columns is not None:
+                raise UsageError("--columns is for Parquet, as JSON lines are whole; leave it out, or use --to parquet")
             return "jsonl"
         if output == STDIN and not self.dry_run:
             raise UsageError("Parquet does not go to standard output; name a file or a folder with -o")
@@ -100,6 +103,10 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"--{name.replace('_', '-')} is {value}; give {least} or more")
+        if self.columns is not None and not self.columns:
+            raise UsageError("--columns names none; name one or more, or leave it out for all of them")
+        if self.columns is not None and self.envelopes.carry and "carried" not in self.columns:
+            raise UsageError("--carry fills the column carried; name it in --columns too, or leave out --carry")
         for name in ("checkpoint_every", "max_record_bytes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give 1 or more")
@@ -114,6 +121,7 @@ class Options:
             "output": output,
             "kind": kind,
             "layout": self.layout,
+            "columns": None if self.columns is None else list(self.columns),
             "rows_per_part": self.rows_per_part,
             "envelopes": self.envelopes.identity(),
             "source": self.source,
@@ -468,7 +476,10 @@ class Run:
         self.options = options
         self.listener = listener
         self.layout = options.layout if kind != "jsonl" else None
-        self.schema = None if self.layout is None else arrow_schema(self.layout)
+        try:
+            self.schema = None if self.layout is None else arrow_schema(self.layout, options.columns)
+        except ValueError as error:
+            raise UsageError(f"--columns: {error}") from None
         self.conversion = ConverterOptions(
             source=options.source,
             strict=options.strict,
@@ -477,6 +488,7 @@ class Run:
             max_record_bytes=options.max_record_bytes,
             envelopes=options.envelopes,
             layout=self.layout,
+            columns=options.columns,
         )
         self.conversion.check()
         self.outputs: dict[str, tuple[str, Kind]] = {}
