@@ -1,4 +1,4 @@
-"""The command line: `normcompletion convert | survey | detect | explain | verify | sources`.
+"""The command line: `normcompletion convert | survey | detect | explain | verify | bench | sources`.
 
 Exit codes: 0 done; 1 done with rejects (`verify`: with losses; `survey --fail-on-new`: with something new); 2 wrong
 usage; 3 an input is missing, unreadable or of a kind that is not read; 4 an input breaks off; 5 an output cannot be
@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
@@ -187,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
     added = command("verify", _verify, "prove, unit by unit, that converting a log loses nothing")
     added.add_argument("file", help="the log; - for standard input")
     _add_source(added)
+    added = command("bench", _bench, "measure how fast logs of yours are read, as ratios to orjson.loads")
+    _add_inputs(added)
+    _add_source(added)
+    added.add_argument("--rounds", metavar="N", type=int, default=9, help="how often each reader reads the log (9)")
+    added.add_argument("--json", action="store_true", help="write the result as JSON")
     command("sources", _sources, "list the variants this installation reads")
     return parser
 
@@ -502,6 +508,35 @@ def _verify(options: argparse.Namespace) -> int:
         f"{_share(counts['without_note'], records)} without a note"
     )
     return REJECTS if counts["leaves"] or counts["rejected"] else DONE
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from . import batch
+    from .bench import measure
+
+    if options.rounds < 1:
+        return _fail(USAGE, f"--rounds {options.rounds}: measure at least one round")
+    if options.limit is not None and options.limit < 1:
+        return _fail(USAGE, f"--limit {options.limit}: measure at least one body")
+    inputs = batch.expand(options.inputs, options.files_from)
+    texts = (
+        unit.text
+        for _, unit in batch.iter_units([source.path for source in inputs])
+        if unit.text is not None and unit.text.strip()
+    )
+    try:
+        found = measure(islice(texts, options.limit), source=options.source, rounds=options.rounds)
+    except ValueError as error:
+        if isinstance(error, NormalizeError | batch.InputError):
+            raise
+        return _fail(INPUT, error)
+    if options.json:
+        import msgspec
+
+        print(msgspec.json.encode(found).decode())
+    else:
+        print(found)
+    return DONE
 
 
 def _share(part: int, whole: int) -> str:

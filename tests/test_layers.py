@@ -22,7 +22,7 @@ LAYERS = [
     {"stream_chunks"},
     {"stream_assembly"},
     {"normalize"},
-    {"streams", "arrow"},
+    {"streams", "arrow", "bench"},
     {"spark", "batch.inputs", "batch.durable", "batch.report", "batch.signals", "batch.workers"},
     {"batch.units", "batch.outputs"},
     {"batch.envelopes", "batch.journal"},
