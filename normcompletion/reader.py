@@ -13,7 +13,7 @@ mark. Touch the marks and the shuffling test in `tests/test_detect_order.py` mus
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any, Literal
 
@@ -68,10 +68,10 @@ class Shape:
         self.paths = paths
         self.plan: Plan | None = None
         struct = camel_twin(original) if camel_keys else original
+        self.raw_keys = raw_keys_of(struct)  # the keys that widen it have other types
         if paths:
             struct, self.plan = widen(struct, paths, nested, kinds or {})
         self.decode: Callable[[bytes], Any] = compiled(struct)
-        self.raw_keys = tuple(f'"{key}"'.encode() for key in sorted(raw_keys_of(struct)))
 
     def prove(self, raw: bytes) -> None:
         """Refuse what a decode of this shape did not look at: the value of a key that stands twice, where it is `Raw`.
@@ -96,6 +96,19 @@ class Shape:
 def fixed_shape(original: type[msgspec.Struct], *, camel_keys: bool = False) -> Shape:
     """The shape of a Struct as it stands; compiled once for all readers."""
     return Shape(original, camel_keys=camel_keys)
+
+
+@lru_cache(4 * MAX_WIDE_SHAPES)
+def wide_shape(
+    original: type[msgspec.Struct],
+    paths: Paths,
+    nested: Paths,
+    kinds: frozenset[tuple[tuple[str, ...], Any]],
+    *,
+    camel_keys: bool = False,
+) -> Shape:
+    """The shape of a Struct with vendor keys; the last ones are compiled once for all readers."""
+    return Shape(original, camel_keys=camel_keys, paths=paths, nested=nested, kinds=dict(kinds))
 
 
 @cache
@@ -197,8 +210,9 @@ class Reader:
 
     def _aliased(self, paths: Paths, nested: Paths) -> Shape:
         """The shape of canonical words with vendor keys and with the aliases."""
-        aliased = paths | self.aliases.keys()
-        return Shape(self.tight_struct, paths=aliased, nested=nested, kinds={**self.claim_keys, **self.aliases})
+        aliased = paths.union(self.aliases)
+        kinds = frozenset({**self.claim_keys, **self.aliases}.items())
+        return wide_shape(self.tight_struct, aliased, nested, kinds)
 
     def read(
         self,
@@ -516,7 +530,7 @@ class Reader:
             # One shape for all that was learned, so that a log of many services needs no third decode.
             known = dict.fromkeys([*tried, *self.learned.values(), *self.learned_open.values()])
             related = [shape for shape in known if shape.camel == sighting[0] and shape.paths]
-            merged = paths.union(*(shape.paths for shape in related)) - self.aliases.keys()
+            merged = paths.union(*(shape.paths for shape in related)).difference(self.aliases)
             nested = nested.union(*(shape.nested for shape in related))
             if len(merged) > MAX_WIDE_KEYS:
                 merged = paths
@@ -535,7 +549,8 @@ class Reader:
                 if original is self.tight_struct and not camel_keys:
                     shape = self._aliased(paths, nested)
                 else:
-                    shape = Shape(original, camel_keys=camel_keys, paths=paths, nested=nested, kinds=self.claim_keys)
+                    kinds = frozenset(self.claim_keys.items())
+                    shape = wide_shape(original, paths, nested, kinds, camel_keys=camel_keys)
                 shape.decode(raw)
             except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
                 continue

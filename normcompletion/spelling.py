@@ -52,7 +52,7 @@ def rebuild(
     original: type[msgspec.Struct],
     name: str,
     rename: Callable[[str], str],
-    child: Child,
+    child: Child | None,
     more: tuple[Any, ...] = (),
     replaced: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> type[msgspec.Struct]:
@@ -63,23 +63,29 @@ def rebuild(
     fields: list[Any] = [
         (
             item.name,
-            replaced.get(item.encode_name) or map_structs(item.type, child),
+            replaced.get(item.encode_name) or (item.type if child is None else map_structs(item.type, child)),
             msgspec.field(name=rename(item.encode_name), **default_of(item, child)),
         )
-        for item in msgspec.structs.fields(original)
+        for item in fields_of(original)
     ]
     return msgspec.defstruct(
         name, [*fields, *more], module=__name__, kw_only=True, forbid_unknown_fields=True, gc=False
     )
 
 
-def default_of(item: msgspec.structs.FieldInfo, child: Child) -> dict[str, Any]:
+@cache
+def fields_of(original: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a Struct that stands in a module, or of its twin; msgspec works them out at each call."""
+    return msgspec.structs.fields(original)
+
+
+def default_of(item: msgspec.structs.FieldInfo, child: Child | None) -> dict[str, Any]:
     """The default of a field, as `msgspec.field` takes it."""
     if item.default is not msgspec.NODEFAULT:
         return {"default": item.default}
     if item.default_factory is not msgspec.NODEFAULT:
         factory: Any = item.default_factory
-        if isinstance(factory, type) and issubclass(factory, msgspec.Struct):
+        if child is not None and isinstance(factory, type) and issubclass(factory, msgspec.Struct):
             factory = child(factory)
         return {"default_factory": factory}
     return {}
@@ -114,8 +120,9 @@ def keys_of(struct: type[msgspec.Struct]) -> set[str]:
     return found
 
 
-def raw_keys_of(struct: type[msgspec.Struct]) -> frozenset[str]:
-    """The keys of a Struct, and of those inside it, whose values are only skipped over (`Raw`)."""
+@cache
+def raw_keys_of(struct: type[msgspec.Struct]) -> tuple[bytes, ...]:
+    """The keys of a Struct, and of those inside it, whose values are only skipped over (`Raw`), as JSON has them."""
     found: set[str] = set()
 
     def visit(inner: type[msgspec.Struct]) -> type[msgspec.Struct]:
@@ -127,4 +134,4 @@ def raw_keys_of(struct: type[msgspec.Struct]) -> frozenset[str]:
         return inner
 
     visit(struct)
-    return frozenset(found)
+    return tuple(f'"{key}"'.encode() for key in sorted(found))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NewType
 
 import msgspec
 
 from .model import Integer
 from .pointer import escape
-from .spelling import map_structs, rebuild
+from .spelling import fields_of, map_structs, rebuild
 
 Paths = frozenset[tuple[str, ...]]
 
@@ -26,9 +26,12 @@ Scalar = Integer | float | str | bool | None
 
 
 def _nested(levels: int) -> Any:
-    """JSON with so many levels of objects and lists; integers of 64 bits."""
+    """JSON with so many levels of objects and lists; integers of 64 bits.
+
+    Each level has a name, for whoever evaluates or hashes annotations would walk a tree of 2 ** levels types.
+    """
     inner: Any = _nested(levels - 1) if levels > 1 else Scalar
-    return Scalar | types.GenericAlias(dict, (str, inner)) | types.GenericAlias(list, inner)
+    return NewType("_", Scalar | types.GenericAlias(dict, (str, inner)) | types.GenericAlias(list, inner))
 
 
 NESTED = _nested(LEVELS)
@@ -69,7 +72,7 @@ def widen(
             deeper.setdefault(path[0], set()).add(path[1:])
     replaced: dict[str, Any] = {}
     inner = []
-    for item in msgspec.structs.fields(original):
+    for item in fields_of(original):
         rest = deeper.pop(item.encode_name, None)
         if rest is None:
             continue
@@ -107,7 +110,7 @@ def widen(
         )
         for (name, _), key in zip(added, own, strict=True)
     )
-    wide = rebuild(original, original.__name__ + "Wide", str, lambda struct: struct, more, replaced)
+    wide = rebuild(original, original.__name__ + "Wide", str, None, more, replaced)
     alias = next((name for (name, _), key in zip(added, own, strict=True) if key == ALIAS and (key,) in types_), None)
     added = tuple(each for each in added if each[0] != alias)
     gather, narrow = _written(original, added, tuple(inner), alias)

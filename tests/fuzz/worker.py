@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from tests.fuzz.check import Result, Target, Violation, check, target_of
 from tests.fuzz.mutations import Mutant, mutant
 
-BLOCK = 500
+BLOCK = 2000
 LIBRARY = "tests.fuzz.check:Library"
 MEMORY_LIMIT = 4 << 30  # of address space, so that a blow-up is an exception here and not the end of the machine
 KEPT_SLOW = 20
