@@ -139,13 +139,13 @@ def _accepted(units: Iterable[bytes], source: str | None) -> tuple[list[bytes], 
         except UnknownSourceError:
             raise
         except NormalizeError as error:
-            code = error.code
+            reason = error.code
         except ValueError:
-            code = "not_for_orjson"
+            reason = "not_for_orjson"
         else:
             bodies.append(unit)
             continue
-        refused[code] = refused.get(code, 0) + 1
+        refused[reason] = refused.get(reason, 0) + 1
     return bodies, refused, False
 
 
