@@ -5,6 +5,7 @@
     python -m benchmarks.compare --file log.jsonl                 on a log of one's own, one body a line
     python -m benchmarks.compare --json result.json               keep the result
     python -m benchmarks.compare --against result.json            and compare a later one with it
+    python -m benchmarks.compare --compare old.json new.json      two results; 1 where something became slower
     python -m benchmarks.compare --show a.json b.json --svg chart.svg
 
 The bodies are made by `benchmarks.corpora`, with the truth about each. Before any clock starts, each contender reads
@@ -46,6 +47,7 @@ from .footprint import footprint_of
 
 DISTRIBUTIONS = ("normcompletion", "msgspec", "orjson", "pydantic", "openai", "litellm", "openrouter", "atoma-sdk")
 OWN_BYTES = 200_000_000  # no more is read of one's own log
+SLOWER = 0.05  # of a ratio: what two builds of the same code differ by
 SHOWN = 3  # wrong fields of a row in the table; the result has all
 
 
@@ -65,12 +67,13 @@ WORKLOADS = {
     "openrouter": _chats("OpenRouter chat", "openrouter/chat/snake"),
     "openrouter-small": _chats("OpenRouter chat under 800 bytes", "openrouter/chat/snake/small"),
     "openrouter-camel": _chats("OpenRouter chat, camelCase", "openrouter/chat/camel"),
-    "openai": _chats("OpenAI-compatible chat of a dozen hosts", "openai/chat/snake"),
+    "openai": _chats("OpenAI-compatible chat of a dozen hosts, vendor keys included", "openai/chat/snake"),
     "logprobs": _chats("chat with 100 log-probs, 5 alternatives each", "openai/chat/snake//logprobs"),
     "repair": _chats("OpenRouter chat with one fault to repair", "openrouter/chat/snake//repair"),
     "atoma": _chats("Atoma chat", "atoma/chat/snake"),
     "atoma-camel": _chats("Atoma chat, camelCase", "atoma/chat/camel"),
     "atoma-text": Workload("Atoma text completion", "atoma/text/snake", Kind("atoma", "text")),
+    "atoma-text-camel": Workload("Atoma text completion, camelCase", "atoma/text/camel", Kind("atoma", "text")),
     "log10": _chats("log10 chat", "log10/chat/snake"),
     "log10-camel": _chats("log10 chat, camelCase", "log10/chat/camel"),
     "log10-record": _chats("log10 record around a response", "log10/log_record"),
@@ -157,6 +160,8 @@ def measure(
     """Of each contender on its texts: the ratio to the baseline on the same ones, and microseconds for a text."""
     ratios: dict[str, list[float]] = {name: [] for name in contenders}
     times: dict[str, list[int]] = {name: [] for name in contenders}
+    gc.collect()
+    gc.freeze()  # what is there by now, such as the modules of every SDK, would slow whoever makes most objects
     for number in range(rounds):
         for name in islice(cycle(contenders), number, number + len(contenders)):  # another one begins each time
             contender, texts = contenders[name]
@@ -167,6 +172,7 @@ def measure(
                 taken, base = timed(contender, texts, kind), timed(baseline, texts, kind)
             ratios[name].append(taken / max(base, 1))
             times[name].append(taken)
+    gc.unfreeze()
     micros = {name: median(taken) / 1000 / len(contenders[name][1]) for name, taken in times.items()}
     return {name: spread(values) for name, values in ratios.items()}, micros
 
@@ -190,10 +196,8 @@ def run(  # noqa: PLR0917 - all of them are needed, and none has a default
                 f"{name} on {workload.mix}: wrong {found.wrong}, refused {found.refused} ({found.why}); "
                 "run tests/test_corpora.py first"
             )
-    gc.freeze()  # what is there by now, such as the modules of every SDK, is in nobody's way
     runs = {name: (contender, found.accepted) for name, (contender, found) in checks.items() if found.accepted}
     ratios, micros = measure(runs, baseline, workload.kind, rounds)
-    gc.unfreeze()
     sizes = sorted(map(len, texts))
     rows = []
     for name, (contender, found) in checks.items():
@@ -310,6 +314,45 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
     return found
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """A result from its file. Raises `SystemExit` for what is none."""
+    try:
+        found = json.loads(path.read_bytes())
+        if found["version"] == 1 and isinstance(found["workloads"], dict):
+            return dict(found)
+    except OSError as error:
+        raise SystemExit(f"{path}: {error.strerror}; write a result with --json {path}") from None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise SystemExit(f"{path} is no result of this version; write one with --json {path}")
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Keep a result."""
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _show_changes(found: list[tuple[str, str, float, bool]]) -> None:
+    for workload, name, change, apart in found:
+        print(f"  {workload:20}{name:28}{change - 1:+8.1%}{' *' if apart else ''}")
+
+
+def compare(old: Path, new: Path) -> int:
+    """Print what changed from one result to another; 1 where a reader of ours became slower beyond its spread."""
+    before, after = read_result(old), read_result(new)
+    for path, result in ((old, before), (new, after)):
+        print(f"{path}: {', '.join(f'{name} {version}' for name, version in result['versions'].items())}")
+        print("  {python}, {system}, {processor}".format(**result["machine"]), f"; {result['rounds']} rounds", sep="")
+    print("new ratio beside the old one, * where the intervals of the two lie apart")
+    found = changes(before, after)
+    _show_changes(found)
+    if not found:
+        raise SystemExit("the results have no workload in common; measure both with the same --only and --contenders")
+    slower = [item for item in found if item[1].startswith("normcompletion") and item[3] and item[2] > 1 + SLOWER]
+    print(f"{len(slower)} of {len(found)} became slower by more than {SLOWER:.0%} and beyond their spread, of ours")
+    return 1 if slower else 0
+
+
 # -- the command
 
 
@@ -322,7 +365,8 @@ def _own_log(path: Path) -> tuple[Workload, list[bytes]]:
     return Workload(str(path), str(path), Kind(None, "chat")), texts
 
 
-def _generated(workload: Workload, seed: int, count: int) -> tuple[Path, list[bytes], list[corpora.Truth]]:
+def generated(workload: Workload, seed: int, count: int) -> tuple[Path, list[bytes], list[corpora.Truth]]:
+    """A workload's corpus: its file, its bodies, their truths."""
     path = cached(corpora.parse_mix(workload.mix), seed=seed, count=count)
     truths = msgspec.json.Decoder(corpora.Truth).decode_lines(truth_path(path).read_bytes())
     return path, path.read_bytes().splitlines(), truths
@@ -341,14 +385,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--file", type=Path, help="JSON lines of one's own, in place of the workloads")
     parser.add_argument("--no-footprint", action="store_true", help="leave out import and memory, which take a while")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result")
+    parser.add_argument(
+        "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="measure nothing, look for what became slower"
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write a chart")
     parser.add_argument("--against", type=Path, metavar="FILE", help="an earlier result, to compare with")
     parser.add_argument(
         "--show", type=Path, nargs="+", metavar="FILE", help="measure nothing, show these results as one"
     )
     given = parser.parse_args(arguments)
+    if given.compare:
+        return compare(*given.compare)
     if given.show:
-        result = merged([json.loads(path.read_bytes()) for path in given.show])
+        result = merged([read_result(path) for path in given.show])
     else:
         only = given.only.split(",") if given.only else list(WORKLOADS)
         names = given.contenders.split(",") if given.contenders else list(CONTENDERS)
@@ -359,13 +408,12 @@ def main(arguments: list[str] | None = None) -> int:
         result = _measured(given, only, names)
     print(table(result))
     if given.json is not None:
-        given.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_result(given.json, result)
     if given.svg is not None:
         given.svg.write_text(chart(result))
     if given.against is not None:
         print(f"\nratios beside those of {given.against}, * where the intervals lie apart")
-        for workload, name, change, apart in changes(json.loads(given.against.read_bytes()), result):
-            print(f"  {workload:20}{name:28}{change - 1:+8.1%}{' *' if apart else ''}")
+        _show_changes(changes(read_result(given.against), result))
     return 0
 
 
@@ -382,7 +430,7 @@ def _measured(given: argparse.Namespace, only: list[str], names: list[str]) -> d
         for name in only:
             print(f"{name} ...", file=sys.stderr, flush=True)
             workload = WORKLOADS[name]
-            corpus, texts, truths = _generated(workload, given.seed, given.records)
+            corpus, texts, truths = generated(workload, given.seed, given.records)
             result["workloads"][name] = run(workload, texts, truths, contenders, baseline, given.rounds)
             if path is None:
                 kind, path = workload.kind, corpus

@@ -3,8 +3,8 @@
     python -m benchmarks.memory --records 1000000
 
 The records are made as they are read, from all sources and spellings, refused ones among them; no file is needed.
-Prints the resident memory after each tenth of the run, and exits with 1 where the second half of the run added more than
-`GROWTH` to it.
+Prints the resident memory after each tenth of the run, and exits with 1 where the second half of the run added more
+than `GROWTH` to it.
 """
 
 from __future__ import annotations

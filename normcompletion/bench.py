@@ -99,6 +99,8 @@ def measure(units: Iterable[bytes], *, source: str | None = None, rounds: int = 
     ratios: dict[str, list[float]] = {name: [] for name in readers}
     times: dict[str, list[int]] = {name: [] for name in readers}
     base: Read = readers["orjson.loads"]
+    gc.collect()
+    gc.freeze()  # what is there by now would slow whoever makes most objects
     for number in range(rounds):
         for name, read in readers.items():
             if number % 2:  # whoever comes second finds warmer caches
@@ -107,6 +109,7 @@ def measure(units: Iterable[bytes], *, source: str | None = None, rounds: int = 
                 taken, parsed = _timed(read, timed), _timed(base, timed)
             ratios[name].append(taken / max(parsed, 1))
             times[name].append(taken)
+    gc.unfreeze()
     sizes = sorted(map(len, bodies))
     return Measured(
         rows=tuple(

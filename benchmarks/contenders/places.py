@@ -77,4 +77,6 @@ def _logprobs(logprobs: Any, get: Get) -> list[tuple[Any, Any]] | None:
     if tokens is not None:
         return [(get(token, "token"), get(token, "logprob")) for token in tokens]
     texts = get(logprobs, "tokens")
-    return None if texts is None else list(zip(texts, get(logprobs, "token_logprobs"), strict=True))
+    if texts is None:
+        return None
+    return list(zip(texts, get(logprobs, "token_logprobs") or [None] * len(texts), strict=True))

@@ -14,7 +14,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from .files import Size, cached, complete, parse_bytes, write_corpus, write_samples
@@ -77,8 +77,13 @@ def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
     return checked
 
 
+def progress_bar(name: str, count: int) -> AbstractContextManager[Callable[[Size], object]]:
+    """A progress bar for a corpus of so many records, with its name."""
+    return _progress(count, None, name)
+
+
 @contextmanager
-def _progress(count: int | None, size: int | None) -> Iterator[Callable[[Size], object]]:
+def _progress(count: int | None, size: int | None, name: str | None = None) -> Iterator[Callable[[Size], object]]:
     """A progress bar on a terminal, where tqdm is installed; nothing else."""
     try:
         from tqdm import tqdm
@@ -86,7 +91,9 @@ def _progress(count: int | None, size: int | None) -> Iterator[Callable[[Size], 
         yield lambda _made: None
         return
     by_bytes = size is not None
-    with tqdm(total=size if by_bytes else count, unit="B" if by_bytes else "rec", unit_scale=True, disable=None) as bar:
+    with tqdm(
+        total=size if by_bytes else count, unit="B" if by_bytes else "rec", unit_scale=True, desc=name, disable=None
+    ) as bar:
         yield lambda made: bar.update(made.bytes if by_bytes else made.records)
 
 

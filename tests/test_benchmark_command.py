@@ -1,0 +1,205 @@
+"""`python -m benchmarks`: goals, README, and what became slower."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import compare, memory, readme
+from benchmarks.compare import WORKLOADS, read_result
+from benchmarks.contenders import NAMES
+from benchmarks.goals import GOALS, reached
+
+ROOT = Path(__file__).parent.parent
+
+
+def row(name: str, median: float, spread: float = 0.1) -> dict:
+    return {"name": name, "label": name, "median": median, "low": median - spread, "high": median + spread} | {
+        "micros": 1.0,
+        "accepted": 5,
+        "refused": 0,
+        "why": None,
+        "wrong": {},
+        "unsaid": [],
+    }
+
+
+def invented(**medians: float) -> dict:
+    """A result in which each contender has this ratio on every workload."""
+    part = {
+        "records": 5,
+        "bytes": 50,
+        "p50": 10,
+        "checked": True,
+        "contenders": [row(*each) for each in medians.items()],
+    }
+    about = {name: {**part, "about": work.about, "mix": work.mix} for name, work in WORKLOADS.items()}
+    machine = {"python": "P 1", "system": "S x", "processor": "C", "cores": 2, "load": 0.5}
+    return {"version": 1, "versions": {"orjson": "1"}, "machine": machine, "rounds": 3, "seed": 1} | {
+        "missing": [],
+        "workloads": about,
+        "footprints": {},
+    }
+
+
+FAST = invented(
+    normcompletion_detected=0.8, normcompletion_named=0.8, normcompletion_many=0.8, orjson_loads=1.0, orjson_inside=2.0
+)
+
+
+def save(path: Path, result: dict) -> Path:
+    path.write_text(json.dumps(result))
+    return path
+
+
+def test_each_goal_names_what_there_is():
+    """Its workload and its contenders exist."""
+    for goal in GOALS:
+        assert goal.workload in WORKLOADS
+        assert {f"normcompletion_{goal.reader}", goal.beside, goal.peer or goal.beside} <= {*NAMES}
+
+
+def test_a_goal_is_a_quotient_where_it_is_not_beside_orjson():
+    """Beside another reader the medians are divided, and the interval is the widest that the two allow."""
+    found = {(each.goal.workload, each.goal.peer): each for each in reached(FAST)}
+    assert found["repair", None][2:] == (0.8, 0.8 - 0.1, 0.8 + 0.1)
+    inside = found["log10-text", None]
+    assert inside[2:] == pytest.approx((0.4, 0.7 / 2.1, 0.9 / 1.9))
+    assert inside.met is True
+    assert found["openrouter", "litellm_convert"].met is None
+    slow = invented(normcompletion_detected=2.0, openai_validate=6.0)
+    peer = next(each for each in reached(slow) if each.goal.peer == "openai_validate")
+    assert peer[2:] == pytest.approx((3, 5.9 / 2.1, 6.1 / 1.9))
+    assert peer.met is False
+    assert [each.goal.workload for each in reached({"workloads": {}})] == []
+
+
+def test_the_section_has_a_line_for_each_goal():
+    """What is missed is told; what was not measured is no number; the versions are there."""
+    shown = readme.section(invented(normcompletion_detected=2.0, openai_validate=16.0))
+    lines = shown.splitlines()
+    assert sum("`normalize" in line for line in lines) == sum(goal.peer is None for goal in GOALS)
+    assert any(
+        line.endswith("shuffled | `normalize(body)` | `orjson.loads` | 2.00 | 1.90 to 2.10 | ≤ 1.30, not met |")
+        for line in lines
+    )
+    assert "| OpenRouter chat | `normalize_many` | `orjson.loads` | not measured |  | ≤ 0.85 |" in lines
+    assert any("takes | 95 % within" in line for line in lines)
+    assert any(line.endswith("8.0 times as long | 7.6 to 8.5 | ≥ 4 |") for line in lines)
+    assert lines[-1] == "orjson 1; P 1, S x, C, 2 cores; 3 rounds, seed 1."
+
+
+def test_the_section_is_renewed_in_place():
+    """What stands around the markers stays; without them the error says what to put where."""
+    once = readme.written(f"a\n{readme.BEGIN}\nold\n{readme.END}\nz\n", FAST)
+    assert once == f"a\n{readme.BEGIN}\n{readme.section(FAST)}{readme.END}\nz\n"
+    assert readme.written(once, FAST) == once
+    with pytest.raises(ValueError, match="put them where the tables belong"):
+        readme.written("a\n", FAST)
+
+
+def test_the_readme_says_what_the_result_says():
+    """The committed result makes the README's tables as they stand there, and the chart beside them is well-formed."""
+    result, text = read_result(readme.RESULT), readme.README.read_text()
+    assert readme.written(text, result) == text
+    assert {*result["workloads"]} == {*WORKLOADS}
+    svg = ET.parse(readme.CHART).getroot()
+    part = result["workloads"][readme.PEERS]["contenders"]
+    assert len(svg.findall("{http://www.w3.org/2000/svg}rect")) == sum("median" in each for each in part)
+    assert "python -m benchmarks" in text
+
+
+def test_what_became_slower_is_told(tmp_path, capsys):
+    """A reader of ours beyond its spread and by more than a twentieth gives 1; a peer, or less, gives 0."""
+    old = save(tmp_path / "old.json", invented(normcompletion_many=1.0, json_loads=1.0))
+    slower = save(tmp_path / "slower.json", invented(normcompletion_many=1.3, json_loads=1.0))
+    peer = save(tmp_path / "peer.json", invented(normcompletion_many=1.04, json_loads=9.0))
+    assert compare.main(["--compare", str(old), str(slower)]) == 1
+    told = capsys.readouterr().out
+    assert f"{len(WORKLOADS)} of {2 * len(WORKLOADS)} became slower" in told
+    assert re.search(r"openrouter +normcompletion_many +\+30\.0% \*", told)
+    assert command.main(["--compare", str(old), str(peer)]) == 0
+    assert command.main(["--compare", str(slower), str(old)]) == 0
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"version": 1}', '{"version": 2, "workloads": {}}'])
+def test_what_is_no_result_is_told(tmp_path, content):
+    """A file that is missing or something else ends the command with how to make one."""
+    path = tmp_path / "result.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit, match=r"write (one|a result) with --json"):
+        read_result(path)
+
+
+def test_results_without_a_common_row_are_no_comparison(tmp_path):
+    """Nothing to compare is an error, not a success."""
+    one, other = invented(json_loads=1.0), invented(orjson_loads=1.0)
+    with pytest.raises(SystemExit, match="no workload in common"):
+        compare.compare(save(tmp_path / "one.json", one), save(tmp_path / "other.json", other))
+
+
+def test_one_command_does_it_all(tmp_path, monkeypatch, capsys):
+    """Corpora, measurements in processes of their own, goals and result; `--only` leaves the README alone."""
+    monkeypatch.setenv("NORMCOMPLETION_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(command, "NAMES", ["normcompletion_detected", "orjson_loads"])
+    monkeypatch.setattr(command, "README", tmp_path / "no such file")
+    some, out = ["--records", "20", "--rounds", "1"], tmp_path / "out.json"
+    assert command.main([*some, "--only", "atoma,atoma-text", "--json", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("normcompletion, source detected") == 2
+    assert re.search(r"Atoma chat +detected +[\d.]+ +[\d.]+ - [\d.]+ +<= 1\.00", shown)
+    assert {*read_result(out)["workloads"]} == {"atoma", "atoma-text"}
+    assert len(list(tmp_path.glob("atoma*.truth.jsonl"))) == 2
+
+
+def test_the_readme_is_written_only_by_a_whole_run(tmp_path, monkeypatch, capsys):
+    """A whole run writes README, chart and result; a dry one nothing."""
+    for name in ("README", "CHART", "RESULT"):
+        monkeypatch.setattr(command, name, tmp_path / name)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "make_corpora", lambda only, **much: None)
+    monkeypatch.setattr(command, "measured", lambda pythons, only, **much: FAST)
+    (tmp_path / "README").write_text(f"{readme.BEGIN}\n{readme.END}\n")
+    assert command.main(["--dry-run"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["README"]
+    assert command.main([]) == 0
+    assert read_result(tmp_path / "RESULT") == FAST
+    assert readme.section(FAST) in (tmp_path / "README").read_text()
+    assert ET.parse(tmp_path / "CHART").getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize("arguments", [["--only", "openruter"], ["--records", "0"], ["--rounds", "0"]])
+def test_a_wrong_call_is_told(arguments, capsys):
+    """Exit code 2, with what is possible."""
+    with pytest.raises(SystemExit) as exit_:
+        command.main(arguments)
+    assert exit_.value.code == 2
+    assert re.search("there are openrouter|whole numbers from 1", capsys.readouterr().err)
+
+
+def test_a_workload_that_fails_ends_the_run():
+    """The command that failed is shown, to be run by hand."""
+    with pytest.raises(SystemExit, match=r"could not be measured; run: .* --only atoma "):
+        command.measured(["false"], ["atoma"], seed=1, records=1, rounds=1)
+
+
+def test_memory_is_flat_over_many_records(capsys):
+    """A run tells its steps, and whether the second half of it added memory."""
+    assert [step.records for step in memory.run(40)] == [*range(4, 41, 4)]
+    flat = [memory.Step(number, 10**8, 0, 0, 0.0) for number in range(10)]
+    assert memory.grown(flat) == 0
+    assert memory.grown([*flat[:-1], flat[-1]._replace(resident=2 * 10**8)]) == 10**8
+
+
+def test_memory_that_grew_is_an_error(monkeypatch, capsys):
+    """Exit code 1, and by how much."""
+    steps = [memory.Step(number, 10**7 * number, 0, 0, 0.0) for number in range(1, 11)]
+    monkeypatch.setattr(memory, "run", lambda count, **much: steps)
+    assert memory.main([]) == 1
+    assert "grown: the second half of the records added +40.0 MB" in capsys.readouterr().out

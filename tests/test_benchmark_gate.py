@@ -1,0 +1,170 @@
+"""The regression gate, the stages and the scaling of the benchmarks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import compare, gate, scaling, stages
+from benchmarks.contenders import load
+from benchmarks.corpora import parse_mix, records
+from benchmarks.corpora.shape import SIZES, size_of
+from normcompletion import normalize
+
+ALL = dict.fromkeys(gate.WORKLOADS, 1.0)
+HERE = {gate.version(): {"cpu": ALL}}
+
+
+@pytest.fixture
+def ratios(monkeypatch):
+    """What is measured next, workload by workload; 1.0 where nothing is said."""
+    said: dict[str, list[float]] = {}
+    monkeypatch.setattr(gate, "measured", lambda name, unit: said[name].pop(0) if said.get(name) else 1.0)
+    return said
+
+
+def test_the_committed_baseline_has_every_workload():
+    """Each of its versions has the CPU time of each workload of the gate, and all are workloads that there are."""
+    baseline = gate.read_baseline()
+    assert baseline
+    assert {*gate.WORKLOADS} <= {*compare.WORKLOADS}
+    for numbers in baseline.values():
+        assert numbers["cpu"].keys() == ALL.keys()
+        assert all(ratio > 0 for ratio in numbers["cpu"].values())
+
+
+def test_what_is_slower_each_time_fails(ratios, capsys):
+    """Within the margin, or over it once, passes; over it in every attempt gives 1 and the workload's name."""
+    limit = gate.MARGINS["cpu"]
+    ratios["openai"] = [limit - 0.01]
+    ratios["all"] = [limit + 0.5, limit + 0.5, limit - 0.01]
+    assert gate.gate(HERE) == 0
+    ratios["repair"] = [limit + 0.01] * gate.ATTEMPTS
+    assert gate.gate(HERE) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1].startswith("slower: repair;")
+    assert "--write" in told[-1]
+
+
+def test_other_versions_have_a_wider_margin():
+    """The highest number of any version counts there, with more room; the own one decides where there is one."""
+    other = {"Python 2.0": {"cpu": ALL}, "Python 2.1": {"cpu": {**ALL, "all": 3.0}}}
+    assert gate.limits(other, "cpu")["all"] == 3 * gate.ELSEWHERE
+    assert gate.limits({**other, **HERE}, "cpu")["all"] == gate.MARGINS["cpu"] < gate.ELSEWHERE
+    assert gate.limits(other, "instructions") == {}
+
+
+def test_instructions_decide_where_they_are_counted(monkeypatch, ratios, capsys):
+    """With a count in the baseline and a `perf` that works, counts are compared; else CPU time."""
+    both = {gate.version(): {"cpu": ALL, "instructions": ALL}}
+    monkeypatch.setattr(gate, "instructions", lambda name: 1.0)
+    ratios["all"] = [gate.MARGINS["instructions"] + 0.01] * gate.ATTEMPTS
+    assert gate.gate(both) == 1
+    assert capsys.readouterr().out.startswith("instructions, as ratios")
+    monkeypatch.setattr(gate, "instructions", lambda name: None)
+    assert gate.gate(both) == 0
+    assert capsys.readouterr().out.startswith("cpu, as ratios")
+
+
+@pytest.mark.parametrize(
+    ("counts", "ratio"),
+    [
+        ({"detected 5": "5300", "detected 0": "300", "loads 5": "2400", "loads 0": "400"}, 2.5),
+        ({"": "<not supported>"}, None),
+        ({}, None),
+    ],
+)
+def test_counts_are_taken_from_perf(tmp_path, counts, ratio):
+    """The start of a process is subtracted; what cannot be counted is no number."""
+    perf = tmp_path / "perf"
+    cases = "".join(
+        f'*"{call}") echo "{count},,instructions:u,1,100.00,," > "$6";;\n' for call, count in counts.items()
+    )
+    perf.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 1;;\nesac\n')
+    perf.chmod(0o755)
+    assert gate.instructions("all", str(perf)) == ratio
+    assert gate.instructions("all", str(tmp_path / "missing")) is None
+
+
+def test_the_baseline_is_renewed_for_these_versions_alone(monkeypatch, ratios):
+    """The median of the attempts stands; other versions keep their numbers."""
+    ratios["all"] = [3.0, 1.0, 2.0]
+    monkeypatch.setattr(gate, "ATTEMPTS", 3)
+    new = gate.renewed({"Python 2.0": {"cpu": ALL}, gate.version(): {"cpu": {}}})
+    assert new["Python 2.0"] == {"cpu": ALL}
+    assert new[gate.version()]["cpu"] == {**ALL, "all": 2.0}
+
+
+def test_the_gate_measures_in_processes_of_its_own(tmp_path, monkeypatch):
+    """A ratio of a real workload comes back; a process that fails ends the gate with its command."""
+    monkeypatch.setenv("NORMCOMPLETION_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(gate, "RECORDS", 10)
+    assert gate.cpu("openrouter") > 0
+    with pytest.raises(SystemExit, match=r"could not be measured; run: .* --cpu nothing"):
+        gate.measured("nothing", "cpu")
+
+
+def test_without_a_baseline_there_is_no_gate(tmp_path, monkeypatch):
+    """The error says how to make one."""
+    monkeypatch.setattr(gate, "BASELINE", tmp_path / "baseline.json")
+    with pytest.raises(SystemExit, match=r"make one with python -m benchmarks.gate --write"):
+        gate.main([])
+
+
+def test_the_stages_add_up():
+    """The shares of the stages are the whole, and a fault is repaired by salvage."""
+    made = records(parse_mix("openrouter/chat/snake//repair"), seed=3, stop=30)
+    found = stages.measure(compare.WORKLOADS["repair"], [record.body for record in made], 0.3, rounds=2)
+    assert found.stages.keys() == {*stages.STAGES}
+    assert sum(found.stages.values()) == pytest.approx(found.whole)
+    assert found.stages["salvage"] > 0
+    assert found.encode > 0
+    assert found.samples > 1
+
+
+@pytest.mark.parametrize(
+    ("function", "stage"),
+    [
+        ("reader.judge", "detect"),
+        ("dialect.completion", "adapt"),
+        ("widen._written", "learn"),
+        ("salvage.Salvage.struct", "salvage"),
+        ("parse.parse", "decode"),
+        ("sources.atoma.mark", "detect"),
+        ("reader.tidy", "adapt"),
+    ],
+)
+def test_a_stack_is_in_the_stage_of_its_innermost_function(function, stage):
+    """What runs below a function of this library, such as a parser in C, counts for that function."""
+    module, _, name = function.rpartition(".")
+    path = f"{stages.PACKAGE}/{module.removesuffix('.Salvage').replace('.', '/')}.py"
+    space = {"sys": sys}
+    exec(compile(f"def {name}():\n    return sys._getframe()", path, "exec"), space)
+    assert stages.stage_of(space[name]()) == stage
+    assert stages.stage_of(sys._getframe()) == "road"
+
+
+def test_the_points_of_the_scaling_are_what_they_say(monkeypatch):
+    """Sizes lie in their classes, log-probs have so many tokens, logs so many records, and all are read."""
+    for point, name in zip(scaling.sizes(3), SIZES, strict=True):
+        assert {size_of(text) for text in point.texts} == {name}
+    for point, length in zip(scaling.tokens(2), scaling.TOKENS, strict=True):
+        for text in point.texts:
+            logprobs = normalize(text).choices[0].logprobs
+            assert len(logprobs.content if logprobs else []) == length
+    monkeypatch.setattr(scaling, "COUNTS", (1, 3))
+    assert [len(point.texts) for point in scaling.counts()] == [1, 3]
+
+
+def test_a_point_is_a_line():
+    """What it is, its mean size, its ratio."""
+    (body,) = [record.body for record in records(parse_mix("openrouter/chat/snake"), seed=1, stop=1)]
+    shown = scaling.line(scaling.Point("one", "normcompletion_many", [body]), load("orjson_loads"), 1)
+    assert shown.split()[:2] == ["one", f"{len(body):,}"]
+
+
+def test_ci_runs_the_gate():
+    """The gate is a stage of what every change must pass."""
+    assert "-m benchmarks.gate\n" in (Path(__file__).parent.parent / ".ci" / "run").read_text()
