@@ -48,7 +48,11 @@ def is_fault(note: Note) -> bool:
 
 def in_order(extra: dict[str, Any]) -> dict[str, Any]:
     """`extra` in the order of its pointers: the same bytes whichever road a payload took."""
-    return dict(sorted(extra.items())) if len(extra) > 1 else extra
+    if len(extra) > 1:
+        pointers = sorted(extra)
+        if pointers != list(extra):
+            return {pointer: extra[pointer] for pointer in pointers}
+    return extra
 
 
 def _is_clean(value: Any) -> bool:

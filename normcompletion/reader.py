@@ -22,13 +22,13 @@ import msgspec
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, is_fault
-from .model import Choice, Completion, Envelope, ToolCall
+from .model import Choice, Completion, Envelope, Logprobs, ToolCall
 from .parse import looks_like_stream, parse
 from .pointer import camel
 from .registry import Registry
 from .salvage import Salvage
 from .spelling import camel_twin, compiled, converted, keys_of, raw_keys_of
-from .variant import Variant
+from .variant import Mark, Variant
 from .widen import ALIAS, Paths, Plan, widen
 
 Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -141,7 +141,7 @@ class Reader:
         "learned",
         "learned_open",
         "lock",
-        "marked",
+        "marks",
         "needed",
         "quick_marks",
         "quick_sources",
@@ -170,7 +170,7 @@ class Reader:
             (key,): None for variant in registry.claiming for key in variant.claim_keys
         }
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
-        self.marked = registry.marked
+        self.marks = marks_of(registry.marked)
         self.hint = self.tight
         self.count = 0
         self.needed = 0
@@ -299,7 +299,7 @@ class Reader:
     def _settle(self, shape: Shape, decoded: Any, raw: bytes, ledger: Ledger) -> Completion | None:
         """The completion of a decoded Struct, or `None` where the salvage road must decide."""
         ledger.camel = shape.camel
-        kept, noted = set(ledger.extra) if shape.plan is not None else None, len(ledger.notes)
+        kept, noted = set(ledger.extra) if ledger.extra else (), len(ledger.notes)
         if shape.plan is not None:
             tight = shape.original is self.tight_struct  # of which only the members are read
             settled = shape.plan.gather if tight else shape.plan.narrow
@@ -319,9 +319,8 @@ class Reader:
             completion = variant.adapt(decoded, ledger) if ours else None
         if completion is None:  # the books must be as they were
             del ledger.notes[noted:]
-            if kept is not None:
-                for added in ledger.extra.keys() - kept:
-                    del ledger.extra[added]
+            for added in ledger.extra.keys() - kept:
+                del ledger.extra[added]
         return completion
 
     def _outsider_claims(self, raw: bytes) -> bool:
@@ -336,7 +335,9 @@ class Reader:
                 return None
         source = ledger.source or self.judge(chat, ledger)
         for at, choice in enumerate(chat.choices):
-            tidy(choice, at, ledger)
+            logprobs = choice.logprobs
+            if (logprobs is not None and logprobs.__class__ is not Logprobs) or choice.error is not None:
+                tidy(choice, at, ledger)
             choice.__class__ = Choice  # same layout
         completion = finish(chat, source)
         completion.extra, completion.notes = ledger.extra, ledger.notes
@@ -387,12 +388,12 @@ class Reader:
             }
         weak = None
         found: list[str] = []
-        for variant in self.marked:
-            if variant.mark is not None and variant.mark(body, extra) is not None:
-                if variant.decisive:
-                    found.append(variant.source)
+        for mark, decisive, name in self.marks:
+            if mark(body, extra) is not None:
+                if decisive:
+                    found.append(name)
                 elif weak is None:
-                    weak = variant.source
+                    weak = name
         if len(found) > 1:
             raise ambiguous(found, ledger.prefix or None)
         return found[0] if found else weak or ledger.fallback
@@ -556,6 +557,11 @@ class Reader:
                 continue
             return shape
         return None
+
+
+def marks_of(variants: Iterable[Variant]) -> tuple[tuple[Mark, bool, str], ...]:
+    """The marks of variants, whether they are decisive, and their sources."""
+    return tuple((variant.mark, variant.decisive, variant.source) for variant in variants if variant.mark is not None)
 
 
 def spelling_of(tree: Any) -> Literal["snake", "camel"]:

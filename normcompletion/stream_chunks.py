@@ -13,7 +13,7 @@ from typing import Any
 from . import dialect, envelope, wire
 from .ledger import Ledger, in_order
 from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
-from .reader import Reader, Shape, has_python_arguments
+from .reader import Reader, Shape, has_python_arguments, marks_of
 from .spelling import converted
 
 IDLE_STREAMS = 16
@@ -32,7 +32,7 @@ class ChunkReader(Reader):
         self.stream_hint = self.tight  # what fitted the last streams
         self.idle = 0
         # What log10 rebuilds is never a stream, and its marks (a zero time, an empty word) mean nothing in one chunk.
-        self.marked = tuple(variant for variant in self.marked if variant.streams)
+        self.marks = marks_of(variant for variant in self.registry.marked if variant.streams)
         self.whole = reader.read  # for a whole response inside an error
 
     def chunk(self, raw: bytes, ledger: Ledger) -> Chunk:

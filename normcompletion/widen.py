@@ -126,9 +126,11 @@ def _written(
     """The functions of a plan, written as text like the methods of a dataclass: loops take three times as long."""
     names: dict[str, Any] = {"original": original, "Struct": msgspec.Struct}
     lines = ["def gather(wide, at, extra):"]
-    for name, place in added:
-        lines += [f"    if (value := wide.{name}) is not None:", f"        extra[at + {place!r}] = value"]
-    for number, (name, place, plan) in enumerate(inner):
+    members = [(place, name, None) for name, place in added] + [(place, name, plan) for name, place, plan in inner]
+    for number, (place, name, plan) in enumerate(sorted(members, key=lambda member: member[0])):  # as `extra` is sorted
+        if plan is None:
+            lines += [f"    if (value := wide.{name}) is not None:", f"        extra[at + {place!r}] = value"]
+            continue
         names[f"narrow_{number}"] = plan.narrow
         lines += [
             f"    if (value := wide.{name}).__class__ is list:",
