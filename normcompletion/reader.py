@@ -143,6 +143,7 @@ class Reader:
         "lock",
         "marks",
         "needed",
+        "open_keys",
         "quick_marks",
         "quick_sources",
         "registry",
@@ -170,6 +171,7 @@ class Reader:
             (key,): None for variant in registry.claiming for key in variant.claim_keys
         }
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
+        self.open_keys = keys_of(wire.Body)
         self.marks = marks_of(registry.marked)
         self.hint = self.tight
         self.count = 0
@@ -281,6 +283,8 @@ class Reader:
         if reason.startswith(_UNKNOWN_FIELD):
             key = reason.split("`", 2)[1]
             candidates = [self.learned.get(key), self.routes.get(key), self.learned_open.get(key)]
+            if key in self.open_keys:  # of the open form, in a place where the tight one has no such key
+                candidates.append(self.body_camel if shape.camel else self.body)
             if shape.original is wire.Body:
                 candidates.reverse()
             if shape is not self.tight:
