@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import random
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -360,6 +362,14 @@ def test_a_break_is_remembered_by_a_resumed_run(logs, tmp_path):
             assert [each.name for each in broken.broken] == [str(logs / "b.jsonl.gz")]
             break
     assert (out / "out.jsonl.partial").exists()
+
+
+@pytest.mark.parametrize("length", [0, 1, 30])
+def test_a_worker_without_a_parent_is_silent(length):
+    """A worker whose parent was killed while it was started ends without a word."""
+    said = pickle.dumps(sys.path)[:length]
+    ended = subprocess.run([sys.executable, "-c", workers._START], input=said, capture_output=True, check=True)
+    assert (ended.stdout, ended.stderr) == (b"", b"")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")

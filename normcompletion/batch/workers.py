@@ -29,10 +29,15 @@ Result = TypeVar("Result")
 AHEAD = 3  # tasks in a worker: one that it works on, and the next ones
 _SMALL = 1 << 15  # bytes of a task that fit into any pipe
 _PIPE_BYTES = 1 << 20  # what Linux lets everybody have; fewer switches between the processes
-_START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    f"from {__name__} import serve; serve(sys.stdin.buffer)"
-)
+_START = f"""
+import pickle, sys
+try:
+    sys.path[:] = pickle.load(sys.stdin.buffer)
+except (EOFError, pickle.UnpicklingError):  # the parent was killed before it said anything
+    sys.exit()
+from {__name__} import serve
+serve(sys.stdin.buffer)
+"""
 
 
 class WorkerError(RuntimeError):
