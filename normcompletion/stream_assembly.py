@@ -38,11 +38,11 @@ from .parse import duplicate_keys
 from .pointer import camel, escape
 from .reader import Refusal, Shape, ambiguous, has_python_arguments
 from .spelling import converted, keys_of
-from .stream_chunks import VARIANTS, ChunkReader
+from .stream_chunks import VARIANTS, ChunkReader, is_foldable
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
 from .stream_template import MAX_GAPS, Gap, decode_text, gaps_of, padding_of, template_of
-from .widen import Plan
+from .widen import Gather, Plan
 
 # A key in camelCase; quotes inside a string are escaped, so only a key can look so.
 _CAMEL_KEY = re.compile(rb'"([a-z]+(?:[A-Z][a-z]+)+)"\s*:')
@@ -97,8 +97,9 @@ class Added(NamedTuple):
     """The fields of a widened chunk, with their pointers in the whole body or below the choice."""
 
     top: Getters
-    usage: Getters
+    usage: Gather | None
     choice: Getters
+    logprobs: Gather | None
     delta: Getters
     part: Getters
     choices: bool
@@ -125,10 +126,12 @@ def _find_added(whole: Plan) -> Added:
     def getters(plan: Plan | None, base: str) -> Getters:
         return tuple((attrgetter(name), base + place) for name, place in plan.added) if plan is not None else ()
 
+    usage, logprobs = found.get("usage"), found.get("logprobs")
     return Added(
         top=getters(whole, ""),
-        usage=getters(found.get("usage"), "/usage"),
+        usage=usage.gather if usage is not None else None,
         choice=getters(found.get("choices"), ""),
+        logprobs=logprobs.gather if logprobs is not None else None,
         delta=getters(found.get("delta"), "/delta"),
         part=getters(found.get("content"), ""),
         choices="choices" in found,
@@ -137,18 +140,7 @@ def _find_added(whole: Plan) -> Added:
 
 def _is_foldable(shape: Shape) -> bool:
     """Whether chunks of a shape can be folded as they are: vendor keys only where one value stands for all chunks."""
-    if shape.original is not wire.Chunk:
-        return False
-    if shape.plan is None:
-        return True
-    allowed = {("usage",), ("choices",), ("choices", "delta"), ("choices", "delta", "content")}
-    inner: list[tuple[tuple[str, ...], Plan]] = [((name,), plan) for name, _, plan in shape.plan.inner]
-    while inner:
-        path, plan = inner.pop()
-        if path not in allowed:
-            return False
-        inner.extend(((*path, name), below) for name, _, below in plan.inner)
-    return True
+    return shape.original is wire.Chunk and all(is_foldable(path) for path in shape.paths)
 
 
 class Assembly:
@@ -689,10 +681,8 @@ class Assembly:
         for get, at in added.top:
             if (value := get(chunk)) is not None:
                 self.extra[at] = value
-        if added.usage and chunk.usage is not None:
-            for get, at in added.usage:
-                if (value := get(chunk.usage)) is not None:
-                    self.extra[at] = value
+        if added.usage is not None and chunk.usage is not None:
+            added.usage(chunk.usage, "/usage", self.extra)
         if not added.choices:
             return
         for choice in chunk.choices:
@@ -701,6 +691,8 @@ class Assembly:
             for get, at in added.choice:
                 if (value := get(choice)) is not None:
                     answer.extra[at] = value
+            if added.logprobs is not None and choice.logprobs is not None:
+                added.logprobs(choice.logprobs, "/logprobs", answer.extra)
             if delta is None:
                 continue
             for get, at in added.delta:

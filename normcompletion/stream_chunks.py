@@ -15,9 +15,20 @@ from .ledger import Ledger, in_order
 from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
 from .reader import Reader, Shape, has_python_arguments, marks_of
 from .spelling import converted
+from .widen import Paths
 
 IDLE_STREAMS = 16
 VARIANTS = {"chat": "chunk", "text": "text_chunk"}
+# Where a vendor key has one value for all chunks, the last one: not in a list whose members are numbered anew.
+_FOLDABLE = frozenset(
+    {(), ("choices",), ("choices", "delta"), ("choices", "delta", "content"), ("choices", "logprobs")}
+)
+
+
+def is_foldable(path: tuple[str, ...]) -> bool:
+    """Whether chunks with a vendor key in this place can be folded without making a `Chunk` of each."""
+    place = tuple(step for step in path[:-1] if step != "*")
+    return place in _FOLDABLE or place[0] == "usage"
 
 
 class ChunkReader(Reader):
@@ -60,6 +71,16 @@ class ChunkReader(Reader):
         """
         self.idle = 0 if needed else self.idle + 1
         self.stream_hint = shape if self.idle < IDLE_STREAMS and not shape.camel else self.tight
+
+    def _widened(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> Shape | None:
+        """A shape for vendor keys; one that cannot be folded is only for the chunks that need it."""
+        foldable = frozenset(path for path in paths if is_foldable(path))
+        shape = super()._widened(raw, foldable, nested & foldable, camel_keys=camel_keys) if foldable else None
+        if shape is None and foldable != paths:
+            special = super()._widened(raw, paths, nested, camel_keys=camel_keys)
+            if special is not None:
+                self.learned_open.update({path[-1]: special for path in paths})
+        return shape
 
     def from_tight(self, chunk: Any, ledger: Ledger) -> Completion | None:
         """A chunk that came in canonical words; `None` where it holds what the open road must note."""

@@ -9,7 +9,10 @@ import msgspec
 import pytest
 
 from normcompletion import Completion, NormalizeError, assemble, normalize
+from normcompletion.ledger import Ledger
 from normcompletion.model import FunctionCall, ToolCall
+from normcompletion.normalize import default_reader
+from normcompletion.stream_chunks import ChunkReader
 from normcompletion.stream_parts import Answer
 from normcompletion.stream_template import Template, gaps_of, template_of
 from normcompletion.wire import Chunk
@@ -79,6 +82,52 @@ def test_a_stream_of_like_chunks_gives_what_its_chunks_give(kind: Any, *, ascii_
     expected = canonical(assemble(chunks))
     for _ in range(4):  # vendor keys are learned on the way
         assert canonical(normalize(saved(*chunks, spaced=spaced, ascii_only=ascii_only))) == expected
+
+
+def everywhere(number: int) -> dict[str, Any]:
+    """A chunk with a vendor key in each place."""
+    token = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": [], "rank": number}
+    usage = {"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 0, "tiers": [number]}, "seconds": number}
+    made = chunk_with({"content": "a", "tone": number}, usage=usage, padding={"n": number})
+    call = {"index": 0, "function": {"name": "look", "arguments": "a", "mood": number}, "notes": {"n": number}}
+    made["choices"][0] |= {"logprobs": {"content": [token], "entropy": number}, "weight": number}
+    made["choices"][0]["delta"]["tool_calls"] = [call]
+    return made
+
+
+def without(chunk: dict[str, Any], *members: str) -> dict[str, Any]:
+    """A chunk that lacks some members of its choice and of its delta."""
+    (choice,) = chunk["choices"]
+    for member in members:
+        choice.pop(member, None)
+        choice["delta"].pop(member, None)
+    return chunk
+
+
+@pytest.mark.parametrize("members", [(), ("logprobs",), ("tool_calls",), ("logprobs", "tool_calls")])
+def test_vendor_keys_are_kept_wherever_they_stand(members: tuple[str, ...]) -> None:
+    """A saved stream with vendor keys in every place and its chunks one by one assemble alike, however often read."""
+    chunks = [without(everywhere(number), *members) for number in range(5)]
+    for chunk in chunks[3:]:
+        del chunk["usage"], chunk["padding"]
+    expected = canonical(assemble(chunks))
+    assert all(canonical(normalize(saved(*chunks))) == expected for _ in range(6))
+
+
+def test_a_vendor_key_in_a_list_leaves_the_others_quick() -> None:
+    """A vendor key where chunks cannot be folded stays out of the shape in which those with other ones are."""
+    reader = ChunkReader(default_reader())
+    inside = chunk_with({"tool_calls": [{"index": 0, "function": {"arguments": "a", "mood": 1}}]})
+    token = {"token": "a", "logprob": -0.5, "rank": 1}
+    listed = chunk_with({"content": "a"})
+    listed["choices"][0]["logprobs"] = {"content": [token], "entropy": 0.5}
+    for chunk in (padded("a"), inside, listed, chunk_with({"content": "a"}, tone=1)):
+        for _ in range(3):
+            reader.chunk(json.dumps(chunk).encode(), Ledger())
+    shape = reader.learned["tone"]
+    assert {path[-1] for path in shape.paths} == {"obfuscation", "entropy", "tone"}
+    assert {"mood", "rank"} <= reader.learned_open.keys()
+    assert not {"mood", "rank"} & {path[-1] for each in reader.learned.values() for path in each.paths}
 
 
 def test_kinds_of_chunks_may_alternate() -> None:
