@@ -41,7 +41,7 @@ from .spelling import converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
-from .stream_template import MAX_GAPS, Gap, decode_text, gaps_of, padding_of, template_of
+from .stream_template import MAX_GAPS, MAX_KNOWN, Gap, Template, decode_text, gaps_of, padding_of, template_of
 from .widen import Gather, Plan
 
 # A key in camelCase; quotes inside a string are escaped, so only a key can look so.
@@ -470,7 +470,10 @@ class Assembly:
         reasoning: list[str] = []
         fragments: list[wire.DetailFragment] = []
         blank = False
-        head: bytes | None = None  # of the template; see `stream_template`
+        known: list[Template] = []  # that still hold; see `stream_template`
+        idle: set[bytes] = set()  # chunks that said nothing, which come again byte for byte
+        template: Template | None
+        head: bytes | None = None  # of the template at hand
         middle: bytes | None = None
         tail, start, stop, patience, padding = b"", 0, 0, _PATIENCE, _NO_PADDING
         add_first = add_second = content.append
@@ -478,7 +481,13 @@ class Assembly:
         index: int | None = None
         rest = iter(pieces)
         for piece in rest:
-            if head is not None and piece.startswith(head) and piece.endswith(tail):
+            if head is None or not (piece.startswith(head) and piece.endswith(tail)):
+                head = None
+                for template in known:
+                    if piece.startswith(template.head) and piece.endswith(template.tail):
+                        head, middle, tail, start, stop, add_first, add_second = template
+                        break
+            if head is not None:
                 try:
                     if middle is None:
                         add_first(decode_text(piece[start:stop]))
@@ -493,7 +502,9 @@ class Assembly:
                 else:
                     patience = _PATIENCE
                     continue
-            chunk = head = None  # a template says what the chunk before said, and no earlier one
+            elif idle and piece in idle:
+                continue
+            chunk = head = None
             if _LINE_END not in piece:
                 try:
                     chunk = decode(piece)
@@ -510,6 +521,8 @@ class Assembly:
                     self.chunks += len(pieces) - len(remaining) - others
                     self._add_events([b"data:", b"\n\ndata:".join(remaining), b"" if is_open else b"\n"])
                     return
+                known.clear()
+                idle.clear()
                 others += 1
                 if not data or data == DONE or data.startswith(b":"):
                     continue
@@ -535,6 +548,8 @@ class Assembly:
                 or ((word := chunk.service_tier) is not tier and word != tier)
             ):
                 self._head(chunk)
+                known.clear()
+                idle.clear()
                 identity, model, created = chunk.id, chunk.model, chunk.created
                 provider, fingerprint, tier = chunk.provider, chunk.system_fingerprint, chunk.service_tier
             if chunk.usage is not None:
@@ -579,23 +594,29 @@ class Assembly:
                     self._native(answer, choice.native_finish_reason)
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
-            if added is not None:
-                self._collect(chunk, added)
+            kept = added is not None and self._collect(chunk, added)
             if (
-                patience
-                and answer is not None
-                and len(chunk.choices) == 1
-                and _LINE_END not in piece
-                and (gaps := gaps_of(chunk, answer))
+                not patience
+                or answer is None
+                or len(chunk.choices) != 1
+                or _LINE_END in piece
+                or (gaps := gaps_of(chunk, answer)) is None
             ):
+                known.clear()
+                idle.clear()
+                continue
+            if added is not None:
+                padding = self._padding(chunk, added, answer, padding, gaps)
+            if gaps:
                 patience -= 1
-                if added is not None:
-                    padding = self._padding(chunk, added, answer, padding, gaps)
                 template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS and not shape.camel else None
                 if template is not None:
-                    head, middle, tail, (add_first, *others_) = template
-                    add_second = others_[0] if others_ else add_first
-                    start, stop = len(head), -len(tail)
+                    head, middle, tail, start, stop, add_first, add_second = template
+                    if not kept and chunk.choices[0].delta.tool_calls is None:
+                        known[: len(known) - MAX_KNOWN + 1] = []
+                        known.append(template)
+            elif not kept:
+                idle.add(piece)
         self.chunks += len(pieces) - others
         needed = bool(self.extra) or any(answer.extra for answer in self.answers.values())
         self.reader.remember(self.shape, needed=needed)
@@ -676,28 +697,34 @@ class Assembly:
             shape.prove(data)
         return chunk
 
-    def _collect(self, chunk: Any, added: Added) -> None:
-        """What the vendor keys of a widened chunk hold; the last value wins."""
+    def _collect(self, chunk: Any, added: Added) -> bool:
+        """What the vendor keys of a widened chunk hold, of which the last value stands; whether they hold anything."""
+        kept = False
         for get, at in added.top:
             if (value := get(chunk)) is not None:
                 self.extra[at] = value
+                kept = True
         if added.usage is not None and chunk.usage is not None:
             added.usage(chunk.usage, "/usage", self.extra)
+            kept = True
         if not added.choices:
-            return
+            return kept
         for choice in chunk.choices:
             answer = self.answers[choice.index]
             delta = choice.delta
             for get, at in added.choice:
                 if (value := get(choice)) is not None:
                     answer.extra[at] = value
+                    kept = True
             if added.logprobs is not None and choice.logprobs is not None:
                 added.logprobs(choice.logprobs, "/logprobs", answer.extra)
+                kept = True
             if delta is None:
                 continue
             for get, at in added.delta:
                 if (value := get(delta)) is not None:
                     answer.extra[at] = value
+                    kept = True
             if added.part and isinstance(delta.content, list):
                 places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
                 del answer.part_places[: len(places)]
@@ -705,6 +732,8 @@ class Assembly:
                     for get, at in added.part:
                         if (value := get(part)) is not None:
                             answer.extra[f"/delta/content/{place}{at}"] = value
+                            kept = True
+        return kept
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()

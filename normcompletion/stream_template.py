@@ -4,6 +4,9 @@ Most chunks repeat the one before byte for byte, but for a text (a fragment of t
 `reasoning_details`; padding). A template is that chunk with a gap for each text. A chunk that fits holds a JSON string
 in every gap and is otherwise the template's own bytes, so it says what the template's chunk said, but for the texts.
 That a gap is where a text is read from is proved by reading the template with marks in its gaps.
+
+A template holds as long as nothing but texts has come since: all that its chunk says beside them was said then. It
+holds longer than the next template, for kinds of chunks take turns.
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ import msgspec
 
 from .model import ToolCall
 from .stream_parts import Answer
-from .wire import DetailFragment
+from .wire import DetailFragment, Logprobs
 
 Sink = Callable[[str], None]
 Get = Callable[[Any], Any]
 
 MAX_GAPS = 2
+MAX_KNOWN = 4
 
 decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
+_NO_LOGPROBS = Logprobs()
 _MARKS = ("gap 1 \u00a7", "gap 2 \u00a7")
 
 
@@ -38,12 +43,18 @@ class Gap(NamedTuple):
 
 
 class Template(NamedTuple):
-    """The bytes before the first gap, between the gaps (`None` where there is one), and behind the last."""
+    """The bytes before the first gap, between the gaps (`None` where there is one), and behind the last.
+
+    The texts of a chunk that fits are in `chunk[start:stop]`; the sinks are where they go.
+    """
 
     head: bytes
     middle: bytes | None
     tail: bytes
-    sinks: tuple[Sink, ...]
+    start: int
+    stop: int
+    first: Sink
+    second: Sink
 
 
 def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -> Template | None:
@@ -67,11 +78,11 @@ def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -
     chunk = decode(marked)
     if any(gap.get(chunk) != mark for (*_, gap), mark in zip(found, _MARKS, strict=False)):
         return None
-    return Template(head, middle, tail, tuple(gap.sink for *_, gap in found))
+    return Template(head, middle, tail, start, -len(tail), found[0][2].sink, found[-1][2].sink)
 
 
-def gaps_of(chunk: Any, answer: Answer) -> list[Gap]:
-    """The texts of a chunk that adds nothing else to an answer; none where it does, or adds several."""
+def gaps_of(chunk: Any, answer: Answer) -> list[Gap] | None:
+    """The texts of a chunk that adds nothing else to an answer; `None` where it does, or adds several in one place."""
     (choice,) = chunk.choices
     delta = choice.delta
     if (
@@ -79,11 +90,11 @@ def gaps_of(chunk: Any, answer: Answer) -> list[Gap]:
         or chunk.usage is not None
         or choice.finish_reason is not None
         or choice.native_finish_reason is not None
-        or choice.logprobs is not None
+        or (choice.logprobs is not None and choice.logprobs != _NO_LOGPROBS)
         or delta.refusal is not None
         or (delta.content and (delta.content.__class__ is not str or answer.parts is not None))
     ):
-        return []
+        return None
     found: list[Gap | None] = []
     if delta.content:
         found.append(Gap("content", delta.content, _content, answer.content.append))
@@ -98,7 +109,7 @@ def gaps_of(chunk: Any, answer: Answer) -> list[Gap]:
     if delta.reasoning_details:
         found.append(_detail(delta.reasoning_details, answer))
     gaps = [gap for gap in found if gap is not None]
-    return gaps if len(gaps) == len(found) else []
+    return gaps if len(gaps) == len(found) else None
 
 
 def _arguments(calls: list[ToolCall], answer: Answer) -> Gap | None:
@@ -112,15 +123,22 @@ def _arguments(calls: list[ToolCall], answer: Answer) -> Gap | None:
 
 def _detail(details: list[DetailFragment], answer: Answer) -> Gap | None:
     detail = details[0]
-    if len(details) > 1 or not detail.text or any((detail.signature, detail.summary, detail.data, detail.id)):
+    if len(details) > 1 or any((detail.signature, detail.data, detail.id)) or not (detail.text or detail.summary):
         return None
     kind, index, form = detail.type, detail.index, detail.format
     gather = answer.fragments.append
 
-    def add(text: str) -> None:
+    def add_text(text: str) -> None:
         gather(DetailFragment(type=kind, index=index, format=form, text=text))
 
-    return Gap("text", detail.text, _first_detail, add)
+    def add_summary(summary: str) -> None:
+        gather(DetailFragment(type=kind, index=index, format=form, summary=summary))
+
+    if detail.summary is None:
+        return Gap("text", detail.text or "", _first_detail, add_text)
+    if detail.text is None:
+        return Gap("summary", detail.summary, _first_summary, add_summary)
+    return None
 
 
 def padding_of(pointer: str, text: str, *, on_top: bool, get: Get, extra: dict[str, Any]) -> Gap:
@@ -151,3 +169,7 @@ def _first_arguments(chunk: Any) -> Any:
 
 def _first_detail(chunk: Any) -> Any:
     return chunk.choices[0].delta.reasoning_details[0].text
+
+
+def _first_summary(chunk: Any) -> Any:
+    return chunk.choices[0].delta.reasoning_details[0].summary

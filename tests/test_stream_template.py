@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import msgspec
@@ -43,6 +44,19 @@ def thought(text: str) -> dict[str, Any]:
     return chunk_with({"content": "", "reasoning": text, "reasoning_details": [detail]})
 
 
+def summed(text: str) -> dict[str, Any]:
+    """A fragment of a summary of reasoning, said twice, beside log-probs that say nothing."""
+    detail = {"type": "reasoning.summary", "summary": text, "format": "unknown", "index": 0}
+    made = chunk_with({"role": "assistant", "reasoning": text, "reasoning_details": [detail]})
+    made["choices"][0]["logprobs"] = {"content": None}
+    return made
+
+
+def silent(text: str) -> dict[str, Any]:
+    """A chunk that says nothing, to keep the connection."""
+    return chunk_with({})
+
+
 def alias(text: str) -> dict[str, Any]:
     """A fragment of reasoning under its other name."""
     return chunk_with({"content": None, "reasoning_content": text})
@@ -53,7 +67,7 @@ def argued(text: str) -> dict[str, Any]:
     return chunk_with({"tool_calls": [{"index": 0, "function": {"arguments": text}}]})
 
 
-KINDS = [spoken, padded, thought, alias, argued]
+KINDS = [spoken, padded, thought, summed, silent, alias, argued]
 
 
 def saved(*chunks: dict[str, Any] | bytes, spaced: bool = False, ascii_only: bool = False) -> bytes:
@@ -160,6 +174,68 @@ def test_another_value_in_the_place_of_a_text_is_read_as_such() -> None:
     completion = normalize(saved(spoken("a"), spoken("b"), null, halved, spoken("c")))
     assert completion.text == "ab\ufffdc"
     assert "lone_surrogate" in {note.code for note in completion.notes}
+
+
+def second(text: str) -> dict[str, Any]:
+    """A fragment of another choice."""
+    made = spoken(text)
+    made["choices"][0]["index"] = 1
+    return made
+
+
+def renamed(text: str) -> dict[str, Any]:
+    """A fragment of the same kind under another model."""
+    return spoken(text) | {"model": "beacon-3"}
+
+
+def listed(text: str) -> dict[str, Any]:
+    """A fragment as a part, with which all content is one of parts."""
+    return chunk_with({"content": [{"type": "text", "text": text}]})
+
+
+def listed_by_name(text: str) -> dict[str, Any]:
+    """A part in a chunk that is not in canonical words."""
+    return chunk_with({"content": [{"type": "text", "text": text}], "name": "beacon"})
+
+
+def called(text: str) -> dict[str, Any]:
+    """The start of a call under an index that may be in use."""
+    function = {"name": "look", "arguments": text}
+    return chunk_with(
+        {"tool_calls": [{"index": 0, "id": f"call_{len(text)}", "type": "function", "function": function}]}
+    )
+
+
+def toned(text: str) -> dict[str, Any]:
+    """A fragment beside a vendor's value that is another each time."""
+    return chunk_with({"content": text}, tone=len(text))
+
+
+def toned_only(text: str) -> dict[str, Any]:
+    """A vendor's value alone."""
+    return chunk_with({}, tone=len(text))
+
+
+def counted(text: str) -> dict[str, Any]:
+    """A fragment beside the usage so far."""
+    return chunk_with({"content": text}, usage={"prompt_tokens": 1, "completion_tokens": len(text)})
+
+
+def dated(text: str) -> dict[str, Any]:
+    """A fragment with a time in milliseconds, which is kept beside the seconds."""
+    return spoken(text) | {"created": 1774100001000 + len(text)}
+
+
+OTHERS = [second, renamed, listed, listed_by_name, called, toned, toned_only, counted, dated]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_kinds_of_chunks_may_take_turns_in_any_order(seed: int) -> None:
+    """Whatever came between two chunks of one kind, a saved stream and its chunks one by one assemble alike."""
+    draw = random.Random(seed)
+    kinds = draw.sample([*KINDS, *OTHERS], draw.randint(2, 5))
+    chunks = [draw.choice(kinds)(draw.choice(TEXTS)) for _ in range(60)]
+    assert canonical(normalize(saved(*chunks))) == canonical(assemble(chunks))
 
 
 def template(piece: bytes) -> Template | None:
