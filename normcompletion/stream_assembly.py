@@ -50,6 +50,7 @@ _CAMEL_KEYS = frozenset(camel(key).encode() for key in keys_of(wire.Body) if cam
 
 _MAX_EVENT_NAMES = 64
 _PATIENCE = 4  # chunks in a row from which a template is made in vain
+PAYS_FROM = 12  # chunks to come, for which a template pays
 _NO_PADDING: dict[str, str] = {}
 _LINE_END = ord("\n")  # looked for as a number, which is found much faster
 
@@ -360,16 +361,23 @@ class Assembly:
         """The words of the whole response: the first that says something stands, another is remarked."""
         if (chunk.id and chunk.id != self.id) or (chunk.provider and chunk.provider != self.provider):
             self._judge(chunk.id, chunk.provider, self.native)
-        for name in ("id", "model", "provider", "created", "system_fingerprint", "service_tier"):
-            value = getattr(chunk, name)
-            if value is not None:
-                if name == "created" and not -dialect.MILLISECONDS_FROM < value < dialect.MILLISECONDS_FROM:
-                    value = self._seconds(value)
-                held = getattr(self, name)
-                if not held:
-                    setattr(self, name, value)
-                elif value and value != held:
-                    self.note("conflicting_value", f"/{name}", value)
+        for name, value, held in (
+            ("id", chunk.id, self.id),
+            ("model", chunk.model, self.model),
+            ("provider", chunk.provider, self.provider),
+            ("created", chunk.created, self.created),
+            ("system_fingerprint", chunk.system_fingerprint, self.system_fingerprint),
+            ("service_tier", chunk.service_tier, self.service_tier),
+        ):
+            if value is None or value == held:
+                continue
+            word = value
+            if name == "created" and not -dialect.MILLISECONDS_FROM < value < dialect.MILLISECONDS_FROM:
+                word = self._seconds(value)
+            if not held:
+                setattr(self, name, word)
+            elif word and word != held:
+                self.note("conflicting_value", f"/{name}", word)
 
     def _judge(self, identity: str | None, provider: str | None, native: bool) -> None:  # noqa: FBT001
         """Note whose mark these words are."""
@@ -600,6 +608,7 @@ class Assembly:
                 or answer is None
                 or len(chunk.choices) != 1
                 or _LINE_END in piece
+                or length_hint(rest) < PAYS_FROM
                 or (gaps := gaps_of(chunk, answer)) is None
             ):
                 known.clear()

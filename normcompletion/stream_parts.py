@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,6 +32,9 @@ Whole = TypeVar("Whole", Annotation, Image)
 Leaf = TypeVar("Leaf", Usage, Annotation, Image, Part)
 
 _encode = msgspec.json.Encoder().encode
+_MORE = [name for name in Part.__struct_fields__ if name not in ("type", "text", "thinking")]
+_NO_MORE = (None,) * len(_MORE)
+_more = attrgetter(*_MORE)
 
 
 def canonical(leaf: Any, kind: type[Leaf]) -> Leaf:
@@ -135,9 +139,7 @@ def _thoughts(part: Part) -> list[ThinkingText] | None:
 
 def _has_more(part: Part) -> bool:
     """Whether a part holds anything that does not come in fragments."""
-    return any(
-        getattr(part, name) is not None for name in Part.__struct_fields__ if name not in ("type", "text", "thinking")
-    )
+    return _more(part) != _NO_MORE
 
 
 class Answer:

@@ -31,12 +31,13 @@ decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 _NO_LOGPROBS = Logprobs()
 _MARKS = ("gap 1 \u00a7", "gap 2 \u00a7")
+_QUOTED = tuple(_encode(mark) for mark in _MARKS)
 
 
 class Gap(NamedTuple):
-    """A text of a chunk: its key, the text, where it is read from, and where the next ones go."""
+    """A text of a chunk: its key with the colon, the text, where it is read from, and where the next ones go."""
 
-    key: str
+    key: bytes
     text: str
     get: Get
     sink: Sink
@@ -59,26 +60,41 @@ class Template(NamedTuple):
 
 def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -> Template | None:
     """The template of a chunk, by its bytes and its one or two gaps; `None` where a gap cannot be told for certain."""
-    found = []
-    for gap in gaps:
-        token, key = _encode(gap.text), _encode(gap.key)
-        for colon in (b":", b": "):
-            named = key + colon + token
-            if piece.count(named) == 1:
-                end = piece.index(named) + len(named)
-                found.append((end - len(token), end, gap))
-    if len(found) != len(gaps):
+    first = second = gaps[0]
+    start, stop = _place(piece, first)
+    if stop < 0:
         return None
-    found.sort(key=lambda place: place[0])
-    (start, stop, _), (second, end, _) = found[0], found[-1]
-    head, tail = piece[:start], piece[end:]
-    middle = piece[stop:second] if len(found) == MAX_GAPS else None
-    marks = [_encode(mark) for mark in _MARKS]
-    marked = head + (marks[0] if middle is None else marks[0] + middle + marks[1]) + tail
+    if len(gaps) == 1:
+        head, middle, tail = piece[:start], None, piece[stop:]
+        marked = head + _QUOTED[0] + tail
+    else:
+        second = gaps[1]
+        after, end = _place(piece, second)
+        if end < 0:
+            return None
+        if after < start:
+            first, second = second, first
+            start, stop, after, end = after, end, start, stop
+        head, middle, tail = piece[:start], piece[stop:after], piece[end:]
+        marked = head + _QUOTED[0] + middle + _QUOTED[1] + tail
     chunk = decode(marked)
-    if any(gap.get(chunk) != mark for (*_, gap), mark in zip(found, _MARKS, strict=False)):
+    if first.get(chunk) != _MARKS[0] or (middle is not None and second.get(chunk) != _MARKS[1]):
         return None
-    return Template(head, middle, tail, start, -len(tail), found[0][2].sink, found[-1][2].sink)
+    return Template(head, middle, tail, start, -len(tail), first.sink, second.sink)
+
+
+def _place(piece: bytes, gap: Gap) -> tuple[int, int]:
+    """Where the text of a gap stands in a chunk; it ends at -1 where it stands nowhere or twice."""
+    token = _encode(gap.text)
+    named = gap.key + token
+    at = piece.find(named)
+    if at < 0:
+        named = gap.key + b" " + token
+        at = piece.find(named)
+    if at < 0 or piece.find(named, at + 1) >= 0:
+        return -1, -1
+    stop = at + len(named)
+    return stop - len(token), stop
 
 
 def gaps_of(chunk: Any, answer: Answer) -> list[Gap] | None:
@@ -97,13 +113,13 @@ def gaps_of(chunk: Any, answer: Answer) -> list[Gap] | None:
         return None
     found: list[Gap | None] = []
     if delta.content:
-        found.append(Gap("content", delta.content, _content, answer.content.append))
+        found.append(Gap(b'"content":', delta.content, _content, answer.content.append))
     if delta.reasoning:
-        found.append(Gap("reasoning", delta.reasoning, _reasoning, answer.reasoning.append))
+        found.append(Gap(b'"reasoning":', delta.reasoning, _reasoning, answer.reasoning.append))
     if delta.reasoning_content:
         alone = not delta.reasoning
         add = answer.reasoning.append
-        found.append(Gap("reasoning_content", delta.reasoning_content, _reasoning_content, add) if alone else None)
+        found.append(Gap(b'"reasoning_content":', delta.reasoning_content, _reasoning_content, add) if alone else None)
     if delta.tool_calls:
         found.append(_arguments(delta.tool_calls, answer))
     if delta.reasoning_details:
@@ -118,7 +134,7 @@ def _arguments(calls: list[ToolCall], answer: Answer) -> Gap | None:
     function = fragment.function
     if len(calls) > 1 or call is None or call.arguments is None or function is None or not function.arguments:
         return None
-    return Gap("arguments", function.arguments, _first_arguments, call.arguments.append)
+    return Gap(b'"arguments":', function.arguments, _first_arguments, call.arguments.append)
 
 
 def _detail(details: list[DetailFragment], answer: Answer) -> Gap | None:
@@ -135,9 +151,9 @@ def _detail(details: list[DetailFragment], answer: Answer) -> Gap | None:
         gather(DetailFragment(type=kind, index=index, format=form, summary=summary))
 
     if detail.summary is None:
-        return Gap("text", detail.text or "", _first_detail, add_text)
+        return Gap(b'"text":', detail.text or "", _first_detail, add_text)
     if detail.text is None:
-        return Gap("summary", detail.summary, _first_summary, add_summary)
+        return Gap(b'"summary":', detail.summary, _first_summary, add_summary)
     return None
 
 
@@ -148,7 +164,7 @@ def padding_of(pointer: str, text: str, *, on_top: bool, get: Get, extra: dict[s
     def read(chunk: Any) -> Any:
         return get(chunk if on_top else chunk.choices[0].delta)
 
-    return Gap(key, text, read, partial(extra.__setitem__, pointer))
+    return Gap(_encode(key) + b":", text, read, partial(extra.__setitem__, pointer))
 
 
 def _content(chunk: Any) -> Any:

@@ -25,6 +25,7 @@ from normcompletion import (
     iter_events,
     normalize,
     normalize_chunk,
+    stream_assembly,
 )
 from normcompletion.model import Note, Part, ThinkingText
 from tests.conftest import CORPUS, FIXTURES, PAIRS, canonical
@@ -58,6 +59,13 @@ needs_corpus = pytest.mark.skipif(CORPUS is None, reason="the recorded bodies ar
 responses = st.sampled_from(sorted(RESPONSES))
 randoms = st.integers(0, 2**32 - 1).map(Random)
 steadily = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _templates_from_the_first_chunk() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_assembly, "PAYS_FROM", 0)
+        yield
 
 
 # -- what a stream cannot carry

@@ -19,6 +19,7 @@ from normcompletion.stream_template import Template, gaps_of, template_of
 from normcompletion.wire import Chunk
 
 TEXTS = ("Low", " tide", '\n"calm"', "", "é 🌊", "\\", " ")
+MANY = 20  # chunks of one kind, so many that a template pays
 decode = msgspec.json.Decoder(Chunk).decode
 
 
@@ -150,7 +151,7 @@ def test_kinds_of_chunks_may_alternate() -> None:
         kind(text) for text in TEXTS for kind in (spoken, spoken, thought, thought, padded, padded, argued, alias)
     ]
     assert canonical(normalize(saved(*chunks))) == canonical(assemble(chunks))
-    tones = [chunk_with({"content": "a"}, tone=tone) for tone in (1, 1, 2, 1, 1, 2, 1)]
+    tones = [chunk_with({"content": "a"}, tone=tone) for tone in (1, 1, 2, 1, 1, 2, 1) * 3]
     assert all(normalize(saved(*tones)).extra == {"/tone": 1} for _ in range(4))
 
 
@@ -163,7 +164,7 @@ def test_what_is_no_text_is_refused(text: bytes, code: str) -> None:
     before = saved(spoken("a"), spoken("b"))
     broken = json.dumps(spoken("?"), separators=(",", ":")).encode().replace(b'"?"', text)
     with pytest.raises(NormalizeError) as caught:
-        normalize(before + saved(broken, spoken("c")))
+        normalize(before + saved(broken, *[spoken("c")] * MANY))
     assert caught.value.code == code
 
 
@@ -171,8 +172,8 @@ def test_another_value_in_the_place_of_a_text_is_read_as_such() -> None:
     """A null or half a surrogate pair where the chunks before had a text is what it is in any other chunk."""
     null = json.dumps(spoken("?"), separators=(",", ":")).encode().replace(b'"?"', b"null")
     halved = json.dumps(spoken("?"), separators=(",", ":")).encode().replace(b'"?"', b'"\\ud83d"')
-    completion = normalize(saved(spoken("a"), spoken("b"), null, halved, spoken("c")))
-    assert completion.text == "ab\ufffdc"
+    completion = normalize(saved(spoken("a"), spoken("b"), null, halved, *[spoken("c")] * MANY))
+    assert completion.text == "ab\ufffd" + "c" * MANY
     assert "lone_surrogate" in {note.code for note in completion.notes}
 
 
@@ -277,8 +278,8 @@ def test_no_template_without_certainty(delta: bytes) -> None:
 def test_a_text_that_stands_elsewhere_too_is_not_mistaken() -> None:
     """Where an escaped text has a twin under the same name elsewhere, the twin is not taken for it."""
     twin = b'{"choices":[{"index":0,"delta":{"content":"\\u0061"}}],"mirror":{"content":"%b"}}'
-    chunks = [twin % text for text in (b"a", b"b", b"c")]
+    chunks = [twin % text for text in (b"a", b"b", b"c") * MANY]
     for _ in range(4):
         completion = normalize(saved(*chunks))
-        assert completion.text == "aaa"
+        assert completion.text == "aaa" * MANY
         assert completion.extra == {"/mirror": {"content": "c"}}
