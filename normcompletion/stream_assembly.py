@@ -616,6 +616,8 @@ class Assembly:
                 continue
             if added is not None:
                 padding = self._padding(chunk, added, answer, padding, gaps)
+            if answer.parts is not None:
+                known.clear()  # of texts that were no parts then
             if gaps:
                 patience -= 1
                 template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS and not shape.camel else None

@@ -11,7 +11,7 @@ import pytest
 
 from normcompletion import Completion, NormalizeError, assemble, normalize
 from normcompletion.ledger import Ledger
-from normcompletion.model import FunctionCall, ToolCall
+from normcompletion.model import FunctionCall, Part, ToolCall
 from normcompletion.normalize import default_reader
 from normcompletion.stream_chunks import ChunkReader
 from normcompletion.stream_parts import Answer
@@ -68,7 +68,18 @@ def argued(text: str) -> dict[str, Any]:
     return chunk_with({"tool_calls": [{"index": 0, "function": {"arguments": text}}]})
 
 
-KINDS = [spoken, padded, thought, summed, silent, alias, argued]
+def listed(text: str) -> dict[str, Any]:
+    """A fragment as a part, with which all content is one of parts."""
+    return chunk_with({"content": [{"type": "text", "text": text}]})
+
+
+def reflected(text: str) -> dict[str, Any]:
+    """A fragment of a thought as a part, with padding."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": text}], "closed": True}
+    return chunk_with({"content": [thought]}, p="x" * (3 + len(text)))
+
+
+KINDS = [spoken, padded, thought, summed, silent, alias, argued, listed, reflected]
 
 
 def saved(*chunks: dict[str, Any] | bytes, spaced: bool = False, ascii_only: bool = False) -> bytes:
@@ -155,6 +166,14 @@ def test_kinds_of_chunks_may_alternate() -> None:
     assert all(normalize(saved(*tones)).extra == {"/tone": 1} for _ in range(4))
 
 
+def test_an_empty_list_of_parts_makes_parts_of_all_content() -> None:
+    """Where a list of no parts came between two chunks of one kind, the texts behind it are of a part."""
+    chunks = [spoken("a"), spoken("b"), listed_nothing(""), *[spoken("c")] * MANY]
+    completion = normalize(saved(*chunks))
+    assert canonical(completion) == canonical(assemble(chunks))
+    assert completion.choices[0].message.parts == [Part(type="text", text="ab" + "c" * MANY)]
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [(b'"\xff"', "not_utf8"), (b'"a\tb"', "syntax"), (b'"a"b"', "syntax"), (b'"a\\x"', "syntax"), (b"a", "syntax")],
@@ -189,9 +208,14 @@ def renamed(text: str) -> dict[str, Any]:
     return spoken(text) | {"model": "beacon-3"}
 
 
-def listed(text: str) -> dict[str, Any]:
-    """A fragment as a part, with which all content is one of parts."""
-    return chunk_with({"content": [{"type": "text", "text": text}]})
+def listed_nothing(text: str) -> dict[str, Any]:
+    """A list of no parts."""
+    return chunk_with({"content": []})
+
+
+def cited(text: str) -> dict[str, Any]:
+    """A part of a type that is not read aloud."""
+    return chunk_with({"content": [{"type": "reference", "text": text}]})
 
 
 def listed_by_name(text: str) -> dict[str, Any]:
@@ -227,7 +251,7 @@ def dated(text: str) -> dict[str, Any]:
     return spoken(text) | {"created": 1774100001000 + len(text)}
 
 
-OTHERS = [second, renamed, listed, listed_by_name, called, toned, toned_only, counted, dated]
+OTHERS = [second, renamed, listed_by_name, listed_nothing, cited, called, toned, toned_only, counted, dated]
 
 
 @pytest.mark.parametrize("seed", range(300))
