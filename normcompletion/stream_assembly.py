@@ -91,18 +91,40 @@ def _owner(pointer: str, placed: list[Placed], root: str) -> tuple[Answer | None
     return answer, "".join(f"/{step}" for step in rest)
 
 
-Getters = tuple[tuple[Callable[[Any], Any], str], ...]
+class Fields(NamedTuple):
+    """The vendor fields of a Struct: how to read all, what that gives where none holds anything, and each of them."""
+
+    read: Callable[[Any], Any]
+    nothing: Any
+    each: tuple[tuple[Callable[[Any], Any], str], ...]
+
+    def move(self, owner: Any, extra: dict[str, Any]) -> bool:
+        """Put what the fields hold into `extra`, by pointer; false where they hold nothing, as those of most chunks."""
+        if self.read(owner) == self.nothing:
+            return False
+        for get, at in self.each:
+            if (value := get(owner)) is not None:
+                extra[at] = value
+        return True
+
+
+def _fields(plan: Plan | None, base: str) -> Fields | None:
+    if plan is None or not plan.added:
+        return None
+    names = [name for name, _ in plan.added]
+    nothing = None if len(names) == 1 else (None,) * len(names)
+    return Fields(attrgetter(*names), nothing, tuple((attrgetter(name), base + place) for name, place in plan.added))
 
 
 class Added(NamedTuple):
     """The fields of a widened chunk, with their pointers in the whole body or below the choice."""
 
-    top: Getters
+    top: Fields | None
     usage: Gather | None
-    choice: Getters
+    choice: Fields | None
     logprobs: Gather | None
-    delta: Getters
-    part: Getters
+    delta: Fields | None
+    part: Fields | None
     choices: bool
 
 
@@ -124,17 +146,14 @@ def _find_added(whole: Plan) -> Added:
         found[name] = plan
         inner.extend(plan.inner)
 
-    def getters(plan: Plan | None, base: str) -> Getters:
-        return tuple((attrgetter(name), base + place) for name, place in plan.added) if plan is not None else ()
-
     usage, logprobs = found.get("usage"), found.get("logprobs")
     return Added(
-        top=getters(whole, ""),
+        top=_fields(whole, ""),
         usage=usage.gather if usage is not None else None,
-        choice=getters(found.get("choices"), ""),
+        choice=_fields(found.get("choices"), ""),
         logprobs=logprobs.gather if logprobs is not None else None,
-        delta=getters(found.get("delta"), "/delta"),
-        part=getters(found.get("content"), ""),
+        delta=_fields(found.get("delta"), "/delta"),
+        part=_fields(found.get("content"), ""),
         choices="choices" in found,
     )
 
@@ -614,8 +633,7 @@ class Assembly:
                 known.clear()
                 idle.clear()
                 continue
-            if added is not None:
-                padding = self._padding(chunk, added, answer, padding, gaps)
+            padding = self._padding(chunk, added, answer, padding, gaps) if added is not None and kept else _NO_PADDING
             if answer.parts is not None:
                 known.clear()  # of texts that were no parts then
             if gaps:
@@ -638,8 +656,8 @@ class Assembly:
         """The texts under vendor keys, by pointer; those that were others before are gaps too (`obfuscation`)."""
         found = {}
         delta = chunk.choices[0].delta
-        for owner, getters, extra in ((chunk, added.top, self.extra), (delta, added.delta, answer.extra)):
-            for get, at in getters:
+        for owner, fields, extra in ((chunk, added.top, self.extra), (delta, added.delta, answer.extra)):
+            for get, at in fields.each if fields is not None else ():
                 if isinstance(value := get(owner), str):
                     found[at] = value
                     if before.get(at, value) != value:
@@ -710,11 +728,7 @@ class Assembly:
 
     def _collect(self, chunk: Any, added: Added) -> bool:
         """What the vendor keys of a widened chunk hold, of which the last value stands; whether they hold anything."""
-        kept = False
-        for get, at in added.top:
-            if (value := get(chunk)) is not None:
-                self.extra[at] = value
-                kept = True
+        kept = added.top is not None and added.top.move(chunk, self.extra)
         if added.usage is not None and chunk.usage is not None:
             added.usage(chunk.usage, "/usage", self.extra)
             kept = True
@@ -723,24 +737,20 @@ class Assembly:
         for choice in chunk.choices:
             answer = self.answers[choice.index]
             delta = choice.delta
-            for get, at in added.choice:
-                if (value := get(choice)) is not None:
-                    answer.extra[at] = value
-                    kept = True
+            if added.choice is not None and added.choice.move(choice, answer.extra):
+                kept = True
             if added.logprobs is not None and choice.logprobs is not None:
                 added.logprobs(choice.logprobs, "/logprobs", answer.extra)
                 kept = True
             if delta is None:
                 continue
-            for get, at in added.delta:
-                if (value := get(delta)) is not None:
-                    answer.extra[at] = value
-                    kept = True
-            if added.part and isinstance(delta.content, list):
+            if added.delta is not None and added.delta.move(delta, answer.extra):
+                kept = True
+            if added.part is not None and isinstance(delta.content, list):
                 places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
                 del answer.part_places[: len(places)]
                 for part, place in zip(delta.content, places, strict=True):
-                    for get, at in added.part:
+                    for get, at in added.part.each:
                         if (value := get(part)) is not None:
                             answer.extra[f"/delta/content/{place}{at}"] = value
                             kept = True
