@@ -253,7 +253,9 @@ def main() -> None:
                 output = Path(folder) / f"out{contender.suffix}"
                 cost = measure(name, path, output)
                 before = best.get(name, cost)
-                best[name] = Cost(*map(min, cost[:2], before[:2]), max(cost.memory, before.memory))
+                best[name] = Cost(
+                    min(cost.cpu, before.cpu), min(cost.wall, before.wall), max(cost.memory, before.memory)
+                )
                 if contender.suffix == ".parquet" and name != "openai":
                     found[name] = totals(output)
     if len(set(found.values())) > 1:

@@ -65,8 +65,7 @@ class Measured(msgspec.Struct, frozen=True):
             f"{self.bodies:,} bodies of {whole}, {self.size / 1e6:,.1f} MB, {half}; {self.rounds} rounds",
         ]
         if self.refused:
-            codes = ", ".join(f"{code} {count:,}" for code, count in sorted(self.refused.items()))
-            lines.append(f"left out, for they are refused: {codes}; `normcompletion survey` shows them")
+            lines.append(f"left out, for they are refused: {_codes(self.refused)}; `normcompletion survey` shows them")
         lines.append(f"{'':36}{'ratio':>8}{'least - most':>16}{'us a body':>12}")
         for row in sorted(self.rows, key=lambda row: row.ratio):
             between = f"{row.low:.2f} - {row.high:.2f}"
@@ -81,9 +80,8 @@ def measure(units: Iterable[bytes], *, source: str | None = None, rounds: int = 
     """
     bodies, refused, truncated = _accepted(units, source)
     if not bodies:
-        codes = ", ".join(f"{code} {count:,}" for code, count in sorted(refused.items()))
         raise ValueError(
-            f"no body can be measured ({codes or 'the log is empty'}); "
+            f"no body can be measured ({_codes(refused) or 'the log is empty'}); "
             "give a log of whole responses, such as `normcompletion convert` takes"
         )
     readers: dict[str, Read] = {
@@ -150,6 +148,10 @@ def _accepted(units: Iterable[bytes], source: str | None) -> tuple[list[bytes], 
             continue
         refused[reason] = refused.get(reason, 0) + 1
     return bodies, refused, False
+
+
+def _codes(refused: dict[str, int]) -> str:
+    return ", ".join(f"{code} {count:,}" for code, count in sorted(refused.items()))
 
 
 def _timed(read: Read, bodies: Sequence[bytes]) -> int:

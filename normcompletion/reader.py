@@ -22,7 +22,7 @@ import msgspec
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, is_fault
-from .model import Choice, Completion, Envelope, Logprobs, ToolCall
+from .model import Choice, Completion, Envelope, ToolCall
 from .parse import looks_like_stream, parse
 from .pointer import camel
 from .registry import Registry
@@ -40,6 +40,7 @@ MAX_WIDE_TEXT = 4096
 NEEDED_IN_A_ROW = 8
 PROBE_EVERY = 64
 
+Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
 NOTHING: Mapping[str, Any] = {}
 _UNKNOWN_FIELD = "Object contains unknown field `"
 
@@ -59,7 +60,7 @@ class Shape:
         camel_keys: bool = False,
         paths: Paths = frozenset(),
         nested: Paths = frozenset(),
-        kinds: Mapping[tuple[str, ...], Any] | None = None,
+        kinds: Kinds = frozenset(),
     ) -> None:
         self.original = original
         self.memo: Any = None
@@ -70,7 +71,7 @@ class Shape:
         struct = camel_twin(original) if camel_keys else original
         self.raw_keys = raw_keys_of(struct)  # the keys that widen it have other types
         if paths:
-            struct, self.plan = widen(struct, paths, nested, kinds or {})
+            struct, self.plan = widen(struct, paths, nested, dict(kinds))
         self.decode: Callable[[bytes], Any] = compiled(struct)
 
     def prove(self, raw: bytes) -> None:
@@ -103,12 +104,12 @@ def wide_shape(
     original: type[msgspec.Struct],
     paths: Paths,
     nested: Paths,
-    kinds: frozenset[tuple[tuple[str, ...], Any]],
+    kinds: Kinds,
     *,
     camel_keys: bool = False,
 ) -> Shape:
     """The shape of a Struct with vendor keys; the last ones are compiled once for all readers."""
-    return Shape(original, camel_keys=camel_keys, paths=paths, nested=nested, kinds=dict(kinds))
+    return Shape(original, camel_keys=camel_keys, paths=paths, nested=nested, kinds=kinds)
 
 
 @cache
@@ -167,9 +168,9 @@ class Reader:
         self.tight_camel = fixed_shape(self.tight_struct, camel_keys=True)
         self.body_camel = fixed_shape(wire.Body, camel_keys=True)
         self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
-        self.claim_keys: dict[tuple[str, ...], Any] = {
-            (key,): None for variant in registry.claiming for key in variant.claim_keys
-        }
+        self.claim_keys: Kinds = frozenset(
+            ((key,), None) for variant in registry.claiming for key in variant.claim_keys
+        )
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
         self.open_keys = keys_of(wire.Body)
         self.marks = marks_of(registry.marked)
@@ -213,8 +214,7 @@ class Reader:
     def _aliased(self, paths: Paths, nested: Paths) -> Shape:
         """The shape of canonical words with vendor keys and with the aliases."""
         aliased = paths.union(self.aliases)
-        kinds = frozenset({**self.claim_keys, **self.aliases}.items())
-        return wide_shape(self.tight_struct, aliased, nested, kinds)
+        return wide_shape(self.tight_struct, aliased, nested, self.claim_keys.union(self.aliases.items()))
 
     def read(
         self,
@@ -339,9 +339,7 @@ class Reader:
                 return None
         source = ledger.source or self.judge(chat, ledger)
         for at, choice in enumerate(chat.choices):
-            logprobs = choice.logprobs
-            if (logprobs is not None and logprobs.__class__ is not Logprobs) or choice.error is not None:
-                tidy(choice, at, ledger)
+            tidy(choice, at, ledger)
             choice.__class__ = Choice  # same layout
         completion = finish(chat, source)
         completion.extra, completion.notes = ledger.extra, ledger.notes
@@ -554,8 +552,7 @@ class Reader:
                 if original is self.tight_struct and not camel_keys:
                     shape = self._aliased(paths, nested)
                 else:
-                    kinds = frozenset(self.claim_keys.items())
-                    shape = wide_shape(original, paths, nested, kinds, camel_keys=camel_keys)
+                    shape = wide_shape(original, paths, nested, self.claim_keys, camel_keys=camel_keys)
                 shape.decode(raw)
             except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
                 continue

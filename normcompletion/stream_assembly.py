@@ -98,13 +98,13 @@ class Fields(NamedTuple):
     nothing: Any
     each: tuple[tuple[Callable[[Any], Any], str], ...]
 
-    def move(self, owner: Any, extra: dict[str, Any]) -> bool:
+    def move(self, owner: Any, extra: dict[str, Any], below: str = "") -> bool:
         """Put what the fields hold into `extra`, by pointer; false where they hold nothing, as those of most chunks."""
         if self.read(owner) == self.nothing:
             return False
         for get, at in self.each:
             if (value := get(owner)) is not None:
-                extra[at] = value
+                extra[below + at] = value
         return True
 
 
@@ -750,10 +750,8 @@ class Assembly:
                 places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
                 del answer.part_places[: len(places)]
                 for part, place in zip(delta.content, places, strict=True):
-                    for get, at in added.part.each:
-                        if (value := get(part)) is not None:
-                            answer.extra[f"/delta/content/{place}{at}"] = value
-                            kept = True
+                    if added.part.move(part, answer.extra, f"/delta/content/{place}"):
+                        kept = True
         return kept
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:

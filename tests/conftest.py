@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import importlib.util
 import json
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import pytest
 
 from normcompletion import Completion, EncryptedPayloadError, NormalizeError, SourceReportedError, Variant
 from normcompletion.ledger import Ledger
@@ -31,6 +33,16 @@ _spec.loader.exec_module(sys.modules["camel"])
 CORPUS_FILE = ROOT.parent / "shared" / "corpus" / "recorded.jsonl.gz"
 # Recorded bodies of real services are not part of the repository; what needs them is skipped without.
 CORPUS: Path | None = CORPUS_FILE if CORPUS_FILE.exists() else None
+
+
+def zstd() -> Any:
+    """The standard library's zstd, or its backport; skips the test where there is neither."""
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return pytest.skip("needs normcompletion[batch]: no zstd here")
 
 
 class Pair(NamedTuple):

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 
 from normcompletion.batch import IncompleteInputError, Interrupted, Listener, Signals, convert
 from normcompletion.cli import main
+from tests.conftest import zstd
 from tests.reliability.planted import wrong
 
 CHAT = b'{"id":"c-%d","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}\n'
@@ -46,15 +46,6 @@ def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     """The command in a process of its own."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-m", "normcompletion", "convert", *arguments], **pipes | options)
-
-
-def zstd() -> Any:
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return import_module(name)
-        except ImportError:
-            continue
-    return pytest.skip("needs normcompletion[batch]: no zstd here")
 
 
 def unreadable(path: Path) -> None:

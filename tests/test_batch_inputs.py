@@ -10,10 +10,8 @@ import struct
 import sys
 import tracemalloc
 import zlib
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,20 +19,12 @@ from hypothesis import strategies as st
 
 from normcompletion.batch import inputs
 from normcompletion.batch.inputs import IncompleteInput, Input, InputError, expand, open_decoded
+from tests.conftest import zstd
 
 TEXT = b"".join(
     b'{"id":"%d","text":"%s"}\n' % (number, zlib.crc32(b"%d" % number).to_bytes(4).hex().encode())
     for number in range(90)
 )
-
-
-def zstd() -> Any:
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return import_module(name)
-        except ImportError:
-            continue
-    pytest.skip("needs normcompletion[batch]: no zstd here")
 
 
 def checked(data: bytes) -> bytes:

@@ -243,6 +243,14 @@ class Undisturbed:
         path = directory / f"{self.setting.name}.checkpoint"
         return path.is_file() and path.stat().st_size > 0
 
+    def check_offer(self, directory: Path, ended: Ended) -> None:
+        """A run that stopped names --resume where there is a checkpoint, and leaves nothing where there is none."""
+        resumable = self.has_checkpoint(directory)
+        if resumable != ("--resume" in ended.said):
+            raise Wrong(f"with{'' if resumable else 'out'} a checkpoint it said {ended.said!r}")
+        if not resumable and (left := contents(directory)):
+            raise Wrong(f"nothing to resume, but left over: {sorted(left)}")
+
     def resume(self, directory: Path) -> None:
         """Resume to the end, and compare; where all is done already there is nothing to resume."""
         complete = not self.expected.keys() - contents(directory).keys()
@@ -310,11 +318,7 @@ def signals(settings: list[Undisturbed], count: int, chance: random.Random, pati
             subject.check_names(directory)
             complete = not subject.expected.keys() - contents(directory).keys()  # it was about to end anyway
             if ended.code == 128 + sent and not complete:
-                resumable = subject.has_checkpoint(directory)
-                if resumable != ("--resume" in ended.said):
-                    raise Wrong(f"with{'' if resumable else 'out'} a checkpoint it said {ended.said!r}")
-                if not resumable and (left := contents(directory)):
-                    raise Wrong(f"nothing to resume, but left over: {sorted(left)}")
+                subject.check_offer(directory, ended)
             subject.resume(directory)
 
         yield from check(f"{subject.setting}: {sent.name} {moment:.3f} s after it began", interrupt)
@@ -334,11 +338,7 @@ def full_disks(settings: list[Undisturbed], count: int) -> Iterator[str]:
                 published = contents(directory).keys() & subject.expected.keys()
                 if published:
                     raise Wrong(f"{sorted(published)} have their final names")
-                resumable = subject.has_checkpoint(directory)
-                if resumable != ("--resume" in ended.said):
-                    raise Wrong(f"with{'' if resumable else 'out'} a checkpoint it said {ended.said!r}")
-                if not resumable and (left := contents(directory)):
-                    raise Wrong(f"nothing to resume, but left over: {sorted(left)}")
+                subject.check_offer(directory, ended)
                 subject.resume(directory)
 
             yield from check(f"{subject.setting}: files of at most {limit:,} bytes", fill)
