@@ -126,6 +126,7 @@ class Added(NamedTuple):
     delta: Fields | None
     part: Fields | None
     choices: bool
+    camel: bool  # whether one of them, or what it holds, can have a key that tells the spelling
 
 
 def _added(shape: Shape) -> Added | None:
@@ -133,12 +134,13 @@ def _added(shape: Shape) -> Added | None:
     if shape.plan is None:
         return None
     if shape.memo is None:
-        shape.memo = _find_added(shape.plan)
+        tells = bool(shape.nested) or any(key.encode() in _CAMEL_KEYS for path in shape.paths for key in path)
+        shape.memo = _find_added(shape.plan, camel=tells)
     added: Added = shape.memo
     return added
 
 
-def _find_added(whole: Plan) -> Added:
+def _find_added(whole: Plan, *, camel: bool) -> Added:
     found: dict[str, Plan] = {}
     inner = list(whole.inner)
     while inner:
@@ -155,6 +157,7 @@ def _find_added(whole: Plan) -> Added:
         delta=_fields(found.get("delta"), "/delta"),
         part=_fields(found.get("content"), ""),
         choices="choices" in found,
+        camel=camel,
     )
 
 
@@ -519,12 +522,12 @@ class Assembly:
                     if middle is None:
                         add_first(decode_text(piece[start:stop]))
                     else:
-                        first, _, second = piece[start:stop].partition(middle)
-                        text = decode_text(first)
-                        other = text if second == first else decode_text(second)
+                        first, second = piece[start + 1 : stop - 1].split(middle)
+                        text = decode_text(b'"' + first + b'"')
+                        other = text if second == first else decode_text(b'"' + second + b'"')
                         add_first(text)
                         add_second(other)
-                except Refusal:
+                except (*Refusal, ValueError):
                     pass  # no text, or not one that may stand: whoever reads it all will say
                 else:
                     patience = _PATIENCE
@@ -622,6 +625,8 @@ class Assembly:
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
             kept = added is not None and self._collect(chunk, added)
+            if kept and added.camel and not self.camel:
+                self._spelling(piece)
             if (
                 not patience
                 or answer is None

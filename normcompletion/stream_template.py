@@ -46,7 +46,8 @@ class Gap(NamedTuple):
 class Template(NamedTuple):
     """The bytes before the first gap, between the gaps (`None` where there is one), and behind the last.
 
-    The texts of a chunk that fits are in `chunk[start:stop]`; the sinks are where they go.
+    The texts of a chunk that fits are in `chunk[start:stop]`; the sinks are where they go. The quotes of the texts
+    belong to these bytes too, so that a text in a gap has no white space around it: a line end there ends the event.
     """
 
     head: bytes
@@ -80,7 +81,9 @@ def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -
     chunk = decode(marked)
     if first.get(chunk) != _MARKS[0] or (middle is not None and second.get(chunk) != _MARKS[1]):
         return None
-    return Template(head, middle, tail, start, -len(tail), first.sink, second.sink)
+    if middle is not None:
+        middle = b'"' + middle + b'"'
+    return Template(head + b'"', middle, b'"' + tail, start, -len(tail), first.sink, second.sink)
 
 
 def _place(piece: bytes, gap: Gap) -> tuple[int, int]:

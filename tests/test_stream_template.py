@@ -187,6 +187,17 @@ def test_what_is_no_text_is_refused(text: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("kind", [spoken, thought, alias, argued, padded])
+@pytest.mark.parametrize("place", [b'"XY"\n', b'\n"XY"', b'"XY"\n\n"XY"', b'"XY'])
+def test_a_line_end_beside_a_text_ends_the_event(kind: Any, place: bytes) -> None:
+    """A stream with a line end inside one of many like chunks is refused, as the chunk alone is."""
+    events = [json.dumps(kind("ab"), separators=(",", ":")).encode() for _ in range(MANY)]
+    for broken in {events[-1].replace(b'"ab"', place), events[-1].replace(b'"ab"', place, 1)}:
+        stream = b"".join(b"data: %b\n\n" % event for event in [*events, broken, events[0]])
+        with pytest.raises(NormalizeError):
+            normalize(stream)
+
+
 def test_another_value_in_the_place_of_a_text_is_read_as_such() -> None:
     """A null or half a surrogate pair where the chunks before had a text is what it is in any other chunk."""
     null = json.dumps(spoken("?"), separators=(",", ":")).encode().replace(b'"?"', b"null")
