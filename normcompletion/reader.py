@@ -25,9 +25,10 @@ from .ledger import Ledger, is_fault
 from .model import Choice, Completion, Envelope, ToolCall
 from .parse import looks_like_stream, parse
 from .pointer import camel
+from .recast import Recast, gather, narrow
 from .registry import Registry
 from .salvage import Salvage
-from .spelling import camel_twin, compiled, converted, keys_of, raw_keys_of
+from .spelling import camel_twin, compiled, keys_of, raw_keys_of
 from .variant import Mark, Variant
 from .widen import ALIAS, Paths, Plan, widen
 
@@ -42,16 +43,18 @@ PROBE_EVERY = 64
 
 Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
 NOTHING: Mapping[str, Any] = {}
+TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk})
 _UNKNOWN_FIELD = "Object contains unknown field `"
 
 
 class Shape:
     """One compiled decoder: which Struct it stands for, in which spelling, widened by which keys.
 
-    `memo` is for whoever wants to know something about a shape once.
+    `recast` makes what was decoded the original, where it is none. `memo` is for whoever wants to know something about
+    a shape once.
     """
 
-    __slots__ = ("camel", "decode", "memo", "nested", "original", "paths", "plan", "raw_keys")
+    __slots__ = ("camel", "decode", "memo", "nested", "original", "paths", "plan", "raw_keys", "recast")
 
     def __init__(
         self,
@@ -68,10 +71,15 @@ class Shape:
         self.camel = camel_keys
         self.paths = paths
         self.plan: Plan | None = None
-        struct = camel_twin(original) if camel_keys else original
+        kind = struct = camel_twin(original) if camel_keys else original
         self.raw_keys = raw_keys_of(struct)  # the keys that widen it have other types
         if paths:
             struct, self.plan = widen(struct, paths, nested, dict(kinds))
+        self.recast: Recast | None = None
+        if self.plan is not None and original in TIGHT:  # of which only the members are read
+            self.recast = gather(kind, self.plan)
+        elif self.plan is not None or camel_keys:
+            self.recast = narrow(kind, self.plan)
         self.decode: Callable[[bytes], Any] = compiled(struct)
 
     def prove(self, raw: bytes) -> None:
@@ -304,12 +312,8 @@ class Reader:
         """The completion of a decoded Struct, or `None` where the salvage road must decide."""
         ledger.camel = shape.camel
         kept, noted = set(ledger.extra) if ledger.extra else (), len(ledger.notes)
-        if shape.plan is not None:
-            tight = shape.original is self.tight_struct  # of which only the members are read
-            settled = shape.plan.gather if tight else shape.plan.narrow
-            decoded = settled(decoded, ledger.prefix, ledger.extra)
-        if shape.camel:
-            decoded = converted(decoded, shape.original)
+        if shape.recast is not None:
+            decoded = shape.recast(decoded, ledger.prefix, ledger.extra)
         completion: Completion | None = None
         if self.registry.outsiders and self._outsider_claims(raw):
             pass  # its own decoder is on the salvage road

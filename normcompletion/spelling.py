@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping
 from functools import cache
 from threading import RLock
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -45,7 +45,17 @@ def converted(leaf: Any, kind: type[Kind]) -> Kind:
 @cache
 def camel_twin(original: type[msgspec.Struct]) -> type[msgspec.Struct]:
     """The Struct that decodes the camelCase form of `original`."""
-    return rebuild(original, original.__name__ + "Camel", camel, camel_twin)
+    twin = rebuild(original, original.__name__ + "Camel", camel, camel_twin)
+    _originals[twin] = original
+    return twin
+
+
+_originals: dict[type[msgspec.Struct], type[msgspec.Struct]] = {}
+
+
+def original_of(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The Struct that a twin is of; any other is its own original."""
+    return _originals.get(struct, struct)
 
 
 def rebuild(
@@ -60,17 +70,34 @@ def rebuild(
 
     `replaced` names, by key, fields that get another type.
     """
-    fields: list[Any] = [
-        (
-            item.name,
-            replaced.get(item.encode_name) or (item.type if child is None else map_structs(item.type, child)),
-            msgspec.field(name=rename(item.encode_name), **default_of(item, child)),
-        )
-        for item in fields_of(original)
-    ]
+    fields: list[Any] = []
+    for item in fields_of(original):
+        kind = replaced.get(item.encode_name)
+        if kind is None:
+            kind = item.type if child is None else map_structs(item.type, child)
+        default = default_of(item)
+        if is_struct(default.get("default_factory")):
+            default["default_factory"] = kind
+        fields.append((item.name, kind, msgspec.field(name=rename(item.encode_name), **default)))
     return msgspec.defstruct(
-        name, [*fields, *more], module=__name__, kw_only=True, forbid_unknown_fields=True, gc=False
+        name,
+        [*fields, *more],
+        bases=(_root_of(original),),
+        module=__name__,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        gc=False,
     )
+
+
+def _root_of(original: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The nearest ancestor without fields: who has the same one and the same fields has the same layout."""
+    return next(base for base in original.__mro__ if is_struct(base) and not getattr(base, "__struct_fields__", ()))
+
+
+def is_struct(kind: object) -> TypeGuard[type[msgspec.Struct]]:
+    """Whether a type is a Struct."""
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 @cache
@@ -79,21 +106,18 @@ def fields_of(original: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo
     return msgspec.structs.fields(original)
 
 
-def default_of(item: msgspec.structs.FieldInfo, child: Child | None) -> dict[str, Any]:
+def default_of(item: msgspec.structs.FieldInfo) -> dict[str, Any]:
     """The default of a field, as `msgspec.field` takes it."""
     if item.default is not msgspec.NODEFAULT:
         return {"default": item.default}
     if item.default_factory is not msgspec.NODEFAULT:
-        factory: Any = item.default_factory
-        if child is not None and isinstance(factory, type) and issubclass(factory, msgspec.Struct):
-            factory = child(factory)
-        return {"default_factory": factory}
+        return {"default_factory": item.default_factory}
     return {}
 
 
 def map_structs(annotation: Any, child: Child) -> Any:
     """A type with every Struct in it replaced by `child(struct)`."""
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+    if is_struct(annotation):
         return child(annotation)
     origin = get_origin(annotation)
     if origin is Annotated or origin is None:

@@ -37,12 +37,13 @@ from .model import (
 from .parse import duplicate_keys
 from .pointer import camel, escape
 from .reader import Refusal, Shape, ambiguous, has_python_arguments
-from .spelling import converted, keys_of
+from .recast import Recast, gather
+from .spelling import camel_twin, converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
 from .stream_template import MAX_GAPS, MAX_KNOWN, Gap, Template, decode_text, gaps_of, padding_of, template_of
-from .widen import Gather, Plan
+from .widen import Plan
 
 # A key in camelCase; quotes inside a string are escaped, so only a key can look so.
 _CAMEL_KEY = re.compile(rb'"([a-z]+(?:[A-Z][a-z]+)+)"\s*:')
@@ -120,13 +121,13 @@ class Added(NamedTuple):
     """The fields of a widened chunk, with their pointers in the whole body or below the choice."""
 
     top: Fields | None
-    usage: Gather | None
+    usage: Recast | None
     choice: Fields | None
-    logprobs: Gather | None
+    logprobs: Recast | None
     delta: Fields | None
     part: Fields | None
     choices: bool
-    camel: bool  # whether one of them, or what it holds, can have a key that tells the spelling
+    tells_spelling: bool  # whether one of them, or what it holds, can have a schema key in camelCase
 
 
 def _added(shape: Shape) -> Added | None:
@@ -135,12 +136,12 @@ def _added(shape: Shape) -> Added | None:
         return None
     if shape.memo is None:
         tells = bool(shape.nested) or any(key.encode() in _CAMEL_KEYS for path in shape.paths for key in path)
-        shape.memo = _find_added(shape.plan, camel=tells)
+        shape.memo = _find_added(shape.plan, is_camel=shape.camel, tells=tells)
     added: Added = shape.memo
     return added
 
 
-def _find_added(whole: Plan, *, camel: bool) -> Added:
+def _find_added(whole: Plan, *, is_camel: bool, tells: bool) -> Added:
     found: dict[str, Plan] = {}
     inner = list(whole.inner)
     while inner:
@@ -148,16 +149,18 @@ def _find_added(whole: Plan, *, camel: bool) -> Added:
         found[name] = plan
         inner.extend(plan.inner)
 
-    usage, logprobs = found.get("usage"), found.get("logprobs")
+    def inside(name: str, kind: type[msgspec.Struct]) -> Recast | None:
+        return gather(camel_twin(kind) if is_camel else kind, found[name]) if name in found else None
+
     return Added(
         top=_fields(whole, ""),
-        usage=usage.gather if usage is not None else None,
+        usage=inside("usage", Usage),
         choice=_fields(found.get("choices"), ""),
-        logprobs=logprobs.gather if logprobs is not None else None,
+        logprobs=inside("logprobs", wire.Logprobs),
         delta=_fields(found.get("delta"), "/delta"),
         part=_fields(found.get("content"), ""),
         choices="choices" in found,
-        camel=camel,
+        tells_spelling=tells,
     )
 
 
@@ -625,7 +628,7 @@ class Assembly:
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
             kept = added is not None and self._collect(chunk, added)
-            if kept and added.camel and not self.camel:
+            if kept and not self.camel and added is not None and added.tells_spelling:
                 self._spelling(piece)
             if (
                 not patience

@@ -2,13 +2,13 @@
 
 Half of the OpenAI-compatible services add keys of their own. A widened Struct has a field for each, of any scalar type,
 or of any JSON up to `LEVELS` deep where an object or a list was met: the strict decode still proves that nothing was
-skipped. `gather` moves what the fields hold to `extra`, as salvage would put it.
+skipped. What the fields hold goes to `extra`, as salvage would put it: see `recast.py`.
 """
 
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NewType
 
 import msgspec
@@ -41,21 +41,16 @@ def _below(paths: Iterable[tuple[str, ...]]) -> Paths:
     return frozenset(path[1:] if path[0] == "*" else path for path in paths)
 
 
-Gather = Callable[[Any, str, dict[str, Any]], Any]
-
-
 class Plan(NamedTuple):
     """Where the added fields of a widened Struct are: its own, and those of the Structs inside it.
 
-    Each has its attribute and its place as the end of a pointer. `gather(struct, pointer, extra)` moves what the added
-    fields hold into `extra`, and the Structs inside become their originals; `narrow` does the same and gives the
-    original of the Struct itself.
+    Each has its attribute and its place as the end of a pointer; `alias` is the attribute of another name for
+    `reasoning`. What they hold is moved by `recast.py`.
     """
 
     added: tuple[tuple[str, str], ...]
     inner: tuple[tuple[str, str, Plan], ...]
-    gather: Gather
-    narrow: Gather
+    alias: str | None
 
 
 def widen(
@@ -113,48 +108,4 @@ def widen(
     wide = rebuild(original, original.__name__ + "Wide", str, None, more, replaced)
     alias = next((name for (name, _), key in zip(added, own, strict=True) if key == ALIAS and (key,) in types_), None)
     added = tuple(each for each in added if each[0] != alias)
-    gather, narrow = _written(original, added, tuple(inner), alias)
-    return wide, Plan(added, tuple(inner), gather, narrow)
-
-
-def _written(
-    original: type[msgspec.Struct],
-    added: tuple[tuple[str, str], ...],
-    inner: tuple[tuple[str, str, Plan], ...],
-    alias: str | None,
-) -> tuple[Gather, Gather]:
-    """The functions of a plan, written as text like the methods of a dataclass: loops take three times as long."""
-    names: dict[str, Any] = {"original": original, "Struct": msgspec.Struct}
-    lines = ["def gather(wide, at, extra):"]
-    members = [(place, name, None) for name, place in added] + [(place, name, plan) for name, place, plan in inner]
-    for number, (place, name, plan) in enumerate(sorted(members, key=lambda member: member[0])):  # as `extra` is sorted
-        if plan is None:
-            lines += [f"    if (value := wide.{name}) is not None:", f"        extra[at + {place!r}] = value"]
-            continue
-        names[f"narrow_{number}"] = plan.narrow
-        lines += [
-            f"    if (value := wide.{name}).__class__ is list:",
-            "        for number, item in enumerate(value):",
-            "            if item is not None:",
-            f"                value[number] = narrow_{number}(item, at + {place + '/'!r} + str(number), extra)",
-            "    elif isinstance(value, Struct):",
-            f"        wide.{name} = narrow_{number}(value, at + {place!r}, extra)",
-        ]
-    copied = ", ".join(f"{name}=wide.{name}" for name in original.__struct_fields__)
-    lines += [
-        "    return wide",
-        "def narrow(wide, at, extra):",
-        "    if wide.__class__ is original:",  # a default
-        "        return wide",
-        "    gather(wide, at, extra)",
-        f"    narrow = original({copied})",
-    ]
-    if alias is not None:  # as in `dialect.reasoning`
-        lines += [
-            f"    if (alias := wide.{alias}) is not None:",
-            "        text = narrow.reasoning = narrow.reasoning or alias",
-            "        if alias and alias != text:",
-            f"            extra[at + {'/' + ALIAS!r}] = alias",
-        ]
-    exec("\n".join([*lines, "    return narrow"]), names)  # noqa: S102 - names of fields and quoted text
-    return names["gather"], names["narrow"]
+    return wide, Plan(added, tuple(inner), alias)

@@ -14,7 +14,7 @@ LAYERS = [
     {"parse", "spelling"},
     {"ledger"},
     {"wire", "widen", "variant", "envelope"},
-    {"dialect"},
+    {"dialect", "recast"},
     {"salvage", "accounting", "sources.openai", "sources.atoma", "sources.log10", "sources.openrouter", "sources"},
     {"registry"},
     {"reader", "stream_events", "stream_parts"},
