@@ -62,7 +62,7 @@ ODD_EVENTS = [
     b'data: [{"choices":[]},{"choices":[]}]', b'data: [{"choices":[]},3]', b"id: 1", b"retry: x", b": c", b"odd",
 ]  # fmt: skip
 _MARK = re.compile(rb'"@@(\d+)@@"')
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 

@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 MAX_DEPTH = 128
 MAX_DIGITS = 4300
 
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# A string without an end takes the rest, or a text with many quotes in one would be looked through from each of them.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class Verdict(NamedTuple):

@@ -200,6 +200,12 @@ def test_the_oracle_knows_json(text: bytes, kind: str, reason: str) -> None:
     assert judge(text) == (kind, reason)
 
 
+def test_the_oracle_looks_at_a_text_once() -> None:
+    """A long string without an end, full of quotes, is judged in the time that one look takes."""
+    text = b"[" * 129 + b'"' + b'\\"' * 1_000_000  # looked through from each quote, it would take a day
+    assert judge(text) == ("invalid", "too_deep")
+
+
 @pytest.mark.parametrize(
     ("events", "cut", "reason"),
     [
