@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from msgspec import Struct, field
+
 from .model import Completion, Note
 from .parse import escape_surrogates, in_range, needs_cleaning, parse, replace_surrogates
 from .pointer import camel, escape, pointer
@@ -73,7 +75,7 @@ def _is_clean(value: Any) -> bool:
     return True
 
 
-class Ledger:
+class Ledger(Struct, eq=False):
     """Where adapters and salvage record what they could not place and what they repaired.
 
     Paths are given in the snake_case names of the wire Structs and written as pointers in the payload's own spelling,
@@ -81,23 +83,13 @@ class Ledger:
     `fallback` is the source of an unmarked response here. `read` reads a response inside this one.
     """
 
-    __slots__ = ("camel", "extra", "fallback", "notes", "prefix", "read", "source")
-
-    def __init__(
-        self,
-        prefix: str = "",
-        *,
-        source: str | None = None,
-        fallback: str = "openai",
-        read: Callable[[bytes, Ledger], Completion] | None = None,
-    ) -> None:
-        self.prefix = prefix
-        self.camel = False
-        self.source = source
-        self.fallback = fallback
-        self.extra: dict[str, Any] = {}
-        self.notes: list[Note] = []
-        self.read = read
+    prefix: str = ""
+    source: str | None = None
+    fallback: str = "openai"
+    read: Callable[[bytes, Ledger], Completion] | None = None
+    camel: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
 
     def pointer(self, *path: str | int) -> str:
         """The pointer of a path of wire names, in the payload's spelling."""

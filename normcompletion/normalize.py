@@ -23,7 +23,7 @@ from .errors import (
 from .ledger import Ledger, in_order, is_fault
 from .model import Choice, Chunk, Completion, Logprobs, Note
 from .parse import MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
-from .reader import Reader, Refusal, has_python_arguments, spelling_of, tidy
+from .reader import Reader, Refusal, Shape, has_python_arguments, spelling_of, tidy
 from .registry import installed
 from .salvage import Salvage
 from .stream_assembly import Assembly
@@ -60,7 +60,7 @@ def read_stream(payload: bytes | list[Any], ledger: Ledger) -> Completion:
     return assembly.completion(ledger, final=True)
 
 
-def normalize(
+def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs as much as a mark
     payload: object,
     source: str | None = None,
     variant: str | None = None,
@@ -83,7 +83,8 @@ def normalize(
     """
     reader = _reader
     chat: Any = None
-    refused: str | None = None
+    tried: Shape | None = None
+    refused = ""
     if variant is None and not strict and reader is not None and reader.tight_first:
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
         # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
@@ -92,7 +93,7 @@ def normalize(
                 chat = reader.decode_tight(payload)  # type: ignore[arg-type]
                 (choice,) = chat.choices
         except Refusal as refusal:
-            refused = str(refusal)
+            tried, refused = reader.tight, str(refusal)
         except (TypeError, ValueError, BufferError):
             pass  # no bytes and no text; or not one choice
         else:
@@ -125,10 +126,26 @@ def normalize(
                         chat.source = name
                     completion: Completion = chat
                     return completion
+    elif variant is None and not strict and reader is not None and reader.quick_next:
+        shape, wide = reader.hint, None
+        try:
+            if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
+                wide = shape.decode(payload)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            tried, refused = shape, str(refusal)
+        except (TypeError, ValueError, BufferError):
+            pass
+        if wide is not None and (source is None or source in reader.registry.sources):
+            ledger = Ledger(source=source, read=reader.read, camel=shape.camel)
+            quick = reader.from_tight(shape, wide, ledger)
+            if quick is not None:
+                if not quick.extra:
+                    reader.set_hint(shape, wide, quick, [])
+                return quick
     raw = to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
-    return read(raw, source=source, variant=variant, strict=strict, refused=refused, decoded=chat)
+    return read(raw, source=source, variant=variant, strict=strict, tried=tried, refused=refused, decoded=chat)
 
 
 def too_long(length: int, limit: int) -> MalformedPayloadError:
@@ -146,14 +163,15 @@ def read(
     source: str | None = None,
     variant: str | None = None,
     strict: bool = False,
-    refused: str | None = None,
+    tried: Shape | None = None,
+    refused: str = "",
     decoded: TightCompletion | None = None,
 ) -> Completion:
     """`normalize` for bytes within the limit, by the whole road.
 
-    Where the tight shape was tried, `refused` is why it did not fit, or `decoded` is what it gave.
+    Where a shape was tried, `refused` is why it did not fit; `decoded` is what the tight one gave.
     """
-    completion = read_any(raw, source=source, variant=variant, refused=refused, decoded=decoded)
+    completion = read_any(raw, source=source, variant=variant, tried=tried, refused=refused, decoded=decoded)
     return answered(completion, _texts(raw) if strict else (), strict=strict)
 
 
@@ -173,14 +191,15 @@ def read_any(
     *,
     source: str | None = None,
     variant: str | None = None,
-    refused: str | None = None,
+    tried: Shape | None = None,
+    refused: str = "",
     decoded: TightCompletion | None = None,
 ) -> Completion:
     """`read`, with failed and encrypted calls as completions instead of errors: what bulk conversion wants."""
     reader = default_reader()
     if source is not None or variant is not None:
         reader.registry.check(source, variant)
-    completion = reader.read(raw, Ledger(source=source, read=reader.read), refused, decoded)
+    completion = reader.read(raw, Ledger(source=source, read=reader.read), tried, refused, decoded)
     completion.extra = in_order(completion.extra)
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(

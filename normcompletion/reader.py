@@ -21,11 +21,11 @@ import msgspec
 
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
-from .ledger import Ledger, is_fault
+from .ledger import Ledger, in_order, is_fault
 from .model import Choice, Completion, Envelope, ToolCall
 from .parse import looks_like_stream, parse
 from .pointer import camel
-from .recast import Recast, gather, narrow
+from .recast import Recast, gather, is_in_order, narrow
 from .registry import Registry
 from .salvage import Salvage
 from .spelling import camel_twin, compiled, keys_of, raw_keys_of
@@ -50,11 +50,11 @@ _UNKNOWN_FIELD = "Object contains unknown field `"
 class Shape:
     """One compiled decoder: which Struct it stands for, in which spelling, widened by which keys.
 
-    `recast` makes what was decoded the original, where it is none. `memo` is for whoever wants to know something about
-    a shape once.
+    `recast` makes what was decoded the original, where it is none; `is_in_order` says that it fills `extra` in order.
+    `memo` is for whoever wants to know something about a shape once.
     """
 
-    __slots__ = ("camel", "decode", "memo", "nested", "original", "paths", "plan", "raw_keys", "recast")
+    __slots__ = ("camel", "decode", "is_in_order", "memo", "nested", "original", "paths", "plan", "raw_keys", "recast")
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Shape:
         self.nested = nested
         self.camel = camel_keys
         self.paths = paths
+        self.is_in_order = is_in_order(paths)
         self.plan: Plan | None = None
         kind = struct = camel_twin(original) if camel_keys else original
         self.raw_keys = raw_keys_of(struct)  # the keys that widen it have other types
@@ -154,6 +155,7 @@ class Reader:
         "needed",
         "open_keys",
         "quick_marks",
+        "quick_next",
         "quick_sources",
         "registry",
         "routes",
@@ -195,6 +197,7 @@ class Reader:
         # What `normalize` looks at before anything else: whether to try the tight shape, the source that fills the two
         # fields of a gateway, and the other marks that a chat in canonical words can hold, decisive ones first.
         self.tight_first = not registry.outsiders
+        self.quick_next = False
         self.quick_sources = frozenset(registry.sources) - frozenset(self.settles)
         quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
         self.quick_marks = tuple(variant for variant in quick if variant.in_canonical_words)
@@ -228,12 +231,13 @@ class Reader:
         self,
         raw: bytes,
         ledger: Ledger,
-        refused: str | None = None,
+        tried_shape: Shape | None = None,
+        refused: str = "",
         decoded: wire.TightCompletion | None = None,
     ) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
 
-        When the tight shape was tried already, `refused` is why it does not fit, or `decoded` is what it gave. Raises
+        When a shape was tried already, `refused` is why it does not fit; `decoded` is what the tight one gave. Raises
         `NormalizeError` for what is no completion.
         """
         if raw[:1] != b"{" and self.stream is not None and looks_like_stream(raw):
@@ -241,12 +245,13 @@ class Reader:
         shape = self.hint
         tried: list[Shape] = []
         if decoded is not None:
-            completion = self.from_tight(decoded, ledger)
+            completion = self.from_tight(self.tight, decoded, ledger)
             if completion is not None:
                 return completion
-        if refused is not None or decoded is not None:
-            tried.append(self.tight)
-            following = self.next_shape(self.tight, refused or "", tried)
+            tried_shape = self.tight
+        if tried_shape is not None:
+            tried.append(tried_shape)
+            following = self.next_shape(tried_shape, refused, tried)
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following
@@ -261,7 +266,7 @@ class Reader:
                     shape.prove(raw)
                 completion = self._settle(shape, decoded, raw, ledger)
                 if completion is not None:
-                    self._remember(shape, decoded, completion, tried)
+                    self.set_hint(shape, decoded, completion, tried)
                     return completion
             tried.append(shape)
             following = self.next_shape(shape, reason, tried)
@@ -269,7 +274,7 @@ class Reader:
                 return self._salvage(raw, ledger, tried)
             shape = following
 
-    def _remember(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
+    def set_hint(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
         """Start with this shape next time, if it was needed for keys, which the next payload is likely to have too."""
         if shape is not self.tight and not shape.camel:
             self.count += 1
@@ -284,6 +289,7 @@ class Reader:
             self.needed = 0
         self.hint = shape
         self.tight_first = shape is self.tight and not self.registry.outsiders
+        self.quick_next = shape.original is self.tight_struct and not (self.tight_first or self.registry.outsiders)
 
     def next_shape(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
         """The shape to try after a refusal, or `None` for the salvage road."""
@@ -310,21 +316,22 @@ class Reader:
 
     def _settle(self, shape: Shape, decoded: Any, raw: bytes, ledger: Ledger) -> Completion | None:
         """The completion of a decoded Struct, or `None` where the salvage road must decide."""
-        ledger.camel = shape.camel
-        kept, noted = set(ledger.extra) if ledger.extra else (), len(ledger.notes)
-        if shape.recast is not None:
-            decoded = shape.recast(decoded, ledger.prefix, ledger.extra)
-        completion: Completion | None = None
         if self.registry.outsiders and self._outsider_claims(raw):
-            pass  # its own decoder is on the salvage road
-        elif shape.original is self.tight_struct:
-            completion = self.from_tight(decoded, ledger)
-        elif type(decoded) is wire.Body:
-            completion = self.from_open(decoded, ledger)
+            return None  # its own decoder is on the salvage road
+        kept, noted = set(ledger.extra) if ledger.extra else (), len(ledger.notes)
+        ledger.camel = shape.camel
+        completion: Completion | None = None
+        if shape.original is self.tight_struct:
+            completion = self.from_tight(shape, decoded, ledger)
         else:
-            variant = self.typed[type(decoded)]
-            ours = ledger.source in (None, variant.source) and variant.typed is not None and variant.typed(decoded)
-            completion = variant.adapt(decoded, ledger) if ours else None
+            if shape.recast is not None:
+                decoded = shape.recast(decoded, ledger.prefix, ledger.extra)
+            if shape.original is wire.Body:
+                completion = self.from_open(decoded, ledger)
+            else:
+                variant = self.typed[type(decoded)]
+                ours = ledger.source in (None, variant.source) and variant.typed is not None and variant.typed(decoded)
+                completion = variant.adapt(decoded, ledger) if ours else None
         if completion is None:  # the books must be as they were
             del ledger.notes[noted:]
             for added in ledger.extra.keys() - kept:
@@ -335,19 +342,51 @@ class Reader:
         tree = parse(raw)
         return any(variant.claims is not None and variant.claims(tree) for variant in self.registry.outsiders)
 
-    def from_tight(self, chat: Any, ledger: Ledger) -> Completion | None:
-        """A chat that came in canonical words; `None` where it holds what the open road must note."""
-        for choice in chat.choices:
+    def from_tight(self, shape: Shape, chat: Any, ledger: Ledger) -> Completion | None:
+        """A chat in canonical words, as a shape decoded it; `None` where it holds what the open road must note.
+
+        Every line is paid for each body with vendor keys: measure before adding one.
+        """
+        extra: dict[str, Any] = {}
+        if shape.recast is not None:
+            shape.recast(chat, "", extra)
+        choices = chat.choices
+        for at, choice in enumerate(choices):
             calls = choice.message.tool_calls
             if calls is not None and has_python_arguments(calls):
                 return None
-        source = ledger.source or self.judge(chat, ledger)
-        for at, choice in enumerate(chat.choices):
-            tidy(choice, at, ledger)
+            if choice.logprobs is not None or choice.error is not None:
+                tidy(choice, at, ledger)
             choice.__class__ = Choice  # same layout
-        completion = finish(chat, source)
-        completion.extra, completion.notes = ledger.extra, ledger.notes
-        self.settle(completion, ledger)
+        in_place = shape.is_in_order and len(choices) <= 10 and not ledger.extra
+        prefix = ledger.prefix
+        source = ledger.source or self.marked(chat, extra, prefix) or ledger.fallback
+        if extra:
+            ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
+        if isinstance(chat, wire.TightCompletion):
+            chat.__class__ = Completion  # type: ignore[assignment]  # same layout
+            completion: Completion = chat
+            completion.source, completion.extra, completion.notes = source, ledger.extra, ledger.notes
+        else:
+            completion = Completion(
+                id=chat.id,
+                source=source,
+                variant="chat",
+                model=chat.model,
+                provider=chat.provider,
+                created=chat.created,
+                choices=choices,
+                usage=chat.usage,
+                system_fingerprint=chat.system_fingerprint,
+                service_tier=chat.service_tier,
+                extra=ledger.extra,
+                notes=ledger.notes,
+            )
+        if source in self.settles:
+            self.settles[source](completion, ledger)
+            in_place = False
+        if not in_place and not prefix:
+            completion.extra = ledger.extra = in_order(ledger.extra)
         return completion
 
     def from_open(self, body: wire.Body, ledger: Ledger) -> Completion | None:
@@ -392,17 +431,22 @@ class Reader:
                 for pointer, value in extra.items()
                 if pointer.startswith(ledger.prefix)
             }
-        weak = None
-        found: list[str] = []
+        return self.marked(body, extra, ledger.prefix or None) or ledger.fallback
+
+    def marked(self, body: Any, extra: Mapping[str, Any], path: str | None = None) -> str | None:
+        """The source whose mark a body has, with its vendor keys in `extra`; `path` is where it stands."""
+        strong = weak = None
         for mark, decisive, name in self.marks:
-            if mark(body, extra) is not None:
-                if decisive:
-                    found.append(name)
-                elif weak is None:
-                    weak = name
-        if len(found) > 1:
-            raise ambiguous(found, ledger.prefix or None)
-        return found[0] if found else weak or ledger.fallback
+            if mark(body, extra) is None:
+                continue
+            if not decisive:
+                weak = weak or name
+            elif strong is None:
+                strong = name
+            else:
+                found = [name for mark, decisive, name in self.marks if decisive and mark(body, extra) is not None]
+                raise ambiguous(found, path)
+        return strong or weak
 
     # -- the salvage road
 
@@ -591,26 +635,6 @@ def tidy(choice: wire.TightChoice, at: int, ledger: Ledger) -> None:
         choice.logprobs = dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs")
     if choice.error is not None:
         choice.error = dialect.tight_error(choice.error, ledger, "choices", at, "error")  # type: ignore[assignment]
-
-
-def finish(chat: wire.Chat | wire.TightCompletion, source: str) -> Completion:
-    """The completion of a chat in canonical words; its choices must have become canonical."""
-    if isinstance(chat, wire.TightCompletion):
-        chat.__class__ = Completion  # type: ignore[assignment]  # same layout
-        chat.source = source  # type: ignore[assignment]
-        return chat
-    return Completion(
-        id=chat.id,
-        source=source,
-        variant="chat",
-        model=chat.model,
-        provider=chat.provider,
-        created=chat.created,
-        choices=chat.choices,  # type: ignore[arg-type]
-        usage=chat.usage,
-        system_fingerprint=chat.system_fingerprint,
-        service_tier=chat.service_tier,
-    )
 
 
 def _has_open_keys(decoded: Any) -> bool:

@@ -8,6 +8,7 @@ three times as long.
 from __future__ import annotations
 
 import itertools
+import re
 import types
 from collections.abc import Callable
 from functools import cache
@@ -17,7 +18,7 @@ import msgspec
 
 from .pointer import escape
 from .spelling import fields_of, is_struct, original_of
-from .widen import ALIAS, Plan
+from .widen import ALIAS, Paths, Plan
 
 Kind = type[msgspec.Struct]
 Recast = Callable[[Any, str, dict[str, Any]], Any]
@@ -30,6 +31,7 @@ class _Variable(str):
 
 
 _AT = (_Variable("at"),)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_]+")
 
 
 def gather(kind: Kind, plan: Plan | None) -> Recast:
@@ -47,6 +49,14 @@ def narrow(kind: Kind, plan: Plan | None) -> Recast:
     writer = _Writer()
     writer.struct(kind, plan, "sent", _AT, 1, "sent")
     return writer.function("sent, at, extra", "sent")
+
+
+def is_in_order(paths: Paths) -> bool:
+    """Whether `gather` fills an empty `extra` in the order of its pointers, as long as no list has over ten members.
+
+    The pointers of the keys are in order where no key sorts before the slash; a list inside a list is not looked at.
+    """
+    return all(path.count("*") < 2 and all(_PLAIN_KEY.fullmatch(key) for key in path if key != "*") for path in paths)
 
 
 @cache
@@ -95,13 +105,19 @@ class _Writer:
             for item in fields_of(kind)
             if item.name in wide or (original_of(kind) is not kind and _has_structs(item.type))
         ]
+        alias = plan.alias if plan is not None else None
+        if alias is not None:
+            members.append(("/" + ALIAS, alias, None))
         for place, name, annotation in sorted(members, key=lambda member: member[0]):
             value, here = self.fresh("value"), (*at, place)
             self.line(depth, f"if ({value} := {owner}.{name}) is not None:")
-            if annotation is None:
-                self.line(depth + 1, f"extra[{_joined(here)}] = {value}")
-            else:
+            if annotation is not None:
                 self.value(annotation, wide.get(name), value, here, depth + 1, f"{owner}.{name}")
+                continue
+            if name == alias:  # as in `dialect.reasoning`
+                self.line(depth + 1, f"text = {owner}.reasoning = {owner}.reasoning or {value}")
+                self.line(depth + 1, f"if {value} and {value} != text:")
+            self.line(depth + 1 + (name == alias), f"extra[{_joined(here)}] = {value}")
 
     def value(  # noqa: PLR0917
         self, annotation: Any, plan: Plan | None, value: str, at: tuple[str, ...], depth: int, store: str
@@ -140,16 +156,7 @@ class _Writer:
             return
         self.members(kind, plan, value, at, depth)
         copied = ", ".join(f"{name}={value}.{name}" for name in original.__struct_fields__)
-        if plan.alias is None:
-            self.line(depth, f"{store} = {self.known(original)}({copied})")
-            return
-        # as in `dialect.reasoning`
-        new, alias, text = self.fresh("new"), self.fresh("alias"), self.fresh("text")
-        self.line(depth, f"{store} = {new} = {self.known(original)}({copied})")
-        self.line(depth, f"if ({alias} := {value}.{plan.alias}) is not None:")
-        self.line(depth + 1, f"{text} = {new}.reasoning = {new}.reasoning or {alias}")
-        self.line(depth + 1, f"if {alias} and {alias} != {text}:")
-        self.line(depth + 2, f"extra[{_joined((*at, '/' + ALIAS))}] = {alias}")
+        self.line(depth, f"{store} = {self.known(original)}({copied})")
 
 
 def _joined(at: tuple[str, ...]) -> str:

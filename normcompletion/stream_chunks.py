@@ -82,8 +82,10 @@ class ChunkReader(Reader):
                 self.learned_open.update({path[-1]: special for path in paths})
         return shape
 
-    def from_tight(self, chunk: Any, ledger: Ledger) -> Completion | None:
-        """A chunk that came in canonical words; `None` where it holds what the open road must note."""
+    def from_tight(self, shape: Shape, chunk: Any, ledger: Ledger) -> Completion | None:
+        """A chunk in canonical words, as a shape decoded it; `None` where it holds what the open road must note."""
+        if shape.recast is not None:
+            shape.recast(chunk, ledger.prefix, ledger.extra)
         choices = []
         for at, item in enumerate(chunk.choices):
             delta = item.delta
