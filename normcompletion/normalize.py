@@ -22,7 +22,7 @@ from .errors import (
 )
 from .ledger import Ledger, in_order, is_fault
 from .model import Choice, Chunk, Completion, Logprobs, Note
-from .parse import MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
+from .parse import BLANKS, MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
 from .reader import Reader, Refusal, Shape, has_python_arguments, spelling_of, tidy
 from .registry import installed
 from .salvage import Salvage
@@ -83,9 +83,12 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
     """
     reader = _reader
     chat: Any = None
-    tried: Shape | None = None
+    tried: list[Shape] = []
+    shape: Shape | None = None
     refused = ""
-    if variant is None and not strict and reader is not None and reader.tight_first:
+    if variant is not None or strict or reader is None or not reader.is_quick:
+        pass
+    elif reader.tight_first:
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
         # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
@@ -93,7 +96,8 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
                 chat = reader.decode_tight(payload)  # type: ignore[arg-type]
                 (choice,) = chat.choices
         except Refusal as refusal:
-            tried, refused = reader.tight, str(refusal)
+            refused = str(refusal)
+            tried, shape = reader.following(refused)
         except (TypeError, ValueError, BufferError):
             pass  # no bytes and no text; or not one choice
         else:
@@ -126,22 +130,31 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
                         chat.source = name
                     completion: Completion = chat
                     return completion
-    elif variant is None and not strict and reader is not None and reader.quick_next:
-        shape, wide = reader.hint, None
+    else:
+        shape = reader.hint
+    if (
+        shape is not None
+        and shape.is_chat
+        and reader is not None
+        and (source is None or source in reader.registry.sources)
+    ):
+        wide = None
         try:
             if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
                 wide = shape.decode(payload)  # type: ignore[arg-type]
         except Refusal as refusal:
-            tried, refused = shape, str(refusal)
+            tried.append(shape)
+            refused = str(refusal)
         except (TypeError, ValueError, BufferError):
             pass
-        if wide is not None and (source is None or source in reader.registry.sources):
-            ledger = Ledger(source=source, read=reader.read, camel=shape.camel)
-            quick = reader.from_tight(shape, wide, ledger)
+        if wide is not None:
+            quick = reader.from_tight(shape, wide, Ledger(source=source, read=reader.read, camel=shape.camel))
             if quick is not None:
-                if not quick.extra:
-                    reader.set_hint(shape, wide, quick, [])
+                if not quick.extra or reader.tight_first:
+                    reader.set_hint(shape, wide, quick, tried)
                 return quick
+            tried.append(shape)
+            refused = ""
     raw = to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
@@ -163,13 +176,13 @@ def read(
     source: str | None = None,
     variant: str | None = None,
     strict: bool = False,
-    tried: Shape | None = None,
+    tried: list[Shape] | None = None,
     refused: str = "",
     decoded: TightCompletion | None = None,
 ) -> Completion:
     """`normalize` for bytes within the limit, by the whole road.
 
-    Where a shape was tried, `refused` is why it did not fit; `decoded` is what the tight one gave.
+    Where shapes were tried, `refused` is why the last did not fit; `decoded` is what the tight one gave.
     """
     completion = read_any(raw, source=source, variant=variant, tried=tried, refused=refused, decoded=decoded)
     return answered(completion, _texts(raw) if strict else (), strict=strict)
@@ -191,7 +204,7 @@ def read_any(
     *,
     source: str | None = None,
     variant: str | None = None,
-    tried: Shape | None = None,
+    tried: list[Shape] | None = None,
     refused: str = "",
     decoded: TightCompletion | None = None,
 ) -> Completion:
@@ -219,7 +232,7 @@ def _is_envelope(completion: Completion, variant: str) -> bool:
 def _texts(raw: bytes) -> Iterator[bytes]:
     """The JSON texts of a payload: itself, or those of a saved stream."""
     for event in iter_events([raw]):
-        if event.data.lstrip().startswith((b"{", b"[{")):
+        if event.data.lstrip(BLANKS).startswith((b"{", b"[{")):
             yield event.data
 
 

@@ -18,6 +18,7 @@ import orjson
 from .errors import MalformedPayloadError, NormalizeError, UnknownPayloadError, excerpt
 from .pointer import pointer
 
+BLANKS = b" \t\r\n"  # what may stand around JSON; `bytes.strip` takes more
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 128
 
@@ -194,7 +195,7 @@ _PREFIXES = (
 
 def looks_like_stream(raw: bytes) -> bool:
     """Whether a text that is no JSON is a saved event stream."""
-    head = raw[:4096].lstrip(b" \t\r\n")
+    head = raw[:4096].lstrip(BLANKS)
     return head.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
 
 

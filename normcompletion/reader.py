@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, in_order, is_fault
-from .model import Choice, Completion, Envelope, ToolCall
-from .parse import looks_like_stream, parse
+from .model import Choice, Completion, Envelope, FinishReason, ToolCall
+from .parse import BLANKS, looks_like_stream, parse
 from .pointer import camel
 from .recast import Recast, gather, is_in_order, narrow
 from .registry import Registry
@@ -38,13 +38,15 @@ MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
 # A shape that fits everything is tried first only for a while, so that a log that changes finds the tight one again.
-NEEDED_IN_A_ROW = 8
+NEEDED = 8
 PROBE_EVERY = 64
 
 Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
 NOTHING: Mapping[str, Any] = {}
+FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk})
 _UNKNOWN_FIELD = "Object contains unknown field `"
+_WORDS = ("at `$.object`", ".finish_reason`")  # ends of refusals of words
 
 
 class Shape:
@@ -54,7 +56,19 @@ class Shape:
     `memo` is for whoever wants to know something about a shape once.
     """
 
-    __slots__ = ("camel", "decode", "is_in_order", "memo", "nested", "original", "paths", "plan", "raw_keys", "recast")
+    __slots__ = (
+        "camel",
+        "decode",
+        "is_chat",
+        "is_in_order",
+        "memo",
+        "nested",
+        "original",
+        "paths",
+        "plan",
+        "raw_keys",
+        "recast",
+    )
 
     def __init__(
         self,
@@ -66,6 +80,7 @@ class Shape:
         kinds: Kinds = frozenset(),
     ) -> None:
         self.original = original
+        self.is_chat = original is wire.Chat
         self.memo: Any = None
         self.nested = nested
         self.camel = camel_keys
@@ -146,8 +161,10 @@ class Reader:
         "claim_keys",
         "count",
         "decode_tight",
+        "finish_words",
         "gateway",
         "hint",
+        "is_quick",
         "learned",
         "learned_open",
         "lock",
@@ -155,12 +172,12 @@ class Reader:
         "needed",
         "open_keys",
         "quick_marks",
-        "quick_next",
         "quick_sources",
         "registry",
         "routes",
         "settles",
         "sighted",
+        "sources",
         "stream",
         "tight",
         "tight_alias",
@@ -193,12 +210,17 @@ class Reader:
         self.sighted: dict[tuple[bool, Paths, Paths], int] = {}
         self.lock = Lock()
         self.wide_shapes = 0
+        self.finish_words = {
+            source: row.finish_words for source, row in registry.dialect.items() if row.finish_words is not None
+        }
         self.settles = {source: row.settle for source, row in registry.dialect.items() if row.settle is not None}
-        # What `normalize` looks at before anything else: whether to try the tight shape, the source that fills the two
-        # fields of a gateway, and the other marks that a chat in canonical words can hold, decisive ones first.
-        self.tight_first = not registry.outsiders
-        self.quick_next = False
-        self.quick_sources = frozenset(registry.sources) - frozenset(self.settles)
+        # What `normalize` looks at before anything else: whether no outsider must see the payload, whether to try
+        # `decode_tight`, the source that fills the two fields of a gateway, and the other marks that a chat in
+        # canonical words can hold, decisive ones first.
+        self.is_quick = not registry.outsiders
+        self.tight_first = True
+        self.sources = frozenset(registry.sources)
+        self.quick_sources = self.sources - frozenset(self.settles)
         quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
         self.quick_marks = tuple(variant for variant in quick if variant.in_canonical_words)
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
@@ -231,27 +253,26 @@ class Reader:
         self,
         raw: bytes,
         ledger: Ledger,
-        tried_shape: Shape | None = None,
+        tried: list[Shape] | None = None,
         refused: str = "",
         decoded: wire.TightCompletion | None = None,
     ) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
 
-        When a shape was tried already, `refused` is why it does not fit; `decoded` is what the tight one gave. Raises
-        `NormalizeError` for what is no completion.
+        When shapes were tried already, `refused` is why the last one does not fit; `decoded` is what `decode_tight`
+        gave. Raises `NormalizeError` for what is no completion.
         """
         if raw[:1] != b"{" and self.stream is not None and looks_like_stream(raw):
             return self.stream(raw, ledger)
         shape = self.hint
-        tried: list[Shape] = []
         if decoded is not None:
-            completion = self.from_tight(self.tight, decoded, ledger)
+            completion = self._settle(self.tight, decoded, raw, ledger)
             if completion is not None:
                 return completion
-            tried_shape = self.tight
-        if tried_shape is not None:
-            tried.append(tried_shape)
-            following = self.next_shape(tried_shape, refused, tried)
+            tried = [self.tight]
+        tried = tried or []
+        if tried:
+            following = self.next_shape(tried[-1], refused, tried)
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following
@@ -275,21 +296,27 @@ class Reader:
             shape = following
 
     def set_hint(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
-        """Start with this shape next time, if it was needed for keys, which the next payload is likely to have too."""
-        if shape is not self.tight and not shape.camel:
-            self.count += 1
-            if shape.plan is None:
-                needed = _has_open_keys(decoded)
-            else:
-                needed = bool(completion.extra) or any(choice.message.reasoning for choice in completion.choices)
-            self.needed = self.needed + 1 if needed else 0
-            if self.needed < NEEDED_IN_A_ROW or (not tried and self.count % PROBE_EVERY == 0):
-                shape = self.tight
+        """Start with this shape next time, if most payloads of late needed it."""
+        self.count += 1
+        if tried or shape.camel:
+            needed = True
+        elif shape.original is wire.Body:
+            needed = completion.variant == "text" or _is_open(decoded)
         else:
-            self.needed = 0
-        self.hint = shape
-        self.tight_first = shape is self.tight and not self.registry.outsiders
-        self.quick_next = shape.original is self.tight_struct and not (self.tight_first or self.registry.outsiders)
+            needed = bool(completion.extra) or any(
+                choice.native_finish_reason if shape is self.tight else choice.message.reasoning
+                for choice in completion.choices
+            )
+        self.needed = min(self.needed + 1, 2 * NEEDED) if needed else max(self.needed - 1, 0)
+        self.tight_first = self.needed < NEEDED or (not tried and self.count % PROBE_EVERY == 0)
+        self.hint = self.tight if self.tight_first else shape
+
+    def following(self, refused: str) -> tuple[list[Shape], Shape | None]:
+        """What to try after `decode_tight`: the shapes that need not be, and the next one."""
+        if refused.endswith(_WORDS):
+            return [], self.tight_alias
+        tried = [self.tight]
+        return tried, self.next_shape(self.tight, refused, tried)
 
     def next_shape(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
         """The shape to try after a refusal, or `None` for the salvage road."""
@@ -343,24 +370,33 @@ class Reader:
         return any(variant.claims is not None and variant.claims(tree) for variant in self.registry.outsiders)
 
     def from_tight(self, shape: Shape, chat: Any, ledger: Ledger) -> Completion | None:
-        """A chat in canonical words, as a shape decoded it; `None` where it holds what the open road must note.
+        """A chat in canonical form, as a shape decoded it; `None` where it holds what the open road must note.
 
         Every line is paid for each body with vendor keys: measure before adding one.
         """
         extra: dict[str, Any] = {}
         if shape.recast is not None:
             shape.recast(chat, "", extra)
+        prefix = ledger.prefix
+        source = ledger.source or self.marked(chat, extra, prefix) or ledger.fallback
+        finish_words = self.finish_words.get(source, NOTHING)
+        if (word := chat.object) != "chat.completion" and word:
+            if word in dialect.TEXT_OBJECTS or word.endswith(".chunk") or not finish_words:
+                return None
+            ledger.keep(word, "object")
         choices = chat.choices
         for at, choice in enumerate(choices):
             calls = choice.message.tool_calls
             if calls is not None and has_python_arguments(calls):
                 return None
+            if (word := choice.finish_reason) is not None and word not in FINISH_REASONS:
+                if not finish_words:
+                    return None
+                choice.finish_reason, choice.native_finish_reason = dialect.finish(choice, at, ledger, finish_words)
             if choice.logprobs is not None or choice.error is not None:
                 tidy(choice, at, ledger)
             choice.__class__ = Choice  # same layout
         in_place = shape.is_in_order and len(choices) <= 10 and not ledger.extra
-        prefix = ledger.prefix
-        source = ledger.source or self.marked(chat, extra, prefix) or ledger.fallback
         if extra:
             ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
         if isinstance(chat, wire.TightCompletion):
@@ -637,13 +673,11 @@ def tidy(choice: wire.TightChoice, at: int, ledger: Ledger) -> None:
         choice.error = dialect.tight_error(choice.error, ledger, "choices", at, "error")  # type: ignore[assignment]
 
 
-def _has_open_keys(decoded: Any) -> bool:
-    """Whether a payload holds keys that the tight shape has not, as far as a glance tells."""
-    if type(decoded) is not wire.Body:
-        return True
-    for choice in decoded.choices:
+def _is_open(body: Any) -> bool:
+    """Whether a body needs the open form, as far as a glance tells."""
+    for choice in getattr(body, "choices", ()):
         message = choice.message
-        if message is None or message.reasoning_content is not None or isinstance(message.content, list):
+        if message is None or choice.delta is not None or isinstance(message.content, list):
             return True
     return False
 
@@ -676,7 +710,7 @@ def _is_chunk(body: wire.Body) -> bool:
 
 def _holds_chunks(raw: bytes) -> bool:
     """Whether a text that is no JSON has one chunk on each line."""
-    lines = raw.lstrip().split(b"\n", 4)
+    lines = raw.lstrip(BLANKS).split(b"\n", 4)
     if len(lines) < 2 or not lines[0].startswith(b"{"):
         return False
     items = []

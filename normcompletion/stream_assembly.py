@@ -34,7 +34,7 @@ from .model import (
     ServiceError,
     Usage,
 )
-from .parse import duplicate_keys
+from .parse import BLANKS, duplicate_keys
 from .pointer import camel, escape
 from .reader import Refusal, Shape, ambiguous, has_python_arguments
 from .recast import Recast, gather
@@ -239,7 +239,7 @@ class Assembly:
 
     def add_event(self, event: Event) -> None:
         """One event; raises `MalformedPayloadError` where one in the middle is no JSON."""
-        data = event.data.strip()
+        data = event.data.strip(BLANKS)
         if data and data != DONE and not data.startswith(b":"):
             self.add_data(data, event.name, ended=event.ended)
 
@@ -492,7 +492,7 @@ class Assembly:
             self._add_events([raw])
             return
         is_open = not raw.endswith(b"\n")  # then the last event may be cut off
-        if pieces[-1].strip() == DONE:
+        if pieces[-1].strip(BLANKS) == DONE:
             is_open = False
             del pieces[-1]
         shape = self.shape

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 import msgspec
 
 from .errors import MalformedPayloadError
-from .parse import MAX_RECORD_BYTES
+from .parse import BLANKS, MAX_RECORD_BYTES
 
 DONE = b"[DONE]"
 
@@ -92,7 +92,7 @@ class EventReader:
             self._line(last.removesuffix(b"\r"), events)
         self._dispatch(events, ended=not last)
         if self._document:
-            document = b"\n".join(self._document).strip()
+            document = b"\n".join(self._document).strip(BLANKS)
             self._document.clear()
             if document:
                 events.append(Event(document, ended=not last))
@@ -101,7 +101,7 @@ class EventReader:
     def _line(self, line: bytes, events: list[Event]) -> None:
         if not self._mode:
             line = line.removeprefix(_BOM)
-            bare = line.lstrip()
+            bare = line.lstrip(BLANKS)
             if not bare:
                 return
             self._mode = _mode_of(bare)
@@ -121,11 +121,13 @@ class EventReader:
                 self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
             elif line.startswith(b"{") or line == DONE:
                 self._take(line, events)
+            elif self._mode == "lines" and not line.startswith(b":") and line.strip(BLANKS):
+                self._take(line, events)  # no field of an event that may be dropped
 
     def _take(self, value: bytes, events: list[Event]) -> None:
-        if value.lstrip().startswith(b":"):  # a gateway put `data: ` before a comment (mnfst/llm-gateway#2053)
+        if value.lstrip(BLANKS).startswith(b":"):  # a gateway put `data: ` before a comment (mnfst/llm-gateway#2053)
             return
-        if self._data and _may_end(self._data[-1]) and value.lstrip().startswith((b"{", b"[")):
+        if self._data and _may_end(self._data[-1]) and value.lstrip(BLANKS).startswith((b"{", b"[")):
             # No JSON text goes on with `{` or `[` behind a `}`: the blank line between two events was dropped.
             self._dispatch(events)
         self._data.append(value)
@@ -147,7 +149,7 @@ class EventReader:
 
 
 def _may_end(line: bytes) -> bool:
-    return line.rstrip().endswith((b"}", DONE))
+    return line.rstrip(BLANKS).endswith((b"}", DONE))
 
 
 def _mode_of(line: bytes) -> str:
@@ -210,4 +212,4 @@ def data_of(piece: bytes) -> bytes | None:
     lines = rest.split(b"\n")
     if lines[0] or any(line and not line.startswith(b":") for line in lines):
         return None
-    return data.strip()
+    return data.strip(BLANKS)

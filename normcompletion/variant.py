@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from .ledger import Ledger
-from .model import Completion
+from .model import Completion, FinishReason
 
 Tree = Mapping[str, Any]
 Claim = Callable[[Tree], str | None]
@@ -54,6 +54,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     decisive: bool = True
     in_canonical_words: bool = False
     gateway: bool = False
+    finish_words: Mapping[str, FinishReason] | None = None
     settle: Callable[[Completion, Ledger], None] | None = None
     streams: bool = True
     spellings: tuple[str, ...] = ("snake", "camel")

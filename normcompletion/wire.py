@@ -1,8 +1,9 @@
 """The OpenAI-shaped body as it is really written, by at least two sources each.
 
-`Chat` is the tight form: its choices *are* canonical ones, decoded in place, so that a body in the canonical words
-costs one decode and nothing else. `Body` is the open form: every spelling of a leaf that services send, for the
-adapter in `dialect.py` to settle. Both forbid unknown keys: a decode that succeeds proves that nothing was skipped.
+`TightCompletion` is the tight form, decoded in place: a body in the canonical words costs one decode and nothing else.
+`Chat` is as tight but for two words, and may be widened by vendor keys. `Body` is the open form: every spelling of a
+leaf that services send, for the adapter in `dialect.py` to settle. All forbid unknown keys: a decode that succeeds
+proves that nothing was skipped.
 
 Attribute names are the snake_case wire names; camelCase twins are derived in `spelling.py`.
 """
@@ -47,14 +48,20 @@ class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc
     logprobs: canonical.Logprobs | Number | None = None  # type: ignore[assignment]  # a number is dropped with a note
 
 
-class Chat(Wire, kw_only=True):
-    """A chat completion in canonical words."""
+class ChatChoice(TightChoice, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A canonical choice whose finish word may be anybody's."""
 
-    choices: list[TightChoice]
+    finish_reason: str | None = None  # type: ignore[assignment]  # becomes a `FinishReason`
+
+
+class Chat(Wire, kw_only=True):
+    """A chat completion in canonical form, but for two words: `object`, and why a choice finished."""
+
+    choices: list[ChatChoice]
     created: Seconds | None = None
     id: str | None = None
     model: str | None = None
-    object: Literal["chat.completion"] | None = None
+    object: str | None = None
     provider: str | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
@@ -69,7 +76,7 @@ class TightCompletion(
     tag_field="object",
     tag="chat.completion",
 ):
-    """`Chat`, decoded in place: an instance becomes a `Completion` by assigning `__class__`.
+    """A chat completion in canonical words; an instance becomes a `Completion` by assigning `__class__`.
 
     The members that no wire has accept no value, so that a payload with a key of their name is refused.
     """

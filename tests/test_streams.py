@@ -155,6 +155,20 @@ def test_events_have_the_name_of_their_event_line() -> None:
     assert [(event.name, event.data) for event in events] == [("ping", b"1"), ("pong", b"2"), (None, b"3")]
 
 
+@pytest.mark.parametrize("line", [b"broken", b"\x0c", b'"text"'])
+def test_no_line_between_chunks_is_dropped(line: bytes) -> None:
+    """A line that is no chunk, in a text of one chunk a line, is an event too."""
+    chunk = b'{"id":"c-1","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}'
+    told = b"\n".join(event.data for event in iter_events([chunk + b"\n\n" + line + b"\n\n" + chunk]))
+    assert told == chunk + b"\n" + line + b"\n" + chunk
+
+
+def test_blank_lines_between_chunks_say_nothing() -> None:
+    """Lines of white space between chunks, one a line, change nothing, and neither does white space before one."""
+    chunk = b'{"id":"c-1","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}'
+    assert normalize(chunk + b"\n \t\n  " + chunk) == normalize(chunk + b"\n" + chunk)
+
+
 def test_data_over_several_lines_is_one_event() -> None:
     """Lines of data are joined by a line feed until a blank line comes."""
     assert [event.data for event in iter_events(["data: a\ndata:\ndata:  b\n\n"])] == [b"a\n\n b"]

@@ -136,6 +136,7 @@ VARIANTS = (
         name="chat",
         wire=wire.Body,
         adapt=from_body,
+        finish_words=FINISH_WORDS,
         mark=mark,
         about="chat completion of vLLM, SGLang, mistral.rs or the experimental engine, signed by the node",
     ),

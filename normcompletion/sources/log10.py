@@ -220,6 +220,7 @@ VARIANTS = (
         name="chat",
         wire=wire.Body,
         adapt=from_body,
+        finish_words=dialect.FINISH_WORDS,
         mark=mark,
         streams=False,
         decisive=False,

@@ -38,6 +38,7 @@ VARIANTS = (
         name="chat",
         wire=wire.Body,
         adapt=from_body,
+        finish_words=dialect.FINISH_WORDS,
         about="chat completion of OpenAI and compatible services",
     ),
     Variant(

@@ -122,6 +122,7 @@ VARIANTS = (
         name="chat",
         wire=wire.Body,
         adapt=from_body,
+        finish_words=FINISH_WORDS,
         mark=mark,
         in_canonical_words=True,
         gateway=True,

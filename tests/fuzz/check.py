@@ -27,7 +27,7 @@ from normcompletion import (
     stream_assembly,
 )
 from tests.fuzz.mutations import Mutant, is_stream
-from tests.fuzz.oracle import judge, judge_events
+from tests.fuzz.oracle import BLANKS, judge, judge_events
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decoders: dict[type, Callable[[bytes], Any]] = {
@@ -211,8 +211,8 @@ def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
 
 def _is_lines(raw: bytes) -> bool:
     """Whether a text is one JSON object a line, at least in its first of several lines."""
-    line, _, rest = raw.lstrip().partition(b"\n")
-    return bool(rest.strip()) and judge(line).kind == "object"
+    line, _, rest = raw.lstrip(BLANKS).partition(b"\n")
+    return bool(rest.strip(BLANKS)) and judge(line).kind == "object"
 
 
 def _says_cut(answer: Answer) -> bool:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 MAX_DEPTH = 128
 MAX_DIGITS = 4300
+BLANKS = b" \t\r\n"
 
 # A string without an end takes the rest, or a text with many quotes in one would be looked through from each of them.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -71,7 +72,7 @@ def judge_events(events: Sequence[bytes], *, may_be_cut: bool) -> str:
     The data of each event must be JSON, unless it does not start like an object, a list or a string: that is a
     sentence, and kept as text. The last one may be cut off where the completion says so.
     """
-    used = [event.strip() for event in events]
+    used = [event.strip(BLANKS) for event in events]
     used = [event for event in used if event and event != b"[DONE]" and not event.startswith(b":")]
     for place, event in enumerate(used):
         if not event.startswith((b"{", b"[", b'"')) or (may_be_cut and place == len(used) - 1):
