@@ -80,13 +80,15 @@ class Ledger(Struct, eq=False):
 
     Paths are given in the snake_case names of the wire Structs and written as pointers in the payload's own spelling,
     below `prefix`, the pointer at which the response stands in what was handed in. `source` is what the caller named;
-    `fallback` is the source of an unmarked response here. `read` reads a response inside this one.
+    `fallback` is the source of an unmarked response here. `read` reads a response inside this one; `depth`
+    containers stand around this one.
     """
 
     prefix: str = ""
     source: str | None = None
     fallback: str = "openai"
     read: Callable[[bytes, Ledger], Completion] | None = None
+    depth: int = 0
     camel: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -156,7 +158,7 @@ class Ledger(Struct, eq=False):
 
     def parsed(self, raw: bytes, at: str, depth: int = 1) -> Any:
         """Free-form JSON that stands at a pointer, `depth` containers deep, cleaned."""
-        value = parse(raw, depth=depth)
+        value = parse(raw, depth=self.depth + depth)
         return self.clean(value, at) if needs_cleaning(raw) else value
 
     def below(self, *path: str | int, fallback: str | None = None) -> Ledger:
@@ -165,6 +167,7 @@ class Ledger(Struct, eq=False):
         An unmarked response there has the source `fallback`, if given.
         """
         inner = Ledger(self.pointer(*path), fallback=fallback or self.fallback, read=self.read)
+        inner.depth = self.depth + len(path)
         if fallback is None:
             inner.source = self.source
         inner.extra, inner.notes = self.extra, self.notes

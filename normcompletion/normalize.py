@@ -83,10 +83,10 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
     """
     reader = _reader
     chat: Any = None
-    tried: list[Shape] = []
     shape: Shape | None = None
+    tried: list[Shape] | None = None
     refused = ""
-    if variant is not None or strict or reader is None or not reader.is_quick:
+    if variant is not None or strict or reader is None:
         pass
     elif reader.tight_first:
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
@@ -132,12 +132,9 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
                     return completion
     else:
         shape = reader.hint
-    if (
-        shape is not None
-        and shape.is_chat
-        and reader is not None
-        and (source is None or source in reader.registry.sources)
-    ):
+    if reader is None or shape is None or tried is None:
+        pass
+    elif shape.is_chat and (source is None or source in reader.sources):
         wide = None
         try:
             if len(payload) <= max_record_bytes:  # type: ignore[arg-type]

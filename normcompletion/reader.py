@@ -98,10 +98,11 @@ class Shape:
             self.recast = narrow(kind, self.plan)
         self.decode: Callable[[bytes], Any] = compiled(struct)
 
-    def prove(self, raw: bytes) -> None:
+    def prove(self, raw: bytes, depth: int = 0) -> None:
         """Refuse what a decode of this shape did not look at: the value of a key that stands twice, where it is `Raw`.
 
-        Raises `MalformedPayloadError`. msgspec checks the syntax of what it skips, not its UTF-8.
+        `depth` containers stand around it. Raises `MalformedPayloadError`. msgspec checks the syntax of what it skips,
+        not its UTF-8.
         """
         if not raw.isascii():
             try:
@@ -110,10 +111,10 @@ class Shape:
             except UnicodeDecodeError:
                 doubtful = True
             if doubtful:
-                parse(raw)
+                parse(raw, depth=depth)
         for key in self.raw_keys:
             if raw.count(key) > 1:
-                parse(raw)
+                parse(raw, depth=depth)
                 break
 
 
@@ -158,6 +159,7 @@ class Reader:
     __slots__ = (
         "body",
         "body_camel",
+        "candidate",
         "claim_keys",
         "count",
         "decode_tight",
@@ -201,7 +203,7 @@ class Reader:
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
         self.open_keys = keys_of(wire.Body)
         self.marks = marks_of(registry.marked)
-        self.hint = self.tight
+        self.hint = self.candidate = self.tight
         self.count = 0
         self.needed = 0
         self.routes = self._fixed_routes()
@@ -218,7 +220,7 @@ class Reader:
         # `decode_tight`, the source that fills the two fields of a gateway, and the other marks that a chat in
         # canonical words can hold, decisive ones first.
         self.is_quick = not registry.outsiders
-        self.tight_first = True
+        self.tight_first = self.is_quick
         self.sources = frozenset(registry.sources)
         self.quick_sources = self.sources - frozenset(self.settles)
         quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
@@ -284,7 +286,7 @@ class Reader:
                 reason = str(refusal)
             else:
                 if shape.raw_keys:
-                    shape.prove(raw)
+                    shape.prove(raw, ledger.depth)
                 completion = self._settle(shape, decoded, raw, ledger)
                 if completion is not None:
                     self.set_hint(shape, decoded, completion, tried)
@@ -296,7 +298,7 @@ class Reader:
             shape = following
 
     def set_hint(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
-        """Start with this shape next time, if most payloads of late needed it."""
+        """Start next time with the shape that most payloads needed of late, other than the tight one."""
         self.count += 1
         if tried or shape.camel:
             needed = True
@@ -307,9 +309,15 @@ class Reader:
                 choice.native_finish_reason if shape is self.tight else choice.message.reasoning
                 for choice in completion.choices
             )
-        self.needed = min(self.needed + 1, 2 * NEEDED) if needed else max(self.needed - 1, 0)
-        self.tight_first = self.needed < NEEDED or (not tried and self.count % PROBE_EVERY == 0)
-        self.hint = self.tight if self.tight_first else shape
+        if not needed or shape is not self.candidate:
+            self.needed -= 1
+            if self.needed < 0:
+                self.candidate, self.needed = shape, 1
+        elif self.needed < 2 * NEEDED:
+            self.needed += 1
+        probes = not tried and self.count % PROBE_EVERY == 0
+        self.hint = self.tight if probes or self.needed < NEEDED else self.candidate
+        self.tight_first = self.hint is self.tight and self.is_quick
 
     def following(self, refused: str) -> tuple[list[Shape], Shape | None]:
         """What to try after `decode_tight`: the shapes that need not be, and the next one."""
@@ -488,7 +496,7 @@ class Reader:
 
     def _salvage(self, raw: bytes, ledger: Ledger, tried: list[Shape]) -> Completion:
         try:
-            tree = parse(raw)
+            tree = parse(raw, depth=ledger.depth)
         except ValueError:
             if self.stream is not None and _holds_chunks(raw):
                 return self.stream(raw, ledger)

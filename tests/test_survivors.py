@@ -864,6 +864,32 @@ def test_what_stands_behind_the_message_so_far_is_kept() -> None:
     assert completion.extra == {"/choices/0/rank": 3}
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        '{"id":"r","organization_id":"o","kind":"chat","status":"finished","response":BODY}',
+        '{"provider":BODY,"choices":null}',
+        '{"message":"m","partial_response":BODY}',
+        '{"id":"r","organization_id":"o","kind":"chat","status":"finished","response":{"provider":BODY,"choices":null}}',
+    ],
+)
+@pytest.mark.parametrize("member", ['"x":DEEP', '"error":{"metadata":{"a":DEEP}}', '"usage":{"prompt_tokens":DEEP}'])
+def test_a_response_inside_is_as_deep_as_it_stands(around: str, member: str) -> None:
+    """The limit of 128 containers counts from the root of what was handed in, for a response inside it too."""
+    body = '{"choices":[{"index":0,"message":{"content":"a"}}],MEMBER}'.replace("MEMBER", member)
+    text = around.replace("BODY", body)
+    above = text[: text.index("DEEP")]
+    room = 128 - (above.count("{") + above.count("[") - above.count("}") - above.count("]"))
+    for levels, is_refused in ((room, False), (room + 1, True)):
+        raw = text.replace("DEEP", "[" * levels + "]" * levels).encode()
+        code = ""
+        try:
+            normalize(raw)
+        except NormalizeError as error:
+            code = error.code
+        assert (code == "too_deep") == is_refused
+
+
 def test_the_depth_of_vendor_values_is_that_of_the_payload() -> None:
     """A vendor value in a chunk may nest as deep as the limit of 128 lets it, and no deeper."""
     for levels, fits in ((100, True), (124, True), (126, False)):

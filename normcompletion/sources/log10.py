@@ -159,12 +159,15 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
 
 def _response(record: Record, ledger: Ledger) -> Completion:
     raw = bytes(record.response)
-    if raw[:1] == b'"':
+    is_text = raw[:1] == b'"'
+    if is_text:
         raw = _text(raw)
     if raw in (b"", b"null"):
         return Completion(source=SOURCE, variant="log_record", extra=ledger.extra, notes=ledger.notes)
     assert ledger.read is not None
     inner = ledger.below("response", fallback=SOURCE)
+    if is_text:
+        inner.depth = 0
     try:
         return ledger.read(raw, inner)
     except MalformedPayloadError as error:  # the record is JSON; the text inside it is none
