@@ -161,6 +161,13 @@ class Books:
             self.ways[death.violation] += 1
             self._keep(death.number, death.violation)
 
+    def new(self, told: set[Violation]) -> list[tuple[Violation, int]]:
+        """The ways that have not been told yet, with the first mutant of each; now they have."""
+        with self.lock:
+            found = [(way, held[0]) for way, held in self.first.items() if way not in told]
+        told.update(way for way, _ in found)
+        return found
+
     def _keep(self, index: int, violation: Violation) -> None:
         held = self.first.setdefault(violation, [])
         if index not in held:
@@ -212,13 +219,17 @@ def fuzz(
 
 def _watch(threads: Iterable[Thread], books: Books, mutants: int, began: float, *, is_quiet: bool) -> None:
     said = began
+    told: set[Violation] = set()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)
-            if not is_quiet and time.monotonic() - said > 5:
-                said = time.monotonic()
-                rate, broken = books.mutants / (said - began), books.ways.total()
-                print(f"{books.mutants:,} of {mutants:,}, {rate:,.0f}/s, {broken} violations", file=sys.stderr)
+            if is_quiet or time.monotonic() - said <= 5:
+                continue
+            said = time.monotonic()
+            rate, broken = books.mutants / (said - began), books.ways.total()
+            print(f"{books.mutants:,} of {mutants:,}, {rate:,.0f}/s, {broken} violations", file=sys.stderr)
+            for way, found in books.new(told):
+                print(f"! {' · '.join(way)}: mutant {found}", file=sys.stderr)
 
 
 def _report(plan: Plan, books: Books, wanted: int, seconds: float) -> Report:
