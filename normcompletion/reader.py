@@ -38,7 +38,8 @@ MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
 # A shape that fits everything is tried first only for a while, so that a log that changes finds the tight one again.
-NEEDED = 8
+NEED = 4  # what a payload counts that needed a shape; one that shows no need counts 1 against it
+NEEDED = 8 * NEED
 PROBE_EVERY = 64
 
 Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
@@ -305,25 +306,26 @@ class Reader:
         elif shape.original is wire.Body:
             needed = completion.variant == "text" or _is_open(decoded)
         else:
+            gateway = completion.provider is not None
             needed = bool(completion.extra) or any(
-                choice.native_finish_reason if shape is self.tight else choice.message.reasoning
+                choice.message.reasoning or (choice.native_finish_reason and not gateway)
                 for choice in completion.choices
             )
         if not needed or shape is not self.candidate:
             self.needed -= 1
             if self.needed < 0:
-                self.candidate, self.needed = shape, 1
-        elif self.needed < 2 * NEEDED:
-            self.needed += 1
+                self.candidate, self.needed = shape, NEED
+        else:
+            self.needed = min(self.needed + NEED, 2 * NEEDED)
         probes = not tried and self.count % PROBE_EVERY == 0
         self.hint = self.tight if probes or self.needed < NEEDED else self.candidate
         self.tight_first = self.hint is self.tight and self.is_quick
 
     def following(self, refused: str) -> tuple[list[Shape], Shape | None]:
         """What to try after `decode_tight`: the shapes that need not be, and the next one."""
-        if refused.endswith(_WORDS):
-            return [], self.tight_alias
         tried = [self.tight]
+        if refused.endswith(_WORDS):
+            return tried, self.tight_alias
         return tried, self.next_shape(self.tight, refused, tried)
 
     def next_shape(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
