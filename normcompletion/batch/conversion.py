@@ -178,11 +178,38 @@ class Conversion:
                     found.places[-1] += range(part.line + at, part.line + at + len(some))
                 offset += sum(map(len, some)) + len(some)
             else:
-                for number, line in enumerate(some, part.line + at):
-                    length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
-                    self._unit(Unit(number, offset, length, line), found)
-                    offset += length
+                offset = self._one_by_one(some, part.line + at, offset, end, found)
             yield
+
+    def _one_by_one(self, lines: list[bytes], number: int, offset: int, end: int, found: Found) -> int:
+        """Some lines, the first of them with a number and an offset; gives the offset behind them.
+
+        A body that stands in no envelope has the short way. Every line of it is paid for each: measure before adding
+        one.
+        """
+        options = self._options
+        is_short = not (self._carries or options.keep_places)
+        read = 0
+        for line in lines:
+            if is_short and self._bare:
+                try:
+                    completion = normalize(line, options.source, None, options.strict, options.max_record_bytes)
+                except NormalizeError:
+                    self._bare = False  # the long way says what it is
+                else:
+                    if completion.envelope is None:
+                        found.completions.append(completion)
+                        read += 1
+                        number += 1
+                        offset += len(line) + 1
+                        continue
+            length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
+            self._unit(Unit(number, offset, length, line), found)
+            number += 1
+            offset += length
+        found.report.units += read
+        found.report.converted += read
+        return offset
 
     def _unit(self, unit: Unit, found: Found) -> None:
         """One unit: its records, and a reject for each that is refused."""
