@@ -474,14 +474,14 @@ class _FlatPlan:
     def build(self, completions: Values, names: Iterable[str]) -> dict[str, pa.Array]:
         """Some columns of the view."""
         holders: dict[tuple[str, ...], Values] = {(): completions}
+        return {name: column.build(self._at(path, holders)) for name in names for path, column in [self.columns[name]]}
 
-        def at(path: tuple[str, ...]) -> Values:
-            if path not in holders:
-                read, blank = self.structs[path]
-                holders[path] = [blank if value is None else value for value in read(at(path[:-1]))]
-            return holders[path]
-
-        return {name: column.build(at(path)) for name in names for path, column in [self.columns[name]]}
+    def _at(self, path: tuple[str, ...], holders: dict[tuple[str, ...], Values]) -> Values:
+        # No function inside `build`: one that calls itself is a cycle, which holds all completions until it is found.
+        if path not in holders:
+            read, blank = self.structs[path]
+            holders[path] = [blank if value is None else value for value in read(self._at(path[:-1], holders))]
+        return holders[path]
 
 
 _flat_plan = cache(_FlatPlan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import pickle
 import subprocess
@@ -631,3 +632,16 @@ def test_duckdb_hands_raw_bodies_over():
     table = duckdb.sql(f"SELECT '{text}'::JSON AS body, '{text}' AS text").to_arrow_table()
     for column in ("body", "text"):
         assert arrow.convert_batch(table, column).column("id").to_pylist() == ["a"]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_rows_are_built_without_cycles(flat: bool) -> None:  # noqa: FBT001
+    """Completions that became rows are freed at once: nothing waits for the garbage collector."""
+    arrow.record_batch(EVERY, flat=flat)  # what is made once
+    gc.collect()
+    gc.disable()
+    try:
+        arrow.record_batch(EVERY, flat=flat)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
