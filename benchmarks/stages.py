@@ -44,10 +44,10 @@ STAGES = ("decode", "detect", "adapt", "salvage", "learn", "road")
 INTERVAL = 0.001  # seconds of CPU; the system may look less often
 ROUNDS = 9
 
-_DETECT = ("judge", "quick_source", "mark", "dialect_of", "evidence_of", "_claimed")
-_LEARN = ("_learn", "_widened", "compiled", "widen", "rebuild", "_written")
-_ADAPT = ("dialect", "spelling", "widen", "variant")
-_ADAPTERS = ("from_tight", "from_body", "from_open", "tidy", "finish", "settle", "_settle")
+_DETECT = ("judge", "marked", "quick_source", "mark", "dialect_of", "evidence_of", "_claimed")
+_LEARN = ("_learn", "_widened", "compiled", "widen", "rebuild", "gather", "narrow")
+_ADAPT = ("dialect", "spelling", "widen", "variant", "recast")
+_ADAPTERS = ("from_tight", "from_body", "from_open", "tidy", "settle", "_settle")
 
 
 def stage_of(frame: FrameType | None) -> str:
@@ -56,8 +56,8 @@ def stage_of(frame: FrameType | None) -> str:
     while frame is not None:
         path, name = frame.f_code.co_filename, frame.f_code.co_name
         ours = path.startswith(PACKAGE)
-        if ours or (path == "<string>" and name in ("gather", "narrow")):
-            names.append((path if ours else "widen.py", name, frame.f_lineno or 0))
+        if ours or (path == "<string>" and name == "written"):
+            names.append((path if ours else "recast.py", name, frame.f_lineno or 0))
         frame = frame.f_back
     if any(name in _LEARN for _, name, _ in names):
         return "learn"

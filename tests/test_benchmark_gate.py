@@ -129,7 +129,7 @@ def test_the_stages_add_up():
     [
         ("reader.judge", "detect"),
         ("dialect.completion", "adapt"),
-        ("widen._written", "learn"),
+        ("recast.gather", "learn"),
         ("salvage.Salvage.struct", "salvage"),
         ("parse.parse", "decode"),
         ("sources.atoma.mark", "detect"),
