@@ -35,7 +35,7 @@ COPIED = ("normcompletion", "tests", "fixtures", "benchmarks", "README.md", "CHA
 ENGINE = (
     *("accounting.py", "dialect.py", "envelope.py", "ledger.py", "normalize.py", "parse.py", "pointer.py", "reader.py"),
     *("registry.py", "salvage.py", "spelling.py", "stream_assembly.py", "stream_chunks.py", "stream_events.py"),
-    *("stream_parts.py", "stream_template.py", "streams.py", "widen.py"),
+    *("recast.py", "stream_parts.py", "stream_template.py", "streams.py", "widen.py"),
     *("sources/atoma.py", "sources/log10.py", "sources/openai.py", "sources/openrouter.py"),
 )
 # The tests, in stages, with seconds of CPU time that are several times what the unchanged library takes: a mutant may
