@@ -178,6 +178,7 @@ class Assembly:
         "chunks",
         "created",
         "cut",
+        "doubtful",
         "error",
         "events",
         "extra",
@@ -208,7 +209,8 @@ class Assembly:
     ) -> None:
         self.reader = reader
         self.strict = strict
-        self.camel = False  # whether any chunk had a key in camelCase
+        self.camel = False  # whether any chunk had a key in camelCase, but for the doubtful ones
+        self.doubtful: list[bytes] = []  # chunks with vendor keys, which are looked at when the spelling matters
         self.named_source = source
         self.fallback = fallback
         self.shape: Shape = reader.stream_hint
@@ -628,8 +630,8 @@ class Assembly:
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
             kept = added is not None and self._collect(chunk, added)
-            if kept and not self.camel and added is not None and added.tells_spelling:
-                self._spelling(piece)
+            if kept and added is not None and added.tells_spelling:
+                self.doubtful.append(piece)
             if (
                 not patience
                 or answer is None
@@ -861,7 +863,11 @@ class Assembly:
 
     def _spelled(self, word: str) -> str:
         """A wire name, or a pointer of our own making, in the spelling of the stream."""
-        return camel(word) if self.camel and "_" in word else word
+        if "_" not in word:
+            return word
+        while self.doubtful and not self.camel:
+            self._spelling(self.doubtful.pop())
+        return camel(word) if self.camel else word
 
     def _note(self, completion: Completion, answers: list[Answer], ledger: Ledger, *, final: bool) -> None:
         """Put the repairs into the ledger, with pointers into the assembled body."""
