@@ -326,9 +326,10 @@ def normalize_many(
 def _many(
     payloads: Iterable[object], on_error: str, max_record_bytes: int, options: dict[str, Any]
 ) -> Iterator[Completion | NormalizeError]:
+    source, variant, strict = options["source"], options["variant"], options["strict"]
     for index, payload in enumerate(payloads):
         try:
-            yield normalize(payload, max_record_bytes=max_record_bytes, **options)
+            yield normalize(payload, source, variant, strict, max_record_bytes)  # keywords cost a fifth of a body
             continue
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)  # which holds this frame, and so the payload

@@ -37,8 +37,10 @@ Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
-# A shape that fits everything is tried first only for a while, so that a log that changes finds the tight one again.
-NEED = 4  # what a payload counts that needed a shape; one that shows no need counts 1 against it
+# A shape is tried first while enough payloads need it. One that did counts NEED for it; one that needed another shape,
+# or showed no need (a vendor key that is null does not show), counts 1 against it. Now and then the tight one is tried
+# nevertheless, so that a log that changes finds it again.
+NEED = 4
 NEEDED = 8 * NEED
 PROBE_EVERY = 64
 
@@ -47,6 +49,7 @@ NOTHING: Mapping[str, Any] = {}
 FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk})
 _UNKNOWN_FIELD = "Object contains unknown field `"
+_NO_JSON = "(byte 0)"  # end of the refusal of an event stream, among others
 _WORDS = ("at `$.object`", ".finish_reason`")  # ends of refusals of words
 
 
@@ -326,6 +329,8 @@ class Reader:
         tried = [self.tight]
         if refused.endswith(_WORDS):
             return tried, self.tight_alias
+        if refused.endswith(_NO_JSON):
+            return tried, None
         return tried, self.next_shape(self.tight, refused, tried)
 
     def next_shape(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
