@@ -242,10 +242,10 @@ class Reader:
                 routes[camel(key)] = self.body_camel
         top = {field.encode_name for field in msgspec.structs.fields(self.tight_struct)}
         for struct in self.typed:
-            shape = fixed_shape(struct)
-            for field in msgspec.structs.fields(struct):
-                if field.encode_name not in tight:
-                    routes[field.encode_name] = shape
+            for key in sorted(keys_of(struct) - tight):
+                routes.setdefault(camel(key), fixed_shape(struct, camel_keys=True))
+                routes[key] = fixed_shape(struct)
+        routes["data"] = fixed_shape(wire.Wrapped)
         routes.update(dict.fromkeys(top - {"id"}, self.tight))
         routes.update({path[-1]: self.tight_alias for path in self.aliases})
         return routes
@@ -370,6 +370,8 @@ class Reader:
                 decoded = shape.recast(decoded, ledger.prefix, ledger.extra)
             if shape.original is wire.Body:
                 completion = self.from_open(decoded, ledger)
+            elif shape.original is wire.Wrapped:
+                completion = self.from_wrapped(decoded, ledger)
             else:
                 variant = self.typed[type(decoded)]
                 ours = ledger.source in (None, variant.source) and variant.typed is not None and variant.typed(decoded)
@@ -443,6 +445,11 @@ class Reader:
     def from_open(self, body: wire.Body, ledger: Ledger) -> Completion | None:
         """A body of the open form; `None` where it is none of a whole response."""
         return None if _is_chunk(body) else self.from_body(body, ledger)
+
+    def from_wrapped(self, wrapped: wire.Wrapped, ledger: Ledger) -> Completion | None:
+        """The response in a wrapper; `None` where it is no object."""
+        raw = bytes(wrapped.data)
+        return self._inside("data", "data", ledger, lambda inner: self.read(raw, inner)) if raw[:1] == b"{" else None
 
     def from_body(self, body: wire.Body, ledger: Ledger) -> Completion:
         """A body of the open form, by the adapter of its source."""
@@ -597,9 +604,10 @@ class Reader:
             if name != key and value is not None:
                 at = ledger.member(name, ledger.prefix)
                 ledger.extra[at] = ledger.clean(value, at)
-        inner = ledger.below(key)
-        inner.source = ledger.source
-        completion = self.from_tree(tree[key], inner)
+        return self._inside(kind, key, ledger, lambda inner: self.from_tree(tree[key], inner))
+
+    def _inside(self, kind: str, key: str, ledger: Ledger, read: Callable[[Ledger], Completion]) -> Completion:
+        completion = read(ledger.below(key))
         if completion.envelope is None:
             completion.envelope = Envelope(kind=kind)
         return completion

@@ -274,3 +274,9 @@ class Failed(Wire, kw_only=True):
     system_fingerprint: str | None = None
     usage: Usage | None = None
     service_tier: str | None = None
+
+
+class Wrapped(Wire, kw_only=True):
+    """A response under `data`, and nothing beside it: see `envelope.unwrap`."""
+
+    data: Raw
