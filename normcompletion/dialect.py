@@ -148,7 +148,7 @@ def choice_error(item: wire.Choice, at: int, ledger: Ledger) -> model.ServiceErr
 
 
 def finish(
-    item: wire.Choice, at: int, ledger: Ledger, finish_words: FinishWords
+    item: wire.Choice | wire.TextChoice, at: int, ledger: Ledger, finish_words: FinishWords
 ) -> tuple[FinishReason | None, str | None]:
     """The canonical finish word and the wire's own."""
     word, native = item.finish_reason, item.native_finish_reason

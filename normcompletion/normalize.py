@@ -134,7 +134,7 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
         tried, shape = [], reader.hint
     if reader is None or shape is None or tried is None:
         pass
-    elif shape.is_chat and (source is None or source in reader.sources):
+    elif (shape.is_chat or shape.is_text) and (source is None or source in reader.sources):
         wide = None
         try:
             if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
@@ -145,7 +145,8 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
         except (TypeError, ValueError, BufferError):
             pass
         if wide is not None:
-            quick = reader.from_tight(shape, wide, Ledger(source=source, read=reader.read, camel=shape.camel))
+            ledger = Ledger(source=source, read=reader.read, camel=shape.camel)
+            quick = (reader.from_tight if shape.is_chat else reader.from_text)(shape, wide, ledger)
             if quick is not None:
                 if not quick.extra or reader.tight_first:
                     reader.set_hint(shape, wide, quick, tried)

@@ -22,7 +22,7 @@ import msgspec
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, in_order, is_fault
-from .model import Choice, Completion, Envelope, FinishReason, ToolCall
+from .model import Choice, Completion, Envelope, FinishReason, Message, ToolCall
 from .parse import BLANKS, looks_like_stream, parse
 from .pointer import camel
 from .recast import Recast, gather, is_in_order, narrow
@@ -47,7 +47,7 @@ PROBE_EVERY = 64
 Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
 NOTHING: Mapping[str, Any] = {}
 FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
-TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk})
+TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk, wire.Text})
 _UNKNOWN_FIELD = "Object contains unknown field `"
 _NO_JSON = "(byte 0)"  # end of the refusal of an event stream, among others
 _WORDS = ("at `$.object`", ".finish_reason`")  # ends of refusals of words
@@ -65,6 +65,7 @@ class Shape:
         "decode",
         "is_chat",
         "is_in_order",
+        "is_text",
         "memo",
         "nested",
         "original",
@@ -85,6 +86,7 @@ class Shape:
     ) -> None:
         self.original = original
         self.is_chat = original is wire.Chat
+        self.is_text = original is wire.Text
         self.memo: Any = None
         self.nested = nested
         self.camel = camel_keys
@@ -154,6 +156,7 @@ class Reader:
     """
 
     tight_struct: type[msgspec.Struct] = wire.Chat
+    has_texts = True  # whether text completions have shapes of their own
     # Keys of the open form that stand in bodies which are in canonical words otherwise, and what they may hold there.
     aliases: Mapping[tuple[str, ...], Any] = {
         ("choices", "*", "message", ALIAS): str | None,
@@ -163,6 +166,7 @@ class Reader:
     __slots__ = (
         "body",
         "body_camel",
+        "camel_keys",
         "candidate",
         "claim_keys",
         "count",
@@ -185,6 +189,7 @@ class Reader:
         "sighted",
         "sources",
         "stream",
+        "texts",
         "tight",
         "tight_alias",
         "tight_camel",
@@ -206,7 +211,9 @@ class Reader:
         )
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
         self.open_keys = keys_of(wire.Body)
+        self.camel_keys = {camel(key) for key in keys_of(wire.Text) if camel(key) != key}
         self.marks = marks_of(registry.marked)
+        self.texts = {camel: fixed_shape(wire.Text, camel_keys=camel) for camel in (False, True)}
         self.hint = self.candidate = self.tight
         self.count = 0
         self.needed = 0
@@ -308,6 +315,8 @@ class Reader:
             needed = True
         elif shape.original is wire.Body:
             needed = completion.variant == "text" or _is_open(decoded)
+        elif shape.is_text:
+            needed = True
         else:
             gateway = completion.provider is not None
             needed = bool(completion.extra) or any(
@@ -339,13 +348,17 @@ class Reader:
         if reason.startswith(_UNKNOWN_FIELD):
             key = reason.split("`", 2)[1]
             candidates = [self.learned.get(key), self.routes.get(key), self.learned_open.get(key)]
+            if shape.is_text:
+                candidates = [self.texts[True] if key in self.camel_keys else None, self.learned_open.get(key)]
+            elif key == "text" and self.has_texts:
+                candidates.insert(0, self.texts[shape.camel])
             if key in self.open_keys:  # of the open form, in a place where the tight one has no such key
                 candidates.append(self.body_camel if shape.camel else self.body)
             if shape.original is wire.Body:
                 candidates.reverse()
             if shape is not self.tight:
                 candidates.append(self.tight)
-        elif shape.original is self.tight_struct:
+        elif shape.original is self.tight_struct or shape.is_text:
             candidates = [self.body_camel if shape.camel else self.body]
         elif shape is not self.body:
             candidates = [self.tight]
@@ -365,6 +378,8 @@ class Reader:
         completion: Completion | None = None
         if shape.original is self.tight_struct:
             completion = self.from_tight(shape, decoded, ledger)
+        elif shape.is_text:
+            completion = self.from_text(shape, decoded, ledger)
         else:
             if shape.recast is not None:
                 decoded = shape.recast(decoded, ledger.prefix, ledger.extra)
@@ -435,10 +450,66 @@ class Reader:
                 extra=ledger.extra,
                 notes=ledger.notes,
             )
-        if source in self.settles:
-            self.settles[source](completion, ledger)
+        return self._finished(completion, ledger, in_place=in_place)
+
+    def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
+        """A text completion, as a shape decoded it; `None` where the open road must say what it is."""
+        extra: dict[str, Any] = {}
+        if shape.recast is not None:
+            shape.recast(sent, "", extra)
+        prefix = ledger.prefix
+        source = ledger.source or self.marked(sent, extra, prefix) or ledger.fallback
+        finish_words = self.finish_words.get(source)
+        word = sent.object
+        if (
+            not finish_words
+            or (word is not None and word.endswith(".chunk"))
+            or all(choice.text is None for choice in sent.choices)
+        ):
+            return None
+        if word and word != "text_completion":
+            ledger.keep(word, "object")
+        choices = []
+        for at, choice in enumerate(sent.choices):
+            finish_reason, native = choice.finish_reason, choice.native_finish_reason
+            if finish_reason is not None and finish_reason not in FINISH_REASONS:
+                finish_reason, native = dialect.finish(choice, at, ledger, finish_words)
+            choices.append(
+                Choice(
+                    index=choice.index,
+                    message=Message(content=choice.text),
+                    finish_reason=finish_reason,
+                    native_finish_reason=native,
+                    logprobs=None
+                    if choice.logprobs is None
+                    else dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs"),
+                )
+            )
+        in_place = shape.is_in_order and len(choices) <= 10 and not ledger.extra
+        if extra:
+            ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
+        completion = Completion(
+            id=sent.id,
+            source=source,
+            variant="text",
+            model=sent.model,
+            provider=sent.provider,
+            created=sent.created,
+            choices=choices,
+            usage=sent.usage,
+            system_fingerprint=sent.system_fingerprint,
+            service_tier=sent.service_tier,
+            extra=ledger.extra,
+            notes=ledger.notes,
+        )
+        return self._finished(completion, ledger, in_place=in_place)
+
+    def _finished(self, completion: Completion, ledger: Ledger, *, in_place: bool) -> Completion:
+        """A completion by the rules of its source, with `extra` in order; `in_place` says that it was so far."""
+        if completion.source in self.settles:
+            self.settles[completion.source](completion, ledger)
             in_place = False
-        if not in_place and not prefix:
+        if not in_place and not ledger.prefix:
             completion.extra = ledger.extra = in_order(ledger.extra)
         return completion
 
@@ -565,7 +636,7 @@ class Reader:
         ledger.camel = walk.camel_keys > walk.snake_keys
         completion = self.from_body(body, ledger)
         if raw is not None and tried is not None and not walk.both_spellings:
-            self._learn(raw, walk, ledger, tried)
+            self._learn(raw, walk, ledger, tried, is_text=self.has_texts and completion.variant == "text")
         return completion
 
     def stranger(self, tree: dict[str, Any]) -> str | None:
@@ -614,7 +685,7 @@ class Reader:
 
     # -- learning
 
-    def _learn(self, raw: bytes, walk: Salvage, ledger: Ledger, tried: list[Shape]) -> None:
+    def _learn(self, raw: bytes, walk: Salvage, ledger: Ledger, tried: list[Shape], *, is_text: bool) -> None:
         """Widen a shape by the vendor keys of a payload that was seen for the second time.
 
         Speed only: the widened shape reads what salvage read. Bounded in keys, in shapes and so in compilations.
@@ -637,6 +708,8 @@ class Reader:
             self.sighted[sighting] = seen
             if seen != 2:
                 return
+            if is_text and self._learn_text(raw, paths, nested, camel_keys=sighting[0]):
+                return
             # One shape for all that was learned, so that a log of many services needs no third decode.
             known = dict.fromkeys([*tried, *self.learned.values(), *self.learned_open.values()])
             related = [shape for shape in known if shape.camel == sighting[0] and shape.paths]
@@ -652,6 +725,21 @@ class Reader:
                 learned = self.learned_open if shape.original is wire.Body else self.learned
                 for path in merged:
                     learned[path[-1]] = shape
+
+    def _learn_text(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> bool:
+        """Widen the shape of text completions; whether the payload fits it now."""
+        known = self.texts[camel_keys]
+        merged = paths.union(known.paths)
+        if len(merged) > MAX_WIDE_KEYS:
+            merged = paths
+        try:
+            shape = wide_shape(wire.Text, merged, nested.union(known.nested), self.claim_keys, camel_keys=camel_keys)
+            shape.decode(raw)
+        except (*Refusal, ValueError):  # as in `_widened`
+            return False
+        self.wide_shapes += 1
+        self.texts[camel_keys] = shape
+        return True
 
     def _widened(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> Shape | None:
         for original in (self.tight_struct, wire.Body):

@@ -36,6 +36,7 @@ class ChunkReader(Reader):
 
     __slots__ = ("idle", "stream_hint", "whole")
     tight_struct = wire.Chunk
+    has_texts = False  # their chunks are of the open form
     aliases: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})  # a delta has them anyway
 
     def __init__(self, reader: Reader) -> None:

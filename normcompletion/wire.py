@@ -1,9 +1,9 @@
 """The OpenAI-shaped body as it is really written, by at least two sources each.
 
 `TightCompletion` is the tight form, decoded in place: a body in the canonical words costs one decode and nothing else.
-`Chat` is as tight but for two words, and may be widened by vendor keys. `Body` is the open form: every spelling of a
-leaf that services send, for the adapter in `dialect.py` to settle. All forbid unknown keys: a decode that succeeds
-proves that nothing was skipped.
+`Chat` is as tight but for two words, and may be widened by vendor keys; so is `Text`. `Body` is the open form: every
+spelling of a leaf that services send, for the adapter in `dialect.py` to settle. All forbid unknown keys: a decode that
+succeeds proves that nothing was skipped.
 
 Attribute names are the snake_case wire names; camelCase twins are derived in `spelling.py`.
 """
@@ -214,6 +214,30 @@ class Choice(Wire, kw_only=True):
     native_finish_reason: str | None = None
     logprobs: Logprobs | list[dict[str, EngineToken]] | Number | None = None
     error: Raw = field(default_factory=Raw)
+
+
+class TextChoice(Wire, kw_only=True):
+    """A choice of a text completion, as all services write it."""
+
+    index: Integer | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | Number | None = None
+
+
+class Text(Wire, kw_only=True):
+    """A text completion, as all services write it; keys in the order of vLLM's."""
+
+    id: str | None = None
+    object: str | None = None
+    created: Seconds | None = None
+    model: str | None = None
+    choices: list[TextChoice]
+    usage: canonical.Usage | None = None
+    provider: str | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
 
 
 class PerplexityCost(Wire, kw_only=True):

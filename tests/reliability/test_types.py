@@ -94,7 +94,7 @@ def test_no_decoder_has_a_dangerous_type() -> None:
         assert faults(inspect.type_info(struct)) == set(), struct.__name__
 
 
-@pytest.mark.parametrize("original", [wire.Chat, wire.Body, wire.Chunk])
+@pytest.mark.parametrize("original", [wire.Chat, wire.Text, wire.Body, wire.Chunk])
 def test_the_keys_that_are_learned_are_harmless(original: type[msgspec.Struct]) -> None:
     """A Struct widened by vendor keys, of scalars or of anything, gains a field for each and no dangerous type."""
     paths = frozenset({("vendor",), ("choices", "*", "vendor"), ("usage", "vendor")})
