@@ -166,7 +166,6 @@ class Reader:
     __slots__ = (
         "body",
         "body_camel",
-        "camel_keys",
         "candidate",
         "claim_keys",
         "count",
@@ -189,6 +188,7 @@ class Reader:
         "sighted",
         "sources",
         "stream",
+        "text_keys",
         "texts",
         "tight",
         "tight_alias",
@@ -211,7 +211,7 @@ class Reader:
         )
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
         self.open_keys = keys_of(wire.Body)
-        self.camel_keys = {camel(key) for key in keys_of(wire.Text) if camel(key) != key}
+        self.text_keys = {False: keys_of(wire.Text), True: set(map(camel, keys_of(wire.Text)))}
         self.marks = marks_of(registry.marked)
         self.texts = {camel: fixed_shape(wire.Text, camel_keys=camel) for camel in (False, True)}
         self.hint = self.candidate = self.tight
@@ -220,7 +220,7 @@ class Reader:
         self.routes = self._fixed_routes()
         self.learned: dict[str, Shape] = {}
         self.learned_open: dict[str, Shape] = {}
-        self.sighted: dict[tuple[bool, Paths, Paths], int] = {}
+        self.sighted: dict[tuple[bool, bool, Paths, Paths], int] = {}
         self.lock = Lock()
         self.wide_shapes = 0
         self.finish_words = {
@@ -349,7 +349,8 @@ class Reader:
             key = reason.split("`", 2)[1]
             candidates = [self.learned.get(key), self.routes.get(key), self.learned_open.get(key)]
             if shape.is_text:
-                candidates = [self.texts[True] if key in self.camel_keys else None, self.learned_open.get(key)]
+                other = not shape.camel
+                candidates = [self.texts[other] if key in self.text_keys[other] else None, self.learned_open.get(key)]
             elif key == "text" and self.has_texts:
                 candidates.insert(0, self.texts[shape.camel])
             if key in self.open_keys:  # of the open form, in a place where the tight one has no such key
@@ -698,7 +699,7 @@ class Reader:
         if len(paths) > MAX_WIDE_KEYS or sum(len(key) for path in paths for key in path) > MAX_WIDE_TEXT:
             return  # no service has so many keys, and what is remembered must be small
         nested = frozenset(walk.nested)
-        sighting = (walk.camel_keys > 0, paths, nested)
+        sighting = (walk.camel_keys > 0, is_text, paths, nested)
         with self.lock:
             if self.wide_shapes >= MAX_WIDE_SHAPES:
                 return

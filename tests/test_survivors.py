@@ -547,6 +547,19 @@ def test_vendor_keys_are_learned_at_second_sight(payload: Any) -> None:
     assert reader.roads(dressed, 4) == [True, True, False, False]
 
 
+@pytest.mark.parametrize("word", ["finish_reason", "finishReason"])
+def test_vendor_keys_of_texts_are_learned_beside_those_of_chats(word: str) -> None:
+    """Text completions with vendor keys take the salvage road twice, and so do chats that have them too."""
+    reader = Watched(Registry(built_in()))
+    text = {"choices": [{"text": "hi", word: "stop", "rank": 1}], "vendor": 1}
+    other = {"choices": [{"text": "hi", word: "stop"}], "maker": {"a": 1}}
+    spoken = {"choices": [{"message": {"content": "hi"}, word: "stop", "rank": 1}], "vendor": 1}
+    for payload in (text, other, spoken):
+        assert reader.roads(payload, 4) == [True, True, False, False]
+    for payload in (text, other, spoken):
+        assert reader.roads(payload, 2) == [False, False]
+
+
 def test_learning_is_bounded() -> None:
     """A reader compiles at most 64 shapes of vendor keys, and remembers a bounded number of sightings."""
     reader = Watched(Registry(built_in()))
@@ -596,13 +609,25 @@ def test_many_gives_the_records_of_a_page_their_pointers() -> None:
 ODD_WORD = {"object": "chat.completion", "choices": [{"message": {"content": "hi"}, "finish_reason": "end_turn"}]}
 ODD_CAMEL = {"choices": [{"message": {"content": "hi"}, "finishReason": "end_turn"}], "systemFingerprint": "f"}
 RECORD = {"kind": "chat", "status": "finished", "organization_id": "o", "response": ODD_WORD}
+TEXT = {"object": "text_completion", "choices": [{"text": "hi", "finish_reason": "end_turn"}]}
+KNOWN = {
+    "word": ODD_WORD,
+    "camel": ODD_CAMEL,
+    "record": RECORD,
+    "camel record": {"kind": "chat", "status": "finished", "organizationId": "o", "response": ODD_CAMEL},
+    "wrapped": {"data": ODD_WORD},
+    "wrapped record": {"data": RECORD},
+    "text": TEXT,
+    "camel text": {"choices": [{"finishReason": "stop", "text": "hi"}], "systemFingerprint": "f"},
+    "camel text, text first": {"choices": [{"text": "hi", "finishReason": "stop"}]},
+}
 
 
-@pytest.mark.parametrize("payload", [ODD_WORD, ODD_CAMEL, RECORD], ids=["word", "camel", "record"])
+@pytest.mark.parametrize("payload", KNOWN.values(), ids=KNOWN)
 def test_known_words_and_envelopes_take_no_salvage_road(payload: Any) -> None:
-    """A body in words of its own, and a record of one, are read by compiled shapes, whatever came before."""
+    """A body in words of its own, and what may stand around one, are read by compiled shapes, whatever came before."""
     reader = Watched(Registry(built_in()))
-    for other in (ODD_WORD, ODD_CAMEL, RECORD):
+    for other in KNOWN.values():
         assert reader.roads(payload, 2) == [False, False]
         assert reader.roads(other, 1) == [False]
 
