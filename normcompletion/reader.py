@@ -1,10 +1,11 @@
 """The reader: bytes to a `Completion`, by the fastest decoder that proves its reading.
 
-Theory. A *shape* is a compiled Struct in one spelling: the tight chat, the open body, a source's own envelope, and
-tight and open ones widened by vendor keys. Every shape is strict and forbids unknown keys, so a shape that accepts a
-payload has read all of it, and it does not matter which one was tried first: only how long it took. The reader starts
-with the shape that fitted last, and a refusal names the key that did not fit, which names the shape to try next. What
-no shape accepts takes the salvage road, which reads any JSON object into the same Structs.
+Theory. A *shape* is a compiled Struct in one spelling: a chat, a text completion, the open body, the wrapper, a
+source's own envelope, and the first three widened by vendor keys. Every shape is strict and forbids unknown keys, so a
+shape that accepts a payload has read all of it, and it does not matter which one was tried first: only how long it
+took. The reader starts with the shape that payloads needed of late, and a refusal names the key that did not fit, which
+names the shape to try next. What no shape accepts takes the salvage road, which reads any JSON object into the same
+Structs.
 
 Which source wrote a payload is read off the result, never off the order of trying: `judge` asks every source for its
 mark. Touch the marks and the shuffling test in `tests/test_detect_order.py` must still hold.
