@@ -437,22 +437,8 @@ class Reader:
             chat.__class__ = Completion  # type: ignore[assignment]  # same layout
             completion: Completion = chat
             completion.source, completion.extra, completion.notes = source, ledger.extra, ledger.notes
-        else:
-            completion = Completion(
-                id=chat.id,
-                source=source,
-                variant="chat",
-                model=chat.model,
-                provider=chat.provider,
-                created=chat.created,
-                choices=choices,
-                usage=chat.usage,
-                system_fingerprint=chat.system_fingerprint,
-                service_tier=chat.service_tier,
-                extra=ledger.extra,
-                notes=ledger.notes,
-            )
-        return self._finished(completion, ledger, in_place=in_place)
+            return self._finished(completion, ledger, in_place=in_place)
+        return self._built(chat, source, "chat", ledger, in_place=in_place)
 
     def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
         """A text completion, as a shape decoded it; `None` where the open road must say what it is."""
@@ -471,39 +457,41 @@ class Reader:
             return None
         if word and word != "text_completion":
             ledger.keep(word, "object")
-        choices = []
-        for at, choice in enumerate(sent.choices):
+        choices = sent.choices
+        for at, choice in enumerate(choices):
             finish_reason, native = choice.finish_reason, choice.native_finish_reason
             if finish_reason is not None and finish_reason not in FINISH_REASONS:
                 finish_reason, native = dialect.finish(choice, at, ledger, finish_words)
-            choices.append(
-                Choice(
-                    index=choice.index,
-                    message=Message(content=choice.text),
-                    finish_reason=finish_reason,
-                    native_finish_reason=native,
-                    logprobs=None
-                    if choice.logprobs is None
-                    else dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs"),
-                )
+            choices[at] = Choice(
+                index=choice.index,
+                message=Message(content=choice.text),
+                finish_reason=finish_reason,
+                native_finish_reason=native,
+                logprobs=dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs"),
             )
         in_place = shape.is_in_order and len(choices) <= 10 and not ledger.extra
         if extra:
             ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
+        return self._built(sent, source, "text", ledger, in_place=in_place)
+
+    def _built(self, sent: Any, source: str, variant: str, ledger: Ledger, *, in_place: bool) -> Completion:
+        """The completion of a body whose members are canonical by now; `in_place` as in `_finished`."""
         completion = Completion(
             id=sent.id,
             source=source,
-            variant="text",
+            variant=variant,
             model=sent.model,
             provider=sent.provider,
             created=sent.created,
-            choices=choices,
+            choices=sent.choices,
             usage=sent.usage,
             system_fingerprint=sent.system_fingerprint,
             service_tier=sent.service_tier,
             extra=ledger.extra,
             notes=ledger.notes,
         )
+        if in_place and source not in self.settles:
+            return completion
         return self._finished(completion, ledger, in_place=in_place)
 
     def _finished(self, completion: Completion, ledger: Ledger, *, in_place: bool) -> Completion:
