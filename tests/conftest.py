@@ -6,6 +6,7 @@ import gzip
 import importlib
 import importlib.util
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -33,6 +34,13 @@ _spec.loader.exec_module(sys.modules["camel"])
 CORPUS_FILE = ROOT.parent / "shared" / "corpus" / "recorded.jsonl.gz"
 # Recorded bodies of real services are not part of the repository; what needs them is skipped without.
 CORPUS: Path | None = CORPUS_FILE if CORPUS_FILE.exists() else None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hears_interrupts() -> None:
+    """In the background of a shell SIGINT is ignored, by children too; the tests are about who hears it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def zstd() -> Any:
