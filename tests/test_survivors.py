@@ -22,6 +22,7 @@ from normcompletion import (
     UnknownSourceError,
     assemble,
     detect,
+    dialect,
     explain,
     iter_events,
     normalize,
@@ -35,7 +36,7 @@ from normcompletion.reader import Reader
 from normcompletion.registry import Registry, built_in
 from normcompletion.stream_events import EventReader
 from normcompletion.variant import Variant
-from normcompletion.wire import Wire
+from normcompletion.wire import Body, Wire
 from tests.conftest import PAIRS, canonical
 
 
@@ -667,6 +668,25 @@ def test_a_source_without_a_dialect_of_its_own_keeps_its_name() -> None:
     reader = Reader(Registry((*built_in(), acme)))
     for body in (chat(), ODD_WORD, chat(vendor=1)):
         assert reader.read(json.dumps(body).encode(), Ledger(source="acme")).source == "acme"
+
+
+@pytest.mark.parametrize("says", [True, False])
+@pytest.mark.parametrize("body", [ODD_WORD, TEXT, chat(object="odd"), chat()], ids=["word", "text", "object", "tight"])
+def test_finish_words_spare_the_adapter(body: Any, says: bool) -> None:  # noqa: FBT001
+    """A source's adapter is asked about words that are not canonical, unless the source says all that it does."""
+    asked = []
+
+    def adapt(sent: Any, ledger: Ledger) -> Completion:
+        asked.append(sent)
+        return dialect.completion(sent, ledger, source="acme", finish_words=words)
+
+    words: dialect.FinishWords = {**dialect.FINISH_WORDS, "end_turn": "length"}
+    acme = Variant(source="acme", name="chat", wire=Body, adapt=adapt, finish_words=words if says else None)
+    reader = Reader(Registry((*built_in(), acme)))
+    read = reader.read(json.dumps(body).encode(), Ledger(source="acme"))
+    sent = body["choices"][0]["finish_reason"]
+    assert read.choices[0].finish_reason == ("length" if sent == "end_turn" else sent)
+    assert bool(asked) == (not says and body != chat())
 
 
 def test_a_wrong_type_is_kept_and_noted_in_every_kind_of_field() -> None:
