@@ -258,7 +258,8 @@ def test_json_lines_are_the_canonical_completions():
 
 def test_arrow_rows_hold_the_same_records():
     """Arrow rows, read back, are the completions of the JSON lines; flat rows are as many."""
-    arrow = pytest.importorskip("normcompletion.arrow", reason="needs normcompletion[batch]")
+    pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
+    arrow = pytest.importorskip("normcompletion.arrow")
     expected = Conversion(ConverterOptions())([block(LOG)]).completions
     nested = Converter(ConverterOptions(layout="nested"))([block(LOG)]).data
     assert list(arrow.completions(nested)) == expected
