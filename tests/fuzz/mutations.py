@@ -198,9 +198,10 @@ class _Edit:
         return self.random.choice(found) if found else (self.root, 0)
 
     def written(self) -> bytes:
-        """The tree, written."""
+        """The tree, written; what an edit made of a mark may be none any more."""
         raw = _write(self.root[0], self.random)
-        return _MARK.sub(lambda found: self.tokens[int(found[1])], raw) if self.tokens else raw
+        tokens = {b"%d" % place: token for place, token in enumerate(self.tokens)}
+        return _MARK.sub(lambda found: tokens.get(found[1], found[0]), raw) if tokens else raw
 
     def number(self) -> None:
         """A number becomes an extreme one, or none at all."""

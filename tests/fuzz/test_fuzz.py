@@ -6,13 +6,14 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.fuzz import __main__ as command
 from tests.fuzz import faults
 from tests.fuzz.check import Library, Target, Violation
-from tests.fuzz.mutations import corpus, mutant
+from tests.fuzz.mutations import _Edit, corpus, mutant
 from tests.fuzz.oracle import judge, judge_events
 from tests.fuzz.run import Report, fuzz, to_text
 from tests.fuzz.worker import Plan, reproduce, run_block, shrunk
@@ -198,6 +199,13 @@ def test_what_only_breaks_after_others_is_reproduced_with_them() -> None:
 def test_the_oracle_knows_json(text: bytes, kind: str, reason: str) -> None:
     """The oracle calls each text what RFC 8259 and the two limits say it is."""
     assert judge(text) == (kind, reason)
+
+
+def test_a_mark_that_was_edited_is_a_text() -> None:
+    """What an edit made of the mark of a raw token, and no token belongs to, is written as it is."""
+    edit = _Edit([], Random(1))
+    edit.root[0] = [edit.mark(b"1e9"), "@@12@@"]
+    assert json.loads(edit.written()) == [1e9, "@@12@@"]
 
 
 def test_the_oracle_looks_at_a_text_once() -> None:
