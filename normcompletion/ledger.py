@@ -166,9 +166,12 @@ class Ledger(Struct, eq=False):
 
         An unmarked response there has the source `fallback`, if given.
         """
-        inner = Ledger(self.pointer(*path), fallback=fallback or self.fallback, read=self.read)
-        inner.depth = self.depth + len(path)
-        if fallback is None:
-            inner.source = self.source
-        inner.extra, inner.notes = self.extra, self.notes
-        return inner
+        return Ledger(
+            self.pointer(*path),
+            source=self.source if fallback is None else None,
+            fallback=fallback or self.fallback,
+            read=self.read,
+            depth=self.depth + len(path),
+            extra=self.extra,
+            notes=self.notes,
+        )

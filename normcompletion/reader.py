@@ -411,8 +411,7 @@ class Reader:
         extra: dict[str, Any] = {}
         if shape.recast is not None:
             shape.recast(chat, "", extra)
-        prefix = ledger.prefix
-        source = ledger.source or self.marked(chat, extra, prefix) or ledger.fallback
+        source = ledger.source or self.marked(chat, extra, ledger.prefix) or ledger.fallback
         finish_words = self.finish_words.get(source, NOTHING)
         if (word := chat.object) != "chat.completion" and word:
             if word in dialect.TEXT_OBJECTS or word.endswith(".chunk") or not finish_words:
@@ -430,23 +429,19 @@ class Reader:
             if choice.logprobs is not None or choice.error is not None:
                 tidy(choice, at, ledger)
             choice.__class__ = Choice  # same layout
-        in_place = shape.is_in_order and len(choices) <= 10 and not ledger.extra
-        if extra:
-            ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
         if isinstance(chat, wire.TightCompletion):
             chat.__class__ = Completion  # type: ignore[assignment]  # same layout
             completion: Completion = chat
             completion.source, completion.extra, completion.notes = source, ledger.extra, ledger.notes
-            return self._finished(completion, ledger, in_place=in_place)
-        return self._built(chat, source, "chat", ledger, in_place=in_place)
+            return self._finished(completion, ledger, in_place=False)
+        return self._built(shape, chat, source, "chat", extra, ledger)
 
     def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
         """A text completion, as a shape decoded it; `None` where the open road must say what it is."""
         extra: dict[str, Any] = {}
         if shape.recast is not None:
             shape.recast(sent, "", extra)
-        prefix = ledger.prefix
-        source = ledger.source or self.marked(sent, extra, prefix) or ledger.fallback
+        source = ledger.source or self.marked(sent, extra, ledger.prefix) or ledger.fallback
         finish_words = self.finish_words.get(source)
         word = sent.object
         if (
@@ -469,13 +464,16 @@ class Reader:
                 native_finish_reason=native,
                 logprobs=dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs"),
             )
-        in_place = shape.is_in_order and len(choices) <= 10 and not ledger.extra
-        if extra:
-            ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
-        return self._built(sent, source, "text", ledger, in_place=in_place)
+        return self._built(shape, sent, source, "text", extra, ledger)
 
-    def _built(self, sent: Any, source: str, variant: str, ledger: Ledger, *, in_place: bool) -> Completion:
-        """The completion of a body whose members are canonical by now; `in_place` as in `_finished`."""
+    def _built(  # noqa: PLR0917 - names cost as much as a mark
+        self, shape: Shape, sent: Any, source: str, variant: str, extra: dict[str, Any], ledger: Ledger
+    ) -> Completion:
+        """The completion of a body whose members are canonical by now; `extra` is what its vendor keys held."""
+        in_place = shape.is_in_order and len(sent.choices) <= 10 and not ledger.extra
+        if extra:
+            prefix = ledger.prefix
+            ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
         completion = Completion(
             id=sent.id,
             source=source,
@@ -497,7 +495,7 @@ class Reader:
     def _finished(self, completion: Completion, ledger: Ledger, *, in_place: bool) -> Completion:
         """A completion by the rules of its source, with `extra` in order; `in_place` says that it was so far."""
         if completion.source in self.settles:
-            self.settles[completion.source](completion, ledger)
+            self.settle(completion, ledger)
             in_place = False
         if not in_place and not ledger.prefix:
             completion.extra = ledger.extra = in_order(ledger.extra)

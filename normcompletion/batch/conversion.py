@@ -187,22 +187,15 @@ class Conversion:
         A body that stands in no envelope has the short way. Every line of it is paid for each: measure before adding
         one.
         """
-        options = self._options
-        is_short = not (self._carries or options.keep_places)
+        is_short = not (self._carries or self._options.keep_places)
         read = 0
         for line in lines:
-            if is_short and self._bare:
-                try:
-                    completion = normalize(line, options.source, None, options.strict, options.max_record_bytes)
-                except NormalizeError:
-                    self._bare = False  # the long way says what it is
-                else:
-                    if completion.envelope is None:
-                        found.completions.append(completion)
-                        read += 1
-                        number += 1
-                        offset += len(line) + 1
-                        continue
+            if is_short and (completion := self._bare_body(line)) is not None:
+                found.completions.append(completion)
+                read += 1
+                number += 1
+                offset += len(line) + 1
+                continue
             length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
             self._unit(Unit(number, offset, length, line), found)
             number += 1
@@ -237,20 +230,27 @@ class Conversion:
 
     def _records(self, unit: Unit) -> Iterable[Completion | NormalizeError]:
         """The records of a unit. What the last one was alike is tried first: that is faster, and gives the same."""
-        options = self._options
-        if self._bare and unit.text is not None:
+        if unit.text is not None and (completion := self._bare_body(unit.text)) is not None:
+            return (completion,)
+        records = list(self._opener.records(unit))
+        if not records and unit.text is not None and unit.text.lstrip(_BLANK)[:1] == b"[":
+            return (UnknownPayloadError("the list is empty; log the responses themselves", code="empty"),)
+        self._bare = self._options.envelopes.may_be_bare and bool(records) and _is_bare(records[0])
+        return records
+
+    def _bare_body(self, text: bytes) -> Completion | None:
+        """The completion of a body in no envelope, where the last unit was one; `None` where the opener must say."""
+        if self._bare:
+            options = self._options
             try:
-                completion = normalize(unit.text, options.source, None, options.strict, options.max_record_bytes)
+                completion = normalize(text, options.source, None, options.strict, options.max_record_bytes)
             except NormalizeError:
                 pass
             else:
                 if completion.envelope is None:
-                    return (completion,)
-        records = list(self._opener.records(unit))
-        if not records and unit.text is not None and unit.text.lstrip(_BLANK)[:1] == b"[":
-            return (UnknownPayloadError("the list is empty; log the responses themselves", code="empty"),)
-        self._bare = options.envelopes.may_be_bare and bool(records) and _is_bare(records[0])
-        return records
+                    return completion
+            self._bare = False  # until the opener has said what this unit is
+        return None
 
     def _judged(self, error: NormalizeError) -> Completion | NormalizeError:
         """An error as the row that it is in bulk, or as it is."""
