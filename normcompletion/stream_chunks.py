@@ -102,20 +102,10 @@ class ChunkReader(Reader):
                     logprobs=dialect.logprobs(item.logprobs, ledger, "choices", at, "logprobs"),
                 )
             )
-        return Completion(
-            id=chunk.id,
-            source=ledger.source or self.judge(chunk, ledger),
-            variant="chat",
-            model=chunk.model,
-            provider=chunk.provider,
-            created=dialect.created(chunk.created, ledger),
-            choices=choices,
-            usage=chunk.usage,
-            system_fingerprint=chunk.system_fingerprint,
-            service_tier=chunk.service_tier,
-            extra=ledger.extra,
-            notes=ledger.notes,
-        )
+        source = ledger.source or self.judge(chunk, ledger)
+        chunk.created = dialect.created(chunk.created, ledger)
+        chunk.choices = choices
+        return self._built(shape, chunk, source, "chat", {}, ledger)
 
     def from_open(self, body: wire.Body, ledger: Ledger) -> Completion | None:
         """A chunk of the open form."""
