@@ -548,9 +548,9 @@ class Reader:
                 for pointer, value in extra.items()
                 if pointer.startswith(ledger.prefix)
             }
-        return self.marked(body, extra, ledger.prefix or None) or ledger.fallback
+        return self.marked(body, extra, ledger.prefix) or ledger.fallback
 
-    def marked(self, body: Any, extra: Mapping[str, Any], path: str | None = None) -> str | None:
+    def marked(self, body: Any, extra: Mapping[str, Any], path: str = "") -> str | None:
         """The source whose mark a body has, with its vendor keys in `extra`; `path` is where it stands."""
         strong = weak = None
         for mark, decisive, name in self.marks:
@@ -646,7 +646,7 @@ class Reader:
                 found[variant.source] = variant
         unmarked = found.pop("openai", None)
         if len(found) > 1:
-            raise ambiguous(found, ledger.prefix or None)
+            raise ambiguous(found, ledger.prefix)
         return next(iter(found.values()), unmarked)
 
     def _adapt(self, variant: Variant, tree: dict[str, Any], ledger: Ledger) -> Completion:
@@ -790,10 +790,12 @@ def has_python_arguments(calls: list[ToolCall]) -> bool:
     return False
 
 
-def ambiguous(sources: Iterable[str], path: str | None) -> AmbiguousPayloadError:
+def ambiguous(sources: Iterable[str], path: str = "") -> AmbiguousPayloadError:
     """The error for a payload with the marks of several sources."""
     candidates = tuple(sources)
-    error = AmbiguousPayloadError(f"the marks of {' and '.join(candidates)} hold; name one with source=", path=path)
+    error = AmbiguousPayloadError(
+        f"the marks of {' and '.join(candidates)} hold; name one with source=", path=path or None
+    )
     error.candidates = candidates
     return error
 

@@ -831,7 +831,7 @@ class Assembly:
             found.add(judged)
         found = found or self.named
         if len(found) > 1:
-            raise ambiguous(sorted(found), None)
+            raise ambiguous(sorted(found))
         return next(iter(found), self.fallback)
 
     def _variant(self, choices: list[Choice], error: ServiceError | None) -> str:

@@ -138,6 +138,7 @@ class Outcome(NamedTuple):
 
     error: str | None
     completion: Completion | None
+    refusal: tuple[str, str | None] | None = None  # code and path of an error that carries no completion
 
 
 def outcome(call: Callable[[], Completion]) -> Outcome:
@@ -147,17 +148,18 @@ def outcome(call: Callable[[], Completion]) -> Outcome:
     except (SourceReportedError, EncryptedPayloadError) as error:
         return Outcome(type(error).__name__, error.completion)
     except NormalizeError as error:
-        return Outcome(type(error).__name__, None)
+        return Outcome(type(error).__name__, None, (error.code, error.path))
 
 
 def read_outcome(call: Callable[[], Completion]) -> Outcome:
     """`outcome` for a `Reader`, which gives failed and encrypted calls back as completions."""
-    error, completion = outcome(call)
+    found = outcome(call)
+    completion = found.completion
     if completion is not None and completion.error is not None:
         return Outcome("SourceReportedError", completion)
     if completion is not None and completion.variant == "confidential":
         return Outcome("EncryptedPayloadError", completion)
-    return Outcome(error, completion)
+    return found
 
 
 def canonical(completion: Completion | Chunk | None) -> str | None:

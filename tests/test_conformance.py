@@ -68,7 +68,7 @@ def test_a_fixture_gives_its_expected_completion(pair: Pair) -> None:
 @pytest.mark.parametrize("pair", REFUSED, ids=name)
 def test_a_refused_fixture_raises_its_class_with_its_completion(pair: Pair) -> None:
     """The error is exactly of the class that names the folder, and carries the expected completion if any."""
-    error, completion = outcome(lambda: normalize(pair.raw))
+    error, completion, _ = outcome(lambda: normalize(pair.raw))
     assert error == pair.error
     expected = None if pair.expected is None else msgspec.json.decode(pair.expected, type=Completion)
     assert canonical(completion) == canonical(expected)

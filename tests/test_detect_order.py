@@ -79,7 +79,7 @@ def test_the_order_of_recorded_bodies_changes_no_verdict() -> None:
 @pytest.mark.parametrize("pair", [pair for pair in WHOLE if pair.expected is not None], ids=lambda pair: pair.name)
 def test_detect_names_the_source_and_variant_of_the_completion(pair: Pair) -> None:
     """`detect` gives the `source` and `variant` that stand in the completion."""
-    error, completion = outcome(lambda: normalize(pair.raw))
+    error, completion, _ = outcome(lambda: normalize(pair.raw))
     found = detect(pair.raw)
     assert completion is not None, error
     assert (found.source, found.variant) == (completion.source, completion.variant)

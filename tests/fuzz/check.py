@@ -257,11 +257,18 @@ def _difference(first: Answer, second: Answer) -> str:
     if first.label != second.label:
         return f"{second.label}, not {first.label}"
     if first.value is None or second.value is None:
-        return "" if first.value is second.value else f"{second.label} with and without a value"
+        if first.value is not second.value:
+            return f"{second.label} with and without a value"
+        return "" if _path(first) == _path(second) else f"{second.label} at another path"
     if _text(first.value) == _text(second.value):
         return ""
     names = [name for name in first.value.__struct_fields__ if _part(first.value, name) != _part(second.value, name)]
     return f"another {' and '.join(names)} in {first.label}" if names else ""
+
+
+def _path(answer: Answer) -> str | None:
+    """Where an error says that the fault is."""
+    return answer.error.path if answer.error is not None else None
 
 
 def _part(value: Completion | Chunk, name: str) -> bytes | list[bytes]:
