@@ -66,8 +66,8 @@ def levelled(completion: Completion | Chunk | None) -> str | None:
 def test_a_twin_gives_an_equal_completion_with_re_cased_pointers(pair: Pair) -> None:
     """Values are equal; the pointers of `extra` and `notes` are those of the re-cased payload."""
     tree, moved = twin(pair.tree)
-    snake_error, snake = outcome(lambda: normalize(pair.raw))
-    camel_error, twin_completion = outcome(lambda: normalize(json.dumps(tree).encode()))
+    snake_error, snake, _ = outcome(lambda: normalize(pair.raw))
+    camel_error, twin_completion, _ = outcome(lambda: normalize(json.dumps(tree).encode()))
     assert camel_error == snake_error
     expected = None if snake is None else respelled(snake, tree, moved)
     assert levelled(twin_completion) == levelled(expected)
