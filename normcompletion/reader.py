@@ -39,8 +39,9 @@ MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
 # A shape is tried first while enough payloads need it. One that did counts NEED for it; one that needed another shape,
-# or showed no need (a vendor key that is null does not show), counts 1 against it. Now and then the tight one is tried
-# nevertheless, so that a log that changes finds it again.
+# or showed no need (a vendor key that is null does not show), counts 1 against it. With the open form, which costs a
+# body in canonical words three times as much as a refusal, it is the other way about. Now and then the tight one is
+# tried nevertheless, so that a log that changes finds it again.
 NEED = 4
 NEEDED = 8 * NEED
 PROBE_EVERY = 64
@@ -236,7 +237,11 @@ class Reader:
         self.sources = frozenset(registry.sources)
         self.quick_sources = self.sources - frozenset(self.settles)
         quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
-        self.quick_marks = tuple(variant for variant in quick if variant.in_canonical_words)
+        self.quick_marks = tuple(
+            (variant.mark, None if variant.source in self.settles else variant.source)
+            for variant in quick
+            if variant.in_canonical_words and variant.mark is not None
+        )
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
         self.decode_tight = tight_decoder(self.gateway)
 
@@ -324,12 +329,13 @@ class Reader:
                 choice.message.reasoning or (choice.native_finish_reason and not gateway)
                 for choice in completion.choices
             )
+        gain, loss = (1, NEED) if self.candidate.original is wire.Body else (NEED, 1)
         if not needed or shape is not self.candidate:
-            self.needed -= 1
+            self.needed -= loss
             if self.needed < 0:
                 self.candidate, self.needed = shape, NEED
         else:
-            self.needed = min(self.needed + NEED, 2 * NEEDED)
+            self.needed = min(self.needed + gain, 2 * NEEDED)
         probes = not tried and self.count % PROBE_EVERY == 0
         self.hint = self.tight if probes or self.needed < NEEDED else self.candidate
         self.tight_first = self.hint is self.tight and self.is_quick
@@ -534,9 +540,9 @@ class Reader:
 
     def quick_source(self, chat: wire.TightCompletion) -> str | None:
         """The source of a chat in canonical words; `None` where that source has rules that need a ledger."""
-        for variant in self.quick_marks:
-            if variant.mark is not None and variant.mark(chat, NOTHING) is not None:
-                return None if variant.source in self.settles else variant.source
+        for mark, name in self.quick_marks:
+            if mark(chat, NOTHING) is not None:
+                return name
         return "openai"
 
     def judge(self, body: wire.Body | wire.Chat | wire.TightCompletion | wire.Chunk, ledger: Ledger) -> str:
@@ -698,20 +704,13 @@ class Reader:
                 return
             if is_text and self._learn_text(raw, paths, nested, camel_keys=sighting[0]):
                 return
-            # One shape for all that was learned, so that a log of many services needs no third decode.
             known = dict.fromkeys([*tried, *self.learned.values(), *self.learned_open.values()])
             related = [shape for shape in known if shape.camel == sighting[0] and shape.paths]
-            merged = paths.union(*(shape.paths for shape in related)).difference(self.aliases)
-            nested = nested.union(*(shape.nested for shape in related))
-            if len(merged) > MAX_WIDE_KEYS:
-                merged = paths
-            if len(merged) > MAX_WIDE_KEYS:
-                return
             self.wide_shapes += 1
-            shape = self._widened(raw, merged, nested, camel_keys=sighting[0])
+            shape = self._widened(raw, paths, nested, related, camel_keys=sighting[0])
             if shape is not None:
                 learned = self.learned_open if shape.original is wire.Body else self.learned
-                for path in merged:
+                for path in shape.paths:
                     learned[path[-1]] = shape
 
     def _learn_text(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> bool:
@@ -729,18 +728,34 @@ class Reader:
         self.texts[camel_keys] = shape
         return True
 
-    def _widened(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> Shape | None:
+    def _widened(
+        self, raw: bytes, paths: Paths, nested: Paths, related: list[Shape], *, camel_keys: bool
+    ) -> Shape | None:
+        """The tightest shape that has a place for all keys and accepts the payload.
+
+        It holds the keys of related shapes too, so that a log of many services needs no third decode; but not those of
+        the open form in canonical words, where some have no place.
+        """
         for original in (self.tight_struct, wire.Body):
+            kin = [shape for shape in related if original is wire.Body or shape.original is original]
+            merged, branches = self._joined(paths, nested, kin)
             try:
                 if original is self.tight_struct and not camel_keys:
-                    shape = self._aliased(paths, nested)
+                    shape = self._aliased(merged, branches)
                 else:
-                    shape = wide_shape(original, paths, nested, self.claim_keys, camel_keys=camel_keys)
+                    shape = wide_shape(original, merged, branches, self.claim_keys, camel_keys=camel_keys)
                 shape.decode(raw)
             except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
                 continue
             return shape
         return None
+
+    def _joined(self, paths: Paths, nested: Paths, kin: list[Shape]) -> tuple[Paths, Paths]:
+        """Keys and those of other shapes, as long as they are not too many."""
+        joined = paths.union(*(shape.paths for shape in kin)).difference(self.aliases)
+        if len(joined) > MAX_WIDE_KEYS:
+            return paths, nested
+        return joined, nested.union(*(shape.nested for shape in kin))
 
 
 def marks_of(variants: Iterable[Variant]) -> tuple[tuple[Mark, bool, str], ...]:

@@ -73,14 +73,19 @@ class ChunkReader(Reader):
         self.idle = 0 if needed else self.idle + 1
         self.stream_hint = shape if self.idle < IDLE_STREAMS and not shape.camel else self.tight
 
-    def _widened(self, raw: bytes, paths: Paths, nested: Paths, *, camel_keys: bool) -> Shape | None:
+    def _widened(
+        self, raw: bytes, paths: Paths, nested: Paths, related: list[Shape], *, camel_keys: bool
+    ) -> Shape | None:
         """A shape for vendor keys; one that cannot be folded is only for the chunks that need it."""
-        foldable = frozenset(path for path in paths if is_foldable(path))
-        shape = super()._widened(raw, foldable, nested & foldable, camel_keys=camel_keys) if foldable else None
-        if shape is None and foldable != paths:
-            special = super()._widened(raw, paths, nested, camel_keys=camel_keys)
+        joined, branches = self._joined(paths, nested, related)
+        foldable = frozenset(path for path in joined if is_foldable(path))
+        shape = None
+        if foldable:
+            shape = super()._widened(raw, foldable, branches & foldable, [], camel_keys=camel_keys)
+        if shape is None and foldable != joined:
+            special = super()._widened(raw, paths, nested, related, camel_keys=camel_keys)
             if special is not None:
-                self.learned_open.update({path[-1]: special for path in paths})
+                self.learned_open.update({path[-1]: special for path in special.paths})
         return shape
 
     def from_tight(self, shape: Shape, chunk: Any, ledger: Ledger) -> Completion | None:

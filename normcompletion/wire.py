@@ -10,7 +10,7 @@ Attribute names are the snake_case wire names; camelCase twins are derived in `s
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Raw, Struct, defstruct, field
 
@@ -90,10 +90,7 @@ class TightCompletion(
     extra: Nothing = field(default_factory=dict, name="(extra)")  # type: ignore[assignment]
     notes: Nothing = field(default_factory=list, name="(notes)")  # type: ignore[assignment]
 
-    @property
-    def object(self) -> str:
-        """The only word that this shape accepts, said or implied."""
-        return "chat.completion"
+    object: ClassVar[str] = "chat.completion"  # the only word that this shape accepts, said or implied
 
 
 def tight_completion(source: str) -> type[Struct]:

@@ -26,10 +26,11 @@ MOCK_FINGERPRINT = "log10_mock_chat_completion"
 def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the marks' signature
     """The evidence that a log10 client rebuilt a body: shapes that nobody else writes."""
     word = body.object
-    if word == "completion":
-        return '`object` is "completion"'
-    if word == "chat" and body.created is None:
-        return '`object` is "chat", without `created`'
+    if word is not None and word != "chat.completion":
+        if word == "completion":
+            return '`object` is "completion"'
+        if word == "chat" and body.created is None:
+            return '`object` is "chat", without `created`'
     fingerprint = body.system_fingerprint
     if fingerprint is not None:
         if fingerprint == MOCK_FINGERPRINT:

@@ -35,15 +35,14 @@ _ID = re.compile(r"gen-(batch-)?\d{10}-[A-Za-z0-9]{20}")
 
 def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:
     """The evidence that OpenRouter wrote a body; any one is enough."""
-    choices = body.choices
-    if body.provider is not None and choices and choices[0].native_finish_reason is not None:
+    if body.provider is not None and (choices := body.choices) and choices[0].native_finish_reason is not None:
         return "`provider` and `native_finish_reason`"
-    if body.id is not None and body.id.startswith("gen-") and _ID.fullmatch(body.id):
+    if (identity := body.id) is not None and identity[:4] == "gen-" and _ID.fullmatch(identity):
         return "`id` is gen-<seconds>-<20 characters>"
     usage = body.usage
     if usage is not None and (usage.is_byok is not None or usage.cost_details is not None):
         return "`usage.is_byok` or `usage.cost_details`"
-    if "/openrouter_metadata" in extra or "/openrouterMetadata" in extra:
+    if extra and ("/openrouter_metadata" in extra or "/openrouterMetadata" in extra):
         return "`openrouter_metadata`"
     return None
 
