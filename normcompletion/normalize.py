@@ -88,12 +88,12 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
     refused = ""
     if variant is not None or strict or reader is None:
         pass
-    elif reader.tight_first:
+    elif (decode := reader.decode_first) is not None:
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
         # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
             if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
-                chat = reader.decode_tight(payload)  # type: ignore[arg-type]
+                chat = decode(payload)  # type: ignore[arg-type]
                 (choice,) = chat.choices
         except Refusal as refusal:
             refused = str(refusal)
@@ -148,7 +148,7 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
             ledger = Ledger(source=source, read=reader.read, camel=shape.camel)
             quick = (reader.from_tight if shape.is_chat else reader.from_text)(shape, wide, ledger)
             if quick is not None:
-                if not quick.extra or reader.tight_first:
+                if not quick.extra or reader.decode_first is not None:
                     reader.set_hint(shape, wide, quick, tried)
                 return quick
             tried.append(shape)

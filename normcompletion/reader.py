@@ -171,6 +171,7 @@ class Reader:
         "candidate",
         "claim_keys",
         "count",
+        "decode_first",
         "decode_tight",
         "finish_words",
         "gateway",
@@ -195,7 +196,6 @@ class Reader:
         "tight",
         "tight_alias",
         "tight_camel",
-        "tight_first",
         "typed",
         "wide_shapes",
     )
@@ -233,7 +233,6 @@ class Reader:
         # `decode_tight`, the source that fills the two fields of a gateway, and the other marks that a chat in
         # canonical words can hold, decisive ones first.
         self.is_quick = not registry.outsiders
-        self.tight_first = self.is_quick
         self.sources = frozenset(registry.sources)
         self.quick_sources = self.sources - frozenset(self.settles)
         quick = sorted(registry.marked, key=lambda variant: not variant.decisive)
@@ -244,6 +243,7 @@ class Reader:
         )
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
         self.decode_tight = tight_decoder(self.gateway)
+        self.decode_first = self.decode_tight if self.is_quick else None
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
@@ -324,10 +324,9 @@ class Reader:
         elif shape.is_text:
             needed = True
         else:
-            gateway = completion.provider is not None
-            needed = bool(completion.extra) or any(
-                choice.message.reasoning or (choice.native_finish_reason and not gateway)
-                for choice in completion.choices
+            needed = bool(completion.extra) or (
+                completion.provider is None  # a gateway says `reasoning`, which canonical words have too
+                and any(choice.message.reasoning or choice.native_finish_reason for choice in completion.choices)
             )
         gain, loss = (1, NEED) if self.candidate.original is wire.Body else (NEED, 1)
         if not needed or shape is not self.candidate:
@@ -338,7 +337,7 @@ class Reader:
             self.needed = min(self.needed + gain, 2 * NEEDED)
         probes = not tried and self.count % PROBE_EVERY == 0
         self.hint = self.tight if probes or self.needed < NEEDED else self.candidate
-        self.tight_first = self.hint is self.tight and self.is_quick
+        self.decode_first = self.decode_tight if self.hint is self.tight and self.is_quick else None
 
     def following(self, refused: str) -> tuple[list[Shape], Shape | None]:
         """What to try after `decode_tight`: the shapes that need not be, and the next one."""
