@@ -92,6 +92,18 @@ def _owner(pointer: str, placed: list[Placed], root: str) -> tuple[Answer | None
     return answer, "".join(f"/{step}" for step in rest)
 
 
+class Kept(NamedTuple):
+    """The places of what the vendor keys of a chunk hold: what was there before, and what is new."""
+
+    same: list[str]
+    other: list[str]
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are one in every digit; lists and objects are not looked into."""
+    return one.__class__ is other.__class__ and one.__class__ in (str, bool, int) and bool(one == other)
+
+
 class Fields(NamedTuple):
     """The vendor fields of a Struct: how to read all, what that gives where none holds anything, and each of them."""
 
@@ -99,14 +111,18 @@ class Fields(NamedTuple):
     nothing: Any
     each: tuple[tuple[Callable[[Any], Any], str], ...]
 
-    def move(self, owner: Any, extra: dict[str, Any], below: str = "") -> bool:
-        """Put what the fields hold into `extra`, by pointer; false where they hold nothing, as those of most chunks."""
+    def move(self, owner: Any, extra: dict[str, Any], kept: Kept, below: str = "") -> None:
+        """Put what the fields hold into `extra`, by pointer: nothing, in most chunks."""
         if self.read(owner) == self.nothing:
-            return False
+            return
         for get, at in self.each:
             if (value := get(owner)) is not None:
-                extra[below + at] = value
-        return True
+                place = below + at
+                if place in extra and ((held := extra[place]) is value or _is_same(held, value)):
+                    kept.same.append(place)
+                else:
+                    kept.other.append(place)
+                    extra[place] = value
 
 
 def _fields(plan: Plan | None, base: str) -> Fields | None:
@@ -505,7 +521,8 @@ class Assembly:
         reasoning: list[str] = []
         fragments: list[wire.DetailFragment] = []
         blank = False
-        known: list[Template] = []  # that still hold; see `stream_template`
+        known: list[tuple[Template, frozenset[str]]] = []  # that still hold, and the vendor keys they repeat
+        varied: set[str] = set()  # vendor keys that are gaps of a template
         idle: set[bytes] = set()  # chunks that said nothing, which come again byte for byte
         template: Template | None
         head: bytes | None = None  # of the template at hand
@@ -518,7 +535,7 @@ class Assembly:
         for piece in rest:
             if head is None or not (piece.startswith(head) and piece.endswith(tail)):
                 head = None
-                for template in known:
+                for template, _ in known:
                     if piece.startswith(template.head) and piece.endswith(template.tail):
                         head, middle, tail, start, stop, add_first, add_second = template
                         break
@@ -596,6 +613,7 @@ class Assembly:
                     content, reasoning, fragments = answer.content, answer.reasoning, answer.fragments
                     role, blank = answer.role, answer.has_content
                 delta = choice.delta
+                listed = answer.parts is not None
                 if delta is not None:
                     if (text := delta.content) is not None:
                         if text.__class__ is not str or answer.parts is not None:
@@ -629,9 +647,12 @@ class Assembly:
                     self._native(answer, choice.native_finish_reason)
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
-            kept = added is not None and self._collect(chunk, added)
-            if kept and added is not None and added.tells_spelling:
-                self.doubtful.append(piece)
+            kept = self._collect(chunk, added) if added is not None else None
+            if kept is not None:
+                if known and kept.other:
+                    known[:] = [each for each in known if each[1].isdisjoint(kept.other)]
+                if added is not None and added.tells_spelling:
+                    self.doubtful.append(piece)
             if (
                 not patience
                 or answer is None
@@ -644,17 +665,20 @@ class Assembly:
                 idle.clear()
                 continue
             padding = self._padding(chunk, added, answer, padding, gaps) if added is not None and kept else _NO_PADDING
-            if answer.parts is not None:
+            if answer.parts is not None and not listed:
                 known.clear()  # of texts that were no parts then
             if gaps:
                 patience -= 1
                 template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS and not shape.camel else None
                 if template is not None:
                     head, middle, tail, start, stop, add_first, add_second = template
-                    if not kept and chunk.choices[0].delta.tool_calls is None:
+                    varied.update(gap.place for gap in gaps)
+                    repeated = frozenset(kept.same + kept.other if kept is not None else ())
+                    repeated = repeated.difference(gap.place for gap in gaps)
+                    if chunk.choices[0].delta.tool_calls is None and repeated.isdisjoint(varied):
                         known[: len(known) - MAX_KNOWN + 1] = []
-                        known.append(template)
-            elif not kept:
+                        known.append((template, repeated))
+            elif kept is None:
                 idle.add(piece)
         self.chunks += len(pieces) - others
         needed = bool(self.extra) or any(answer.extra for answer in self.answers.values())
@@ -736,33 +760,37 @@ class Assembly:
             shape.prove(data)
         return chunk
 
-    def _collect(self, chunk: Any, added: Added) -> bool:
-        """What the vendor keys of a widened chunk hold, of which the last value stands; whether they hold anything."""
-        kept = added.top is not None and added.top.move(chunk, self.extra)
+    def _collect(self, chunk: Any, added: Added) -> Kept | None:
+        """What the vendor keys of a widened chunk hold, of which the last value stands; `None` where they hold nothing.
+
+        Those of log-probs and of usage have no places here: no template has either.
+        """
+        kept = Kept([], [])
+        others = False
+        if added.top is not None:
+            added.top.move(chunk, self.extra, kept)
         if added.usage is not None and chunk.usage is not None:
             added.usage(chunk.usage, "/usage", self.extra)
-            kept = True
-        if not added.choices:
-            return kept
-        for choice in chunk.choices:
-            answer = self.answers[choice.index]
-            delta = choice.delta
-            if added.choice is not None and added.choice.move(choice, answer.extra):
-                kept = True
-            if added.logprobs is not None and choice.logprobs is not None:
-                added.logprobs(choice.logprobs, "/logprobs", answer.extra)
-                kept = True
-            if delta is None:
-                continue
-            if added.delta is not None and added.delta.move(delta, answer.extra):
-                kept = True
-            if added.part is not None and isinstance(delta.content, list):
-                places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
-                del answer.part_places[: len(places)]
-                for part, place in zip(delta.content, places, strict=True):
-                    if added.part.move(part, answer.extra, f"/delta/content/{place}"):
-                        kept = True
-        return kept
+            others = True
+        if added.choices:
+            for choice in chunk.choices:
+                answer = self.answers[choice.index]
+                delta = choice.delta
+                if added.choice is not None:
+                    added.choice.move(choice, answer.extra, kept)
+                if added.logprobs is not None and choice.logprobs is not None:
+                    added.logprobs(choice.logprobs, "/logprobs", answer.extra)
+                    others = True
+                if delta is None:
+                    continue
+                if added.delta is not None:
+                    added.delta.move(delta, answer.extra, kept)
+                if added.part is not None and isinstance(delta.content, list):
+                    places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
+                    del answer.part_places[: len(places)]
+                    for part, place in zip(delta.content, places, strict=True):
+                        added.part.move(part, answer.extra, kept, f"/delta/content/{place}")
+        return kept if others or kept.same or kept.other else None
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()

@@ -122,6 +122,11 @@ class Piece:
             return False
         return True
 
+    @property
+    def gathers(self) -> bool:
+        """Whether fragments of text, or of thoughts, are added to this part."""
+        return (self.text is None) is not (self.thinking is None) and not _has_more(self.part)
+
     def whole(self) -> Part:
         """The part so far."""
         thinking: str | list[ThinkingText] | None = None

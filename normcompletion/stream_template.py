@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .model import ToolCall
+from .model import Part, ThinkingText, ToolCall
 from .stream_parts import Answer
 from .wire import DetailFragment, Logprobs
 
@@ -35,12 +35,16 @@ _QUOTED = tuple(_encode(mark) for mark in _MARKS)
 
 
 class Gap(NamedTuple):
-    """A text of a chunk: its key with the colon, the text, where it is read from, and where the next ones go."""
+    """A text of a chunk: its key with the colon, the text, where it is read from, and where the next ones go.
+
+    One under a vendor key has the `place` of that in `extra`.
+    """
 
     key: bytes
     text: str
     get: Get
     sink: Sink
+    place: str = ""
 
 
 class Template(NamedTuple):
@@ -111,12 +115,17 @@ def gaps_of(chunk: Any, answer: Answer) -> list[Gap] | None:
         or choice.native_finish_reason is not None
         or (choice.logprobs is not None and choice.logprobs != _NO_LOGPROBS)
         or delta.refusal is not None
-        or (delta.content and (delta.content.__class__ is not str or answer.parts is not None))
     ):
         return None
     found: list[Gap | None] = []
     if delta.content:
-        found.append(Gap(b'"content":', delta.content, _content, answer.content.append))
+        if delta.content.__class__ is not str:
+            found.append(_part(delta.content, answer))
+        elif answer.parts is not None:
+            add = _add_text(answer)
+            found.append(Gap(b'"content":', delta.content, _content, add) if add is not None else None)
+        else:
+            found.append(Gap(b'"content":', delta.content, _content, answer.content.append))
     if delta.reasoning:
         found.append(Gap(b'"reasoning":', delta.reasoning, _reasoning, answer.reasoning.append))
     if delta.reasoning_content:
@@ -160,6 +169,53 @@ def _detail(details: list[DetailFragment], answer: Answer) -> Gap | None:
     return None
 
 
+def _part(parts: list[Part], answer: Answer) -> Gap | None:
+    """The text of a content list's one part, which was added to the last part of the answer."""
+    part = parts[0]
+    if len(parts) > 1:
+        return None
+    if part.text:
+        add = _add_text(answer)
+        return Gap(b'"text":', part.text, _first_text, add) if add is not None else None
+    thoughts = part.thinking
+    if not isinstance(thoughts, list) or len(thoughts) != 1 or thoughts[0].type != "text" or not thoughts[0].text:
+        return None
+    add = _add_thought(answer)
+    return Gap(b'"text":', thoughts[0].text, _first_thought, add) if add is not None else None
+
+
+def _add_text(answer: Answer) -> Sink | None:
+    """Adds to the last part of an answer, if that gathers text; raises `ValueError` once it is the last no more."""
+    held = answer.parts
+    if not held or held[-1].part.type != "text" or (texts := held[-1].text) is None or not held[-1].gathers:
+        return None
+    last, add_part, add_content = held[-1], texts.append, answer.content.append
+
+    def add(text: str) -> None:
+        if held[-1] is not last:
+            raise ValueError("another part has come since")
+        add_part(text)
+        add_content(text)
+
+    return add
+
+
+def _add_thought(answer: Answer) -> Sink | None:
+    """As `_add_text`, for thoughts."""
+    held = answer.parts
+    if not held or (thoughts := held[-1].thinking) is None or not held[-1].gathers:
+        return None
+    last, add_part, add_reasoning = held[-1], thoughts.append, answer.reasoning.append
+
+    def add(text: str) -> None:
+        if held[-1] is not last:
+            raise ValueError("another part has come since")
+        add_part(ThinkingText(type="text", text=text))
+        add_reasoning(text)
+
+    return add
+
+
 def padding_of(pointer: str, text: str, *, on_top: bool, get: Get, extra: dict[str, Any]) -> Gap:
     """A text under a vendor key, of which the last one stands."""
     key = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
@@ -167,11 +223,19 @@ def padding_of(pointer: str, text: str, *, on_top: bool, get: Get, extra: dict[s
     def read(chunk: Any) -> Any:
         return get(chunk if on_top else chunk.choices[0].delta)
 
-    return Gap(_encode(key) + b":", text, read, partial(extra.__setitem__, pointer))
+    return Gap(_encode(key) + b":", text, read, partial(extra.__setitem__, pointer), pointer)
 
 
 def _content(chunk: Any) -> Any:
     return chunk.choices[0].delta.content
+
+
+def _first_text(chunk: Any) -> Any:
+    return chunk.choices[0].delta.content[0].text
+
+
+def _first_thought(chunk: Any) -> Any:
+    return chunk.choices[0].delta.content[0].thinking[0].text
 
 
 def _reasoning(chunk: Any) -> Any:

@@ -110,6 +110,46 @@ def test_a_stream_of_like_chunks_gives_what_its_chunks_give(kind: Any, *, ascii_
         assert canonical(normalize(saved(*chunks, spaced=spaced, ascii_only=ascii_only))) == expected
 
 
+def turn(random: random.Random, text: str) -> dict[str, Any]:
+    """A chunk of some kind, with vendor keys that are padding, or are the same for a while, or are absent."""
+    vendor: dict[str, Any] = {"p": random.choice("ab") * random.choice((2, 2, 3))}
+    if random.random() < 0.3:
+        vendor["tone"] = random.choice((1, True, 1.0, "1"))
+    part: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
+    if random.random() < 0.5:
+        part["closed"] = random.random() < 0.9
+    content = random.choice((text, [part], [part], [{"type": "text", "text": text}]))
+    return chunk_with({"content": content}, **{key: vendor[key] for key in random.sample(sorted(vendor), len(vendor))})
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_kinds_with_vendor_keys_may_take_turns(seed: int) -> None:
+    """However kinds of chunks take turns and what their vendor keys repeat, the last value of each key stands."""
+    chosen = random.Random(seed)
+    kinds = [turn(chosen, "{}") for _ in range(2)]
+    chunks = []
+    for number in range(chosen.randrange(30, 60)):
+        text = f"w{number}" if chosen.random() < 0.95 else ""
+        chunk = json.loads(json.dumps(chosen.choice(kinds)).replace("{}", text))
+        if chosen.random() < 0.1:
+            chunk = turn(chosen, text)
+        elif chosen.random() < 0.3:
+            chunk["p"] = "c" * chosen.randrange(1, 30)
+        chunks.append(chunk)
+    expected = canonical(assemble(chunks))
+    for _ in range(4):  # vendor keys are learned on the way
+        assert canonical(normalize(saved(*chunks))) == expected
+
+
+def test_a_vendor_key_that_varied_is_no_part_of_a_template() -> None:
+    """A chunk that repeats one before it, padding and all, after others with other padding, is read with it."""
+    deltas: list[dict[str, Any]] = [{"content": "a"}, {"reasoning": "b"}, {"refusal": None, "content": "c"}]
+    order = [(0, "x"), (1, "yy"), (0, "zzz"), (1, "other"), (2, "zzz"), (0, "other"), (2, "zzz")]
+    chunks = [chunk_with(deltas[kind], p=padding) for kind, padding in order] + [silent("")] * MANY
+    for _ in range(4):  # vendor keys are learned on the way
+        assert normalize(saved(*chunks)).extra == {"/p": "zzz"}
+
+
 def everywhere(number: int) -> dict[str, Any]:
     """A chunk with a vendor key in each place."""
     token = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": [], "rank": number}
