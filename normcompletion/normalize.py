@@ -130,8 +130,8 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
                         chat.source = name
                     completion: Completion = chat
                     return completion
-    elif reader.is_quick:
-        tried, shape = [], reader.hint
+    else:
+        tried, shape = [], reader.quick_hint
     if reader is None or shape is None or tried is None:
         pass
     elif (shape.is_chat or shape.is_text) and (source is None or source in reader.sources):

@@ -183,6 +183,7 @@ class Reader:
         "marks",
         "needed",
         "open_keys",
+        "quick_hint",
         "quick_marks",
         "quick_sources",
         "registry",
@@ -229,9 +230,9 @@ class Reader:
             source: row.finish_words for source, row in registry.dialect.items() if row.finish_words is not None
         }
         self.settles = {source: row.settle for source, row in registry.dialect.items() if row.settle is not None}
-        # What `normalize` looks at before anything else: whether no outsider must see the payload, whether to try
-        # `decode_tight`, the source that fills the two fields of a gateway, and the other marks that a chat in
-        # canonical words can hold, decisive ones first.
+        # What `normalize` looks at before anything else: the decoder or the shape to try, which are none where an
+        # outsider must see the payload or where streams come; the source that fills the two fields of a gateway; and
+        # the other marks that a chat in canonical words can hold, decisive ones first.
         self.is_quick = not registry.outsiders
         self.sources = frozenset(registry.sources)
         self.quick_sources = self.sources - frozenset(self.settles)
@@ -244,6 +245,7 @@ class Reader:
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
         self.decode_tight = tight_decoder(self.gateway)
         self.decode_first = self.decode_tight if self.is_quick else None
+        self.quick_hint = self.hint if self.is_quick else None
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
@@ -282,6 +284,8 @@ class Reader:
         gave. Raises `NormalizeError` for what is no completion.
         """
         if raw[:1] != b"{" and self.stream is not None and looks_like_stream(raw):
+            if not ledger.depth:  # the next payload will be one too
+                self.decode_first = self.quick_hint = None
             return self.stream(raw, ledger)
         shape = self.hint
         if decoded is not None:
@@ -337,7 +341,9 @@ class Reader:
             self.needed = min(self.needed + gain, 2 * NEEDED)
         probes = not tried and self.count % PROBE_EVERY == 0
         self.hint = self.tight if probes or self.needed < NEEDED else self.candidate
-        self.decode_first = self.decode_tight if self.hint is self.tight and self.is_quick else None
+        if self.is_quick:
+            self.quick_hint = self.hint
+            self.decode_first = self.decode_tight if self.hint is self.tight else None
 
     def following(self, refused: str) -> tuple[list[Shape], Shape | None]:
         """What to try after `decode_tight`: the shapes that need not be, and the next one."""

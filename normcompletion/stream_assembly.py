@@ -111,18 +111,17 @@ class Fields(NamedTuple):
     nothing: Any
     each: tuple[tuple[Callable[[Any], Any], str], ...]
 
-    def move(self, owner: Any, extra: dict[str, Any], kept: Kept, below: str = "") -> None:
-        """Put what the fields hold into `extra`, by pointer: nothing, in most chunks."""
+    def move(self, owner: Any, extra: dict[str, Any], kept: Kept | None, below: str = "") -> bool:
+        """Put what the fields hold into `extra`, by pointer; false where they hold nothing, as those of most chunks."""
         if self.read(owner) == self.nothing:
-            return
+            return False
         for get, at in self.each:
             if (value := get(owner)) is not None:
                 place = below + at
-                if place in extra and ((held := extra[place]) is value or _is_same(held, value)):
-                    kept.same.append(place)
-                else:
-                    kept.other.append(place)
-                    extra[place] = value
+                if kept is not None:
+                    (kept.same if place in extra and _is_same(extra[place], value) else kept.other).append(place)
+                extra[place] = value
+        return True
 
 
 def _fields(plan: Plan | None, base: str) -> Fields | None:
@@ -201,6 +200,7 @@ class Assembly:
         "fallback",
         "id",
         "implied",
+        "is_first",
         "model",
         "named",
         "named_source",
@@ -231,6 +231,7 @@ class Assembly:
         self.fallback = fallback
         self.shape: Shape = reader.stream_hint
         self.answers: dict[int | None, Answer] = {}
+        self.is_first = True  # nothing was said of the whole response yet
         self.id: str | None = None
         self.model: str | None = None
         self.provider: str | None = None
@@ -404,6 +405,11 @@ class Assembly:
         """The words of the whole response: the first that says something stands, another is remarked."""
         if (chunk.id and chunk.id != self.id) or (chunk.provider and chunk.provider != self.provider):
             self._judge(chunk.id, chunk.provider, self.native)
+        if self.is_first and (created := chunk.created or 0) < dialect.MILLISECONDS_FROM > -created:
+            self.is_first = False
+            self.id, self.model, self.provider, self.created = chunk.id, chunk.model, chunk.provider, chunk.created
+            self.system_fingerprint, self.service_tier = chunk.system_fingerprint, chunk.service_tier
+            return
         for name, value, held in (
             ("id", chunk.id, self.id),
             ("model", chunk.model, self.model),
@@ -647,24 +653,25 @@ class Assembly:
                     self._native(answer, choice.native_finish_reason)
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
-            kept = self._collect(chunk, added) if added is not None else None
-            if kept is not None:
-                if known and kept.other:
-                    known[:] = [each for each in known if each[1].isdisjoint(kept.other)]
-                if added is not None and added.tells_spelling:
-                    self.doubtful.append(piece)
+            pays = length_hint(rest) >= PAYS_FROM
+            kept = Kept([], []) if pays and added is not None else None
+            keeps = added is not None and self._collect(chunk, added, kept)
+            if keeps and added is not None and added.tells_spelling:
+                self.doubtful.append(piece)
+            if known and kept is not None:
+                known[:] = [each for each in known if each[1].isdisjoint(kept.other)]
             if (
                 not patience
+                or not pays
                 or answer is None
                 or len(chunk.choices) != 1
                 or _LINE_END in piece
-                or length_hint(rest) < PAYS_FROM
                 or (gaps := gaps_of(chunk, answer)) is None
             ):
                 known.clear()
                 idle.clear()
                 continue
-            padding = self._padding(chunk, added, answer, padding, gaps) if added is not None and kept else _NO_PADDING
+            padding = self._padding(chunk, added, answer, padding, gaps) if added is not None and keeps else _NO_PADDING
             if answer.parts is not None and not listed:
                 known.clear()  # of texts that were no parts then
             if gaps:
@@ -678,7 +685,7 @@ class Assembly:
                     if chunk.choices[0].delta.tool_calls is None and repeated.isdisjoint(varied):
                         known[: len(known) - MAX_KNOWN + 1] = []
                         known.append((template, repeated))
-            elif kept is None:
+            elif not keeps:
                 idle.add(piece)
         self.chunks += len(pieces) - others
         needed = bool(self.extra) or any(answer.extra for answer in self.answers.values())
@@ -760,37 +767,36 @@ class Assembly:
             shape.prove(data)
         return chunk
 
-    def _collect(self, chunk: Any, added: Added) -> Kept | None:
-        """What the vendor keys of a widened chunk hold, of which the last value stands; `None` where they hold nothing.
+    def _collect(self, chunk: Any, added: Added, kept: Kept | None) -> bool:
+        """What the vendor keys of a widened chunk hold, of which the last value stands; whether they hold anything.
 
-        Those of log-probs and of usage have no places here: no template has either.
+        `kept` gets the places, but for those of log-probs and of usage, which no template has.
         """
-        kept = Kept([], [])
-        others = False
-        if added.top is not None:
-            added.top.move(chunk, self.extra, kept)
+        found = added.top is not None and added.top.move(chunk, self.extra, kept)
         if added.usage is not None and chunk.usage is not None:
             added.usage(chunk.usage, "/usage", self.extra)
-            others = True
-        if added.choices:
-            for choice in chunk.choices:
-                answer = self.answers[choice.index]
-                delta = choice.delta
-                if added.choice is not None:
-                    added.choice.move(choice, answer.extra, kept)
-                if added.logprobs is not None and choice.logprobs is not None:
-                    added.logprobs(choice.logprobs, "/logprobs", answer.extra)
-                    others = True
-                if delta is None:
-                    continue
-                if added.delta is not None:
-                    added.delta.move(delta, answer.extra, kept)
-                if added.part is not None and isinstance(delta.content, list):
-                    places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
-                    del answer.part_places[: len(places)]
-                    for part, place in zip(delta.content, places, strict=True):
-                        added.part.move(part, answer.extra, kept, f"/delta/content/{place}")
-        return kept if others or kept.same or kept.other else None
+            found = True
+        if not added.choices:
+            return found
+        for choice in chunk.choices:
+            answer = self.answers[choice.index]
+            delta = choice.delta
+            if added.choice is not None and added.choice.move(choice, answer.extra, kept):
+                found = True
+            if added.logprobs is not None and choice.logprobs is not None:
+                added.logprobs(choice.logprobs, "/logprobs", answer.extra)
+                found = True
+            if delta is None:
+                continue
+            if added.delta is not None and added.delta.move(delta, answer.extra, kept):
+                found = True
+            if added.part is not None and isinstance(delta.content, list):
+                places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
+                del answer.part_places[: len(places)]
+                for part, place in zip(delta.content, places, strict=True):
+                    if added.part.move(part, answer.extra, kept, f"/delta/content/{place}"):
+                        found = True
+        return found
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()
@@ -851,12 +857,12 @@ class Assembly:
         """Who wrote the stream, by the marks of all chunks together."""
         if self.named_source is not None:
             return self.named_source
-        ledger = Ledger(fallback="")
-        ledger.extra = self.extra
         found = set(self.sources)
-        judged = self.reader.judge(wire.Chunk(choices=[], usage=self.usage), ledger)
-        if judged:
-            found.add(judged)
+        if self.usage is not None or self.extra:
+            ledger = Ledger(fallback="", extra=self.extra)
+            judged = self.reader.judge(wire.Chunk(choices=[], usage=self.usage), ledger)
+            if judged:
+                found.add(judged)
         found = found or self.named
         if len(found) > 1:
             raise ambiguous(sorted(found))
