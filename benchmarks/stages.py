@@ -47,7 +47,18 @@ ROUNDS = 9
 _DETECT = ("judge", "marked", "quick_source", "mark", "dialect_of", "evidence_of", "_claimed")
 _LEARN = ("_learn", "_widened", "compiled", "widen", "rebuild", "gather", "narrow")
 _ADAPT = ("dialect", "spelling", "widen", "variant", "recast")
-_ADAPTERS = ("from_tight", "from_text", "from_body", "from_open", "tidy", "settle", "_settle", "_built", "_finished")
+_ADAPTERS = (
+    "quick",
+    "from_tight",
+    "from_text",
+    "from_body",
+    "from_open",
+    "tidy",
+    "settle",
+    "_settle",
+    "_built",
+    "_finished",
+)
 
 
 def stage_of(frame: FrameType | None) -> str:

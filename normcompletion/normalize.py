@@ -145,8 +145,10 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
         except (TypeError, ValueError, BufferError):
             pass
         if wide is not None:
-            ledger = Ledger(source=source, read=reader.read, camel=shape.camel)
-            quick = (reader.from_tight if shape.is_chat else reader.from_text)(shape, wide, ledger)
+            quick = reader.quick(shape, wide, source) if shape.is_chat else None
+            if quick is None:
+                ledger = Ledger(source=source, read=reader.read, camel=shape.camel)
+                quick = (reader.from_tight if shape.is_chat else reader.from_text)(shape, wide, ledger)
             if quick is not None:
                 if not quick.extra or reader.decode_first is not None:
                     reader.set_hint(shape, wide, quick, tried)

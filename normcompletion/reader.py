@@ -46,9 +46,11 @@ NEED = 4
 NEEDED = 8 * NEED
 PROBE_EVERY = 64
 
+Marks = tuple[tuple[Mark, bool, str], ...]
 Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
 NOTHING: Mapping[str, Any] = {}
 FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
+_PLAIN_REASONS: frozenset[str | None] = FINISH_REASONS | {None}
 TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk, wire.Text})
 _UNKNOWN_FIELD = "Object contains unknown field `"
 _NO_JSON = "(byte 0)"  # end of the refusal of an event stream, among others
@@ -166,6 +168,7 @@ class Reader:
     }
 
     __slots__ = (
+        "asked",
         "body",
         "body_camel",
         "candidate",
@@ -216,6 +219,7 @@ class Reader:
         self.open_keys = keys_of(wire.Body)
         self.text_keys = {False: keys_of(wire.Text), True: set(map(camel, keys_of(wire.Text)))}
         self.marks = marks_of(registry.marked)
+        self.asked: dict[Shape, Marks] = {}
         self.texts = {camel: fixed_shape(wire.Text, camel_keys=camel) for camel in (False, True)}
         self.hint = self.candidate = self.tight
         self.count = 0
@@ -240,7 +244,7 @@ class Reader:
         self.quick_marks = tuple(
             (variant.mark, None if variant.source in self.settles else variant.source)
             for variant in quick
-            if variant.in_canonical_words and variant.mark is not None
+            if variant.mark is not None and not variant.mark_keys
         )
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
         self.decode_tight = tight_decoder(self.gateway)
@@ -447,6 +451,47 @@ class Reader:
             return self._finished(completion, ledger, in_place=False)
         return self._built(shape, chat, source, "chat", extra, ledger)
 
+    def quick(self, shape: Shape, chat: Any, source: str | None) -> Completion | None:
+        """`from_tight` for a payload that stands alone and gives no note; `None`, untouched, for any other.
+
+        Without a ledger: it would cost as much as a mark. Every line is paid for each body with vendor keys.
+        """
+        if (word := chat.object) != "chat.completion" and word:
+            return None
+        choices = chat.choices
+        for choice in choices:
+            if (
+                choice.finish_reason not in _PLAIN_REASONS
+                or choice.error is not None
+                or (choice.logprobs is not None and isinstance(choice.logprobs, int | float))
+                or ((calls := choice.message.tool_calls) is not None and has_python_arguments(calls))
+            ):
+                return None
+        extra: dict[str, Any] = {}
+        if shape.recast is not None:
+            shape.recast(chat, "", extra)
+        if source is None:
+            asked = self.asked.get(shape) or self._ask(shape)
+            source = self.marked(chat, extra, asked=asked) or "openai"
+        for choice in choices:
+            choice.__class__ = Choice  # same layout
+        if source in self.settles or not shape.is_in_order or len(choices) > 10:
+            return self._built(shape, chat, source, "chat", extra, Ledger(camel=shape.camel))
+        return Completion(
+            id=chat.id,
+            source=source,
+            variant="chat",
+            model=chat.model,
+            provider=chat.provider,
+            created=chat.created,
+            choices=choices,
+            usage=chat.usage,
+            system_fingerprint=chat.system_fingerprint,
+            service_tier=chat.service_tier,
+            extra=extra,
+            notes=[],
+        )
+
     def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
         """A text completion, as a shape decoded it; `None` where the open road must say what it is."""
         extra: dict[str, Any] = {}
@@ -561,10 +606,18 @@ class Reader:
             }
         return self.marked(body, extra, ledger.prefix) or ledger.fallback
 
-    def marked(self, body: Any, extra: Mapping[str, Any], path: str = "") -> str | None:
+    def _ask(self, shape: Shape) -> Marks:
+        """The marks that can hold for what a shape of chats reads, if `object` says nothing."""
+        keys = {path[0] for path in shape.paths if len(path) == 1}
+        asked = self.asked[shape] = marks_of(
+            variant for variant in self.registry.marked if not variant.mark_keys or keys.intersection(variant.mark_keys)
+        )
+        return asked
+
+    def marked(self, body: Any, extra: Mapping[str, Any], path: str = "", asked: Marks | None = None) -> str | None:
         """The source whose mark a body has, with its vendor keys in `extra`; `path` is where it stands."""
         strong = weak = None
-        for mark, decisive, name in self.marks:
+        for mark, decisive, name in asked or self.marks:
             if mark(body, extra) is None:
                 continue
             if not decisive:
@@ -763,7 +816,7 @@ class Reader:
         return joined, nested.union(*(shape.nested for shape in kin))
 
 
-def marks_of(variants: Iterable[Variant]) -> tuple[tuple[Mark, bool, str], ...]:
+def marks_of(variants: Iterable[Variant]) -> Marks:
     """The marks of variants, whether they are decisive, and their sources."""
     return tuple((variant.mark, variant.decisive, variant.source) for variant in variants if variant.mark is not None)
 

@@ -35,8 +35,9 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
       a value of theirs for a vendor's.
     * `mark(body, extra)`, only for a variant whose wire Struct is `wire.Body`: the evidence in a body that has
       already been read, with its unknown keys in `extra` by pointer. `decisive` marks outrank the others;
-      `in_canonical_words` says that the mark can hold for a body without any key of its own, and `gateway` that it
-      holds for every body with both `provider` and `native_finish_reason`, which is then not asked.
+      `mark_keys` are top-level keys without which the mark cannot hold for a chat completion in canonical words, where
+      there are such, and `gateway` says that it holds for every body with both `provider` and `native_finish_reason`:
+      where that settles it the mark is not asked.
 
     `typed(struct)`, beside `claims`, says that a decoded wire Struct is this variant; it gives the shape a decoder of
     its own on the typed road. `settle(completion, ledger)` applies rules of the source that hold after adapting, such
@@ -52,7 +53,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     typed: Callable[[Any], bool] | None = None
     mark: Mark | None = None
     decisive: bool = True
-    in_canonical_words: bool = False
+    mark_keys: tuple[str, ...] = ()
     gateway: bool = False
     finish_words: Mapping[str, FinishReason] | None = None
     settle: Callable[[Completion, Ledger], None] | None = None

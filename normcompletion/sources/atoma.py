@@ -54,11 +54,11 @@ ERROR_CODES = frozenset(
 
 def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:
     """The evidence that an Atoma node or engine wrote a body."""
-    if "/signature" in extra and ("/response_hash" in extra or "/responseHash" in extra):
+    if extra and "/signature" in extra and ("/response_hash" in extra or "/responseHash" in extra):
         return "`signature` and `response_hash`"
     if body.object == "chat.completions":
         return '`object` is "chat.completions"'
-    if isinstance(body, wire.Body) and body.choices and isinstance(body.choices[0].logprobs, list):
+    if body.__class__ is wire.Body and body.choices and isinstance(body.choices[0].logprobs, list):
         return "`logprobs` is a list of token maps"
     return None
 
@@ -138,6 +138,7 @@ VARIANTS = (
         adapt=from_body,
         finish_words=FINISH_WORDS,
         mark=mark,
+        mark_keys=("signature",),
         about="chat completion of vLLM, SGLang, mistral.rs or the experimental engine, signed by the node",
     ),
     Variant(source=SOURCE, name="text", wire=wire.Body, adapt=from_body, about="legacy text completion"),

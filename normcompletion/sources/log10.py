@@ -40,7 +40,7 @@ def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:  
     usage = body.usage
     if usage is not None and usage.total_tokens == -1 and usage.prompt_tokens == -1:
         return "usage of -1"
-    if isinstance(body, wire.Body) and any(choice.function_call is not None for choice in body.choices):
+    if body.__class__ is wire.Body and any(choice.function_call is not None for choice in body.choices):
         return "`function_call` on the choice"
     return None
 
@@ -228,7 +228,6 @@ VARIANTS = (
         mark=mark,
         streams=False,
         decisive=False,
-        in_canonical_words=True,
         settle=settle,
         about="`CreateChatCompletionResponse` and what the clients rebuild",
     ),

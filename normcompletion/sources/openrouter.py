@@ -123,7 +123,6 @@ VARIANTS = (
         adapt=from_body,
         finish_words=FINISH_WORDS,
         mark=mark,
-        in_canonical_words=True,
         gateway=True,
         about="chat completion with provider, reasoning, annotations, images, cost",
     ),
