@@ -147,7 +147,7 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
         if wide is not None:
             quick = reader.quick(shape, wide, source) if shape.is_chat else None
             if quick is None:
-                ledger = Ledger(source=source, read=reader.read, camel=shape.camel)
+                ledger = Ledger(source=source, read=reader.read_inside, camel=shape.camel)
                 quick = (reader.from_tight if shape.is_chat else reader.from_text)(shape, wide, ledger)
             if quick is not None:
                 if not quick.extra or reader.decode_first is not None:
@@ -212,7 +212,7 @@ def read_any(
     reader = default_reader()
     if source is not None or variant is not None:
         reader.registry.check(source, variant)
-    completion = reader.read(raw, Ledger(source=source, read=reader.read), tried, refused, decoded)
+    completion = reader.read(raw, Ledger(source=source, read=reader.read_inside), tried, refused, decoded)
     completion.extra = in_order(completion.extra)
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(
@@ -366,7 +366,7 @@ def _records(found: Iterator[tuple[str, Any]], options: dict[str, Any]) -> Itera
     """The records of a page, each as `normalize` would give it, with pointers from the page's root."""
     reader = default_reader()
     for pointer, item in found:
-        ledger = Ledger(pointer, source=options["source"], read=reader.read)
+        ledger = Ledger(pointer, source=options["source"], read=reader.read_inside)
         try:
             completion = reader.from_tree(item, ledger)
             completion.extra = in_order(completion.extra)

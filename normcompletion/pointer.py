@@ -19,7 +19,11 @@ def escape(key: str | int) -> str:
 
 def pointer(path: Iterable[str | int]) -> str:
     """The pointer of a path; the root is the empty string."""
-    return "".join(["/" + escape(key) for key in path])
+    keys = tuple(path)
+    text = "".join([f"/{key}" for key in keys])
+    if "~" in text or text.count("/") > len(keys):
+        text = "".join(["/" + escape(key) for key in keys])
+    return text
 
 
 def camel(key: str) -> str:

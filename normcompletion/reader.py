@@ -108,11 +108,11 @@ class Shape:
             self.recast = narrow(kind, self.plan)
         self.decode: Callable[[bytes], Any] = compiled(struct)
 
-    def prove(self, raw: bytes, depth: int = 0) -> None:
+    def prove(self, raw: bytes, decoded: Any, depth: int = 0) -> None:
         """Refuse what a decode of this shape did not look at: the value of a key that stands twice, where it is `Raw`.
 
-        `depth` containers stand around it. Raises `MalformedPayloadError`. msgspec checks the syntax of what it skips,
-        not its UTF-8.
+        `decoded` is what it gave: a field without a value has no key. `depth` containers stand around it. Raises
+        `MalformedPayloadError`. msgspec checks the syntax of what it skips, not its UTF-8.
         """
         if not raw.isascii():
             try:
@@ -122,8 +122,8 @@ class Shape:
                 doubtful = True
             if doubtful:
                 parse(raw, depth=depth)
-        for key in self.raw_keys:
-            if raw.count(key) > 1:
+        for name, key in self.raw_keys:
+            if (name is None or getattr(decoded, name)) and raw.count(key) > 1:
                 parse(raw, depth=depth)
                 break
 
@@ -179,6 +179,7 @@ class Reader:
         "finish_words",
         "gateway",
         "hint",
+        "inside",
         "is_quick",
         "learned",
         "learned_open",
@@ -202,15 +203,18 @@ class Reader:
         "tight_camel",
         "typed",
         "wide_shapes",
+        "widest_open",
     )
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.stream: Callable[[bytes | list[Any], Ledger], Completion] | None = None
+        self.inside: Reader | None = None
         self.tight = fixed_shape(self.tight_struct)
         self.body = fixed_shape(wire.Body)
         self.tight_camel = fixed_shape(self.tight_struct, camel_keys=True)
         self.body_camel = fixed_shape(wire.Body, camel_keys=True)
+        self.widest_open = {False: self.body, True: self.body_camel}
         self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
         self.claim_keys: Kinds = frozenset(
             ((key,), None) for variant in registry.claiming for key in variant.claim_keys
@@ -311,7 +315,7 @@ class Reader:
                 reason = str(refusal)
             else:
                 if shape.raw_keys:
-                    shape.prove(raw, ledger.depth)
+                    shape.prove(raw, decoded, ledger.depth)
                 completion = self._settle(shape, decoded, raw, ledger)
                 if completion is not None:
                     self.set_hint(shape, decoded, completion, tried)
@@ -321,6 +325,14 @@ class Reader:
             if following is None:
                 return self._salvage(raw, ledger, tried)
             shape = following
+
+    def read_inside(self, raw: bytes, ledger: Ledger) -> Completion:
+        """A response inside a payload, by a reader of its own: what comes first there is another shape."""
+        if self.inside is None:
+            inside = Reader(self.registry)
+            inside.stream, inside.inside = self.stream, inside
+            self.inside = inside
+        return self.inside.read(raw, ledger)
 
     def set_hint(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
         """Start next time with the shape that most payloads needed of late, other than the tight one."""
@@ -380,6 +392,8 @@ class Reader:
         elif shape is not self.body:
             candidates = [self.tight]
         for candidate in candidates:
+            if candidate is self.body or candidate is self.body_camel:  # who needs it mostly has vendor keys too
+                candidate = self.widest_open[candidate.camel]  # noqa: PLW2901
             if candidate is not None and candidate not in tried and len(tried) < 4:
                 return candidate
         return None
@@ -564,7 +578,11 @@ class Reader:
     def from_wrapped(self, wrapped: wire.Wrapped, ledger: Ledger) -> Completion | None:
         """The response in a wrapper; `None` where it is no object."""
         raw = bytes(wrapped.data)
-        return self._inside("data", "data", ledger, lambda inner: self.read(raw, inner)) if raw[:1] == b"{" else None
+        return (
+            self._inside("data", "data", ledger, lambda inner: self.read_inside(raw, inner))
+            if raw[:1] == b"{"
+            else None
+        )
 
     def from_body(self, body: wire.Body, ledger: Ledger) -> Completion:
         """A body of the open form, by the adapter of its source."""
@@ -767,7 +785,9 @@ class Reader:
             self.wide_shapes += 1
             shape = self._widened(raw, paths, nested, related, camel_keys=sighting[0])
             if shape is not None:
-                learned = self.learned_open if shape.original is wire.Body else self.learned
+                learned = self.learned
+                if shape.original is wire.Body:
+                    learned, self.widest_open[shape.camel] = self.learned_open, shape
                 for path in shape.paths:
                     learned[path[-1]] = shape
 

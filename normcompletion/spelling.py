@@ -145,17 +145,20 @@ def keys_of(struct: type[msgspec.Struct]) -> set[str]:
 
 
 @cache
-def raw_keys_of(struct: type[msgspec.Struct]) -> tuple[bytes, ...]:
-    """The keys of a Struct, and of those inside it, whose values are only skipped over (`Raw`), as JSON has them."""
-    found: set[str] = set()
+def raw_keys_of(struct: type[msgspec.Struct]) -> tuple[tuple[str | None, bytes], ...]:
+    """The keys of a Struct, and of those inside it, whose values are only skipped over (`Raw`), as JSON has them.
+
+    Each with the name of its field, or `None` where it stands in a Struct inside.
+    """
+    found: dict[str, str | None] = {}
 
     def visit(inner: type[msgspec.Struct]) -> type[msgspec.Struct]:
         for item in msgspec.structs.fields(inner):
             if item.type is msgspec.Raw:
-                found.add(item.encode_name)
+                found[item.encode_name] = item.name if inner is struct and item.encode_name not in found else None
             else:
                 map_structs(item.type, visit)
         return inner
 
     visit(struct)
-    return tuple(f'"{key}"'.encode() for key in sorted(found))
+    return tuple((name, f'"{key}"'.encode()) for key, name in sorted(found.items()))

@@ -567,7 +567,7 @@ class Assembly:
                 try:
                     chunk = decode(piece)
                     if proves:
-                        shape.prove(piece)
+                        shape.prove(piece, chunk)
                 except Refusal as refusal:
                     reason = str(refusal)
             else:
@@ -764,7 +764,7 @@ class Assembly:
     def _proved(self, shape: Shape, data: bytes) -> Any:
         chunk = shape.decode(data)
         if shape.raw_keys:
-            shape.prove(data)
+            shape.prove(data, chunk)
         return chunk
 
     def _collect(self, chunk: Any, added: Added, kept: Kept | None) -> bool:

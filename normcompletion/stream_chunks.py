@@ -45,7 +45,11 @@ class ChunkReader(Reader):
         self.idle = 0
         # What log10 rebuilds is never a stream, and its marks (a zero time, an empty word) mean nothing in one chunk.
         self.marks = marks_of(variant for variant in self.registry.marked if variant.streams)
-        self.whole = reader.read  # for a whole response inside an error
+        self.whole = reader.read_inside  # for a whole response inside an error
+
+    def read_inside(self, raw: bytes, ledger: Ledger) -> Completion:
+        """A chunk inside the event object of an SDK."""
+        return self.read(raw, ledger)
 
     def chunk(self, raw: bytes, ledger: Ledger) -> Chunk:
         """One event, whatever it reports. Raises `NormalizeError` for what is no chunk."""

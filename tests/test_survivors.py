@@ -34,9 +34,10 @@ from normcompletion.ledger import NOTES, Ledger
 from normcompletion.model import ServiceError
 from normcompletion.reader import Reader
 from normcompletion.registry import Registry, built_in
+from normcompletion.sources.log10 import Record
 from normcompletion.stream_events import EventReader
 from normcompletion.variant import Variant
-from normcompletion.wire import Body, Wire
+from normcompletion.wire import Body, Chat, Wire
 from tests.conftest import PAIRS, canonical
 
 
@@ -641,6 +642,40 @@ def test_two_sets_of_vendor_keys_are_learned_side_by_side() -> None:
         *(True, True, True, True),
         *(False, False),
     ]
+
+
+LISTED = {"choices": [{"message": {"content": [{"type": "text", "text": "hi"}]}, "vendor": 1, "finish_reason": "stop"}]}
+BESIDE = {"choices": [{"message": {"content": "hi"}, "delta": {"mood": 1}, "finish_reason": "stop"}]}
+
+
+def test_vendor_keys_that_only_the_open_form_has_a_place_for_leave_the_others_quick() -> None:
+    """After a vendor key beside words that are not canonical, one in a body of canonical words has a tight shape."""
+    reader = Watched(Registry(built_in()))
+    assert reader.roads(BESIDE, 3) == [True, True, False]
+    assert reader.roads(chat(maker=1), 3) == [True, True, False]
+    assert reader.learned["maker"].original is Chat
+    assert reader.learned_open["mood"].original is Body
+
+
+def test_the_open_form_is_tried_first_where_nearly_all_need_it() -> None:
+    """Two bodies in three that need the open form do not make it the first to be tried; all of a long run do."""
+    reader = Watched(Registry(built_in()))
+    for _ in range(100):
+        reader.roads(LISTED, 2)
+        reader.roads(chat(), 1)
+        assert reader.hint.original is Chat
+    for _ in range(40):
+        reader.roads(LISTED, 1)
+    assert reader.hint.original is Body
+
+
+def test_what_stands_inside_a_payload_does_not_change_what_is_tried_first() -> None:
+    """A run of records is read by the shape of records, and the responses inside by that of chats."""
+    reader = Watched(Registry(built_in()))
+    for _ in range(40):
+        reader.read(json.dumps(RECORD).encode(), Ledger(read=reader.read_inside))
+    assert reader.inside is not None
+    assert (reader.hint.original, reader.inside.hint.original) == (Record, Chat)
 
 
 def test_a_flood_of_vendor_keys_is_not_learned() -> None:

@@ -858,7 +858,7 @@ class Opener:
         texts = (text, *_texts(body)) if self._strict else ()
         reader = default_reader()
         try:
-            completion = reader.read(body, Ledger(opened.at, source=self._source, read=reader.read))
+            completion = reader.read(body, Ledger(opened.at, source=self._source, read=reader.read_inside))
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)
         else:
@@ -868,7 +868,7 @@ class Opener:
             for place, item in found:
                 at = opened.at + place
                 try:
-                    completion = reader.from_tree(item, Ledger(at, source=self._source, read=reader.read))
+                    completion = reader.from_tree(item, Ledger(at, source=self._source, read=reader.read_inside))
                     yield self._finished(completion, opened, texts)
                 except NormalizeError as refusal:
                     refusal.path = refusal.path or at
