@@ -28,7 +28,7 @@ _BESIDE = {
 def section(result: dict[str, Any]) -> str:
     """The Markdown between the markers."""
     rows = reached(result)
-    lines = ["| bodies | read by | beside | CPU time | 95 % within | goal |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| bodies | read by | beside | CPU time | 95 % within | floor | goal |", "|" + " --- |" * 7]
     lines += [_line(row) for row in rows if row.goal.peer is None]
     peers = [row for row in rows if row.goal.peer is not None and row.median is not None]
     if peers:
@@ -51,8 +51,9 @@ def _line(row: Reached) -> str:
         measured, within = "not measured", ""
     else:
         measured, within = f"{row.median:.2f}", f"{row.low:.2f} to {row.high:.2f}"
+    floor = "" if row.floor is None else f"{row.floor:.2f}"
     return (
-        f"| {row.about} | {_READER[goal.reader]} | {_BESIDE[goal.beside]} | {measured} | {within} | "
+        f"| {row.about} | {_READER[goal.reader]} | {_BESIDE[goal.beside]} | {measured} | {within} | {floor} | "
         f"≤ {goal.limit:.2f}{_unmet(row)} |"
     )
 
