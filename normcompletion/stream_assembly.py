@@ -405,8 +405,8 @@ class Assembly:
         """The words of the whole response: the first that says something stands, another is remarked."""
         if (chunk.id and chunk.id != self.id) or (chunk.provider and chunk.provider != self.provider):
             self._judge(chunk.id, chunk.provider, self.native)
-        if self.is_first and (created := chunk.created or 0) < dialect.MILLISECONDS_FROM > -created:
-            self.is_first = False
+        is_first, self.is_first = self.is_first, False
+        if is_first and (created := chunk.created or 0) < dialect.MILLISECONDS_FROM > -created:
             self.id, self.model, self.provider, self.created = chunk.id, chunk.model, chunk.provider, chunk.created
             self.system_fingerprint, self.service_tier = chunk.system_fingerprint, chunk.service_tier
             return

@@ -875,6 +875,15 @@ def test_the_time_of_a_stream_may_be_in_milliseconds() -> None:
     assert [note.code for note in completion.notes] == ["milliseconds"]
 
 
+def test_the_words_of_a_chunk_whose_time_is_in_milliseconds_stand() -> None:
+    """The second chunk's other id is remarked where the first one's time is in milliseconds, or was refused."""
+    for created in (1_700_000_000_000, 9_007_199_254_740_993):
+        first = {**piece({"content": "hi"}), "id": "one", "created": created}
+        completion = both(first, {**END, "id": "two", "created": 1_700_000_001})
+        assert completion.id == "one"
+        assert [note.path for note in completion.notes if note.before == "two"] == ["/id"]
+
+
 def test_a_second_value_of_a_word_is_remarked() -> None:
     """Of a finish word, its native form and a role the stream's other value is remarked."""
     finish = both(piece({"content": "hi"}, finish_reason="length"), END)
