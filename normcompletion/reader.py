@@ -904,6 +904,8 @@ def _is_chunk(body: wire.Body) -> bool:
 
 def _holds_chunks(raw: bytes) -> bool:
     """Whether a text that is no JSON has one chunk on each line."""
+    if b"\n" not in raw:  # a million brackets need not be copied
+        return False
     lines = raw.lstrip(BLANKS).split(b"\n", 4)
     if len(lines) < 2 or not lines[0].startswith(b"{"):
         return False
