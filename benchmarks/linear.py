@@ -30,6 +30,7 @@ import msgspec
 import orjson
 
 from normcompletion import NormalizeError, assemble, iter_events, normalize, normalize_chunk, normalize_many
+from normcompletion.reader import Refusal
 
 DOUBLINGS = 8  # from 64 KiB, so that what is quadratic shows before it takes minutes
 LIMIT = 2.3
@@ -280,7 +281,7 @@ def ratios(shape: Shape, rounds: int, largest: int) -> tuple[list[float], list[f
 
 def plain(raw: bytes) -> object:
     """The payload as dictionaries."""
-    with suppress(msgspec.MsgspecError):
+    with suppress(*Refusal):
         return _decode(raw)
     return None
 
@@ -311,10 +312,9 @@ def linear(options: argparse.Namespace) -> bool:
         row = " ".join(f"{ratio:.2f}" for ratio in found[-4:])
         if bad:
             beside = ratios(shape._replace(read=plain), options.rounds, options.largest)[1]
-            bad = exceeded(
-                [ours * 2 / max(theirs, 2) for ours, theirs in zip(found, beside, strict=False)], options.limit
-            )
-            mark = f"   beside {' '.join(f'{ratio:.2f}' for ratio in beside[-4:])}{'   TOO MUCH' if bad else ''}"
+            faster = [ours * 2 / max(theirs, 2) for ours, theirs in zip(found, beside, strict=False)]
+            bad = exceeded(faster, options.limit)
+            mark = "   beside " + " ".join(f"{ratio:.2f}" for ratio in beside[-4:]) + "   TOO MUCH" * bad
         good = good and not bad
         print(f"{shape.name:<42}{size:>12,}{times[-1]:>9.3f}{size / 1e6 / times[-1]:>8.1f}   {row}{mark}", flush=True)
     return good

@@ -23,7 +23,7 @@ import msgspec
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, in_order, is_fault
-from .model import Choice, Completion, Envelope, FinishReason, Message, ToolCall
+from .model import Choice, Completion, Envelope, FinishReason, Message, Note, ToolCall
 from .parse import BLANKS, looks_like_stream, parse
 from .pointer import camel
 from .recast import Recast, gather, is_in_order, narrow
@@ -491,20 +491,7 @@ class Reader:
             choice.__class__ = Choice  # same layout
         if source in self.settles or not shape.is_in_order or len(choices) > 10:
             return self._built(shape, chat, source, "chat", extra, Ledger(camel=shape.camel))
-        return Completion(
-            id=chat.id,
-            source=source,
-            variant="chat",
-            model=chat.model,
-            provider=chat.provider,
-            created=chat.created,
-            choices=choices,
-            usage=chat.usage,
-            system_fingerprint=chat.system_fingerprint,
-            service_tier=chat.service_tier,
-            extra=extra,
-            notes=[],
-        )
+        return _completion(chat, source, "chat", extra, [])
 
     def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
         """A text completion, as a shape decoded it; `None` where the open road must say what it is."""
@@ -544,20 +531,7 @@ class Reader:
         if extra:
             prefix = ledger.prefix
             ledger.extra.update({prefix + pointer: value for pointer, value in extra.items()} if prefix else extra)
-        completion = Completion(
-            id=sent.id,
-            source=source,
-            variant=variant,
-            model=sent.model,
-            provider=sent.provider,
-            created=sent.created,
-            choices=sent.choices,
-            usage=sent.usage,
-            system_fingerprint=sent.system_fingerprint,
-            service_tier=sent.service_tier,
-            extra=ledger.extra,
-            notes=ledger.notes,
-        )
+        completion = _completion(sent, source, variant, ledger.extra, ledger.notes)
         if in_place and source not in self.settles:
             return completion
         return self._finished(completion, ledger, in_place=in_place)
@@ -578,11 +552,9 @@ class Reader:
     def from_wrapped(self, wrapped: wire.Wrapped, ledger: Ledger) -> Completion | None:
         """The response in a wrapper; `None` where it is no object."""
         raw = bytes(wrapped.data)
-        return (
-            self._inside("data", "data", ledger, lambda inner: self.read_inside(raw, inner))
-            if raw[:1] == b"{"
-            else None
-        )
+        if raw[:1] != b"{":
+            return None
+        return self._inside("data", "data", ledger, lambda inner: self.read_inside(raw, inner))
 
     def from_body(self, body: wire.Body, ledger: Ledger) -> Completion:
         """A body of the open form, by the adapter of its source."""
@@ -855,6 +827,24 @@ def spelling_of(tree: Any) -> Literal["snake", "camel"]:
         elif isinstance(value, list):
             stack.extend(value)
     return "camel" if balance > 0 else "snake"
+
+
+def _completion(sent: Any, source: str, variant: str, extra: dict[str, Any], notes: list[Note]) -> Completion:
+    """A body whose members are canonical, as a `Completion`."""
+    return Completion(
+        id=sent.id,
+        source=source,
+        variant=variant,
+        model=sent.model,
+        provider=sent.provider,
+        created=sent.created,
+        choices=sent.choices,
+        usage=sent.usage,
+        system_fingerprint=sent.system_fingerprint,
+        service_tier=sent.service_tier,
+        extra=extra,
+        notes=notes,
+    )
 
 
 def tidy(choice: wire.TightChoice, at: int, ledger: Ledger) -> None:

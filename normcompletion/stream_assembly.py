@@ -679,9 +679,9 @@ class Assembly:
                 template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS and not shape.camel else None
                 if template is not None:
                     head, middle, tail, start, stop, add_first, add_second = template
-                    varied.update(gap.place for gap in gaps)
-                    repeated = frozenset(kept.same + kept.other if kept is not None else ())
-                    repeated = repeated.difference(gap.place for gap in gaps)
+                    places = {gap.place for gap in gaps}
+                    varied |= places
+                    repeated = frozenset(kept.same + kept.other if kept is not None else ()) - places
                     if chunk.choices[0].delta.tool_calls is None and repeated.isdisjoint(varied):
                         known[: len(known) - MAX_KNOWN + 1] = []
                         known.append((template, repeated))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .model import Part, ThinkingText, ToolCall
-from .stream_parts import Answer
+from .stream_parts import Answer, Piece
 from .wire import DetailFragment, Logprobs
 
 Sink = Callable[[str], None]
@@ -185,19 +185,11 @@ def _part(parts: list[Part], answer: Answer) -> Gap | None:
 
 
 def _add_text(answer: Answer) -> Sink | None:
-    """Adds to the last part of an answer, if that gathers text; raises `ValueError` once it is the last no more."""
+    """Adds to the last part of an answer, if that gathers text."""
     held = answer.parts
     if not held or held[-1].part.type != "text" or (texts := held[-1].text) is None or not held[-1].gathers:
         return None
-    last, add_part, add_content = held[-1], texts.append, answer.content.append
-
-    def add(text: str) -> None:
-        if held[-1] is not last:
-            raise ValueError("another part has come since")
-        add_part(text)
-        add_content(text)
-
-    return add
+    return _while_last(held, texts.append, answer.content.append)
 
 
 def _add_thought(answer: Answer) -> Sink | None:
@@ -205,13 +197,19 @@ def _add_thought(answer: Answer) -> Sink | None:
     held = answer.parts
     if not held or (thoughts := held[-1].thinking) is None or not held[-1].gathers:
         return None
-    last, add_part, add_reasoning = held[-1], thoughts.append, answer.reasoning.append
+    gather = thoughts.append
+    return _while_last(held, lambda text: gather(ThinkingText(type="text", text=text)), answer.reasoning.append)
+
+
+def _while_last(held: list[Piece], add_part: Sink, add_whole: Sink) -> Sink:
+    """Adds to the part that is the last one now; raises `ValueError` once it is the last no more."""
+    last = held[-1]
 
     def add(text: str) -> None:
         if held[-1] is not last:
             raise ValueError("another part has come since")
-        add_part(ThinkingText(type="text", text=text))
-        add_reasoning(text)
+        add_part(text)
+        add_whole(text)
 
     return add
 

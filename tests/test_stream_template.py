@@ -110,16 +110,16 @@ def test_a_stream_of_like_chunks_gives_what_its_chunks_give(kind: Any, *, ascii_
         assert canonical(normalize(saved(*chunks, spaced=spaced, ascii_only=ascii_only))) == expected
 
 
-def turn(random: random.Random, text: str) -> dict[str, Any]:
+def turn(draw: random.Random, text: str) -> dict[str, Any]:
     """A chunk of some kind, with vendor keys that are padding, or are the same for a while, or are absent."""
-    vendor: dict[str, Any] = {"p": random.choice("ab") * random.choice((2, 2, 3))}
-    if random.random() < 0.3:
-        vendor["tone"] = random.choice((1, True, 1.0, "1"))
+    vendor: dict[str, Any] = {"p": draw.choice("ab") * draw.choice((2, 2, 3))}
+    if draw.random() < 0.3:
+        vendor["tone"] = draw.choice((1, True, 1.0, "1"))
     part: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
-    if random.random() < 0.5:
-        part["closed"] = random.random() < 0.9
-    content = random.choice((text, [part], [part], [{"type": "text", "text": text}]))
-    return chunk_with({"content": content}, **{key: vendor[key] for key in random.sample(sorted(vendor), len(vendor))})
+    if draw.random() < 0.5:
+        part["closed"] = draw.random() < 0.9
+    content = draw.choice((text, [part], [part], [{"type": "text", "text": text}]))
+    return chunk_with({"content": content}, **{key: vendor[key] for key in draw.sample(sorted(vendor), len(vendor))})
 
 
 @pytest.mark.parametrize("seed", range(100))

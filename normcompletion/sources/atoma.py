@@ -54,7 +54,7 @@ ERROR_CODES = frozenset(
 
 def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:
     """The evidence that an Atoma node or engine wrote a body."""
-    if extra and "/signature" in extra and ("/response_hash" in extra or "/responseHash" in extra):
+    if "/signature" in extra and ("/response_hash" in extra or "/responseHash" in extra):
         return "`signature` and `response_hash`"
     if body.object == "chat.completions":
         return '`object` is "chat.completions"'
