@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -215,9 +215,7 @@ def message(sent: wire.Message, ledger: Ledger, *path: str | int) -> model.Messa
     else:
         built.content = sent.content
     built.reasoning = reasoning(sent, thought, ledger, *path)
-    for at, call in enumerate(sent.tool_calls or ()):
-        if call is not None and call.function is not None:
-            _check_arguments(call.function, ledger, *path, "tool_calls", at, "function")
+    check_calls(sent.tool_calls or (), ledger, *path)
     if sent.function_call is not None:
         _function_call(sent.function_call, built, ledger, *path)
     return built
@@ -265,6 +263,13 @@ def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
     return ("".join(text) if text else None, "".join(thought) if thought else None)
 
 
+def check_calls(calls: Iterable[model.ToolCall | None], ledger: Ledger, *path: str | int) -> None:
+    """Remark the calls of a message whose arguments are no JSON."""
+    for at, call in enumerate(calls):
+        if call is not None and call.function is not None:
+            _check_arguments(call.function, ledger, *path, "tool_calls", at, "function")
+
+
 def _check_arguments(function: model.FunctionCall, ledger: Ledger, *path: str | int) -> None:
     # A Python repr starts with a single-quoted key (log10's Anthropic rows); it is never parsed.
     if function.arguments is not None and function.arguments.startswith("{'"):
@@ -284,6 +289,11 @@ def sent_members(part: msgspec.Struct, ledger: Ledger) -> Any:
     """A wire Struct as JSON in the payload's spelling, without its absent members."""
     if ledger.camel:
         part = converted(part, camel_twin(type(part)))
+    return present_members(part)
+
+
+def present_members(part: msgspec.Struct) -> Any:
+    """A Struct as JSON, without its absent members."""
     return _without_nulls(msgspec.to_builtins(part))
 
 
@@ -297,25 +307,34 @@ def _without_nulls(value: Any) -> Any:
 
 def usage(sent: wire.Usage | model.Usage | None, ledger: Ledger) -> model.Usage | None:
     """Token counts; Perplexity's itemised cost keeps its total and leaves the items in `extra`."""
-    if sent is None or isinstance(sent, model.Usage):
+    if sent is None:
+        return None
+    if isinstance(sent, model.Usage):
+        sent.cost = cost(sent.cost, ledger)
+        if isinstance(sent, wire.ChatUsage):
+            sent.__class__ = model.Usage  # type: ignore[assignment]  # same layout
         return sent
-    cost = sent.cost
-    if isinstance(cost, wire.PerplexityCost):
-        for name in ("input_tokens_cost", "output_tokens_cost", "request_cost"):
-            item = getattr(cost, name)
-            if item is not None:
-                ledger.keep(item, "usage", "cost", name)
-        cost = cost.total_cost
     return model.Usage(
         prompt_tokens=sent.prompt_tokens,
         completion_tokens=sent.completion_tokens,
         total_tokens=sent.total_tokens,
         prompt_tokens_details=sent.prompt_tokens_details,
         completion_tokens_details=sent.completion_tokens_details,
-        cost=cost,
+        cost=cost(sent.cost, ledger),
         is_byok=sent.is_byok,
         cost_details=sent.cost_details,
     )
+
+
+def cost(sent: float | wire.PerplexityCost | None, ledger: Ledger) -> float | None:
+    """The cost, or the total of an itemised one."""
+    if not isinstance(sent, wire.PerplexityCost):
+        return sent
+    for name in ("input_tokens_cost", "output_tokens_cost", "request_cost"):
+        item = getattr(sent, name)
+        if item is not None:
+            ledger.keep(item, "usage", "cost", name)
+    return sent.total_cost
 
 
 def logprobs(

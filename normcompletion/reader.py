@@ -23,7 +23,7 @@ import msgspec
 from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, in_order, is_fault
-from .model import Choice, Completion, Envelope, FinishReason, Message, Note, ToolCall
+from .model import Choice, Completion, Envelope, FinishReason, Message, Note, ToolCall, Usage
 from .parse import BLANKS, looks_like_stream, parse
 from .pointer import camel
 from .recast import Recast, gather, is_in_order, narrow
@@ -31,7 +31,7 @@ from .registry import Registry
 from .salvage import Salvage
 from .spelling import camel_twin, compiled, keys_of, raw_keys_of
 from .variant import Mark, Variant
-from .widen import ALIAS, Paths, Plan, widen
+from .widen import ALIAS, STALE, Paths, Plan, widen
 
 Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -51,6 +51,7 @@ Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they m
 NOTHING: Mapping[str, Any] = {}
 FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 _PLAIN_REASONS: frozenset[str | None] = FINISH_REASONS | {None}
+EARLIEST, LATEST = -dialect.MICROSECONDS_FROM, dialect.MILLISECONDS_FROM  # what `dialect.created` takes as it is
 TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk, wire.Text})
 _UNKNOWN_FIELD = "Object contains unknown field `"
 _NO_JSON = "(byte 0)"  # end of the refusal of an event stream, among others
@@ -102,11 +103,15 @@ class Shape:
         if paths:
             struct, self.plan = widen(struct, paths, nested, dict(kinds))
         self.recast: Recast | None = None
-        if self.plan is not None and original in TIGHT:  # of which only the members are read
-            self.recast = gather(kind, self.plan)
+        if original in TIGHT and (paths or camel_keys):  # of which only the members are read
+            self.recast = gather(kind, self.plan, at_root=original is not wire.Chunk)
         elif self.plan is not None or camel_keys:
             self.recast = narrow(kind, self.plan)
         self.decode: Callable[[bytes], Any] = compiled(struct)
+
+    def covers(self, other: Shape) -> bool:
+        """Whether this shape takes all that another one takes, and more vendor keys."""
+        return self.original is other.original and self.camel == other.camel and self.paths > other.paths
 
     def prove(self, raw: bytes, decoded: Any, depth: int = 0) -> None:
         """Refuse what a decode of this shape did not look at: the value of a key that stands twice, where it is `Raw`.
@@ -165,6 +170,7 @@ class Reader:
     aliases: Mapping[tuple[str, ...], Any] = {
         ("choices", "*", "message", ALIAS): str | None,
         ("choices", "*", "message", "function_call"): None,
+        ("choices", "*", STALE): wire.Message | None,
     }
 
     __slots__ = (
@@ -193,6 +199,7 @@ class Reader:
         "registry",
         "routes",
         "settles",
+        "shared_words",
         "sighted",
         "sources",
         "stream",
@@ -237,6 +244,9 @@ class Reader:
         self.finish_words = {
             source: row.finish_words for source, row in registry.dialect.items() if row.finish_words is not None
         }
+        # Finish words that mean the same wherever they come from.
+        tables = [row.finish_words or NOTHING for row in registry.dialect.values()]
+        self.shared_words = dict(set.intersection(*(set(table.items()) for table in tables)))
         self.settles = {source: row.settle for source, row in registry.dialect.items() if row.settle is not None}
         # What `normalize` looks at before anything else: the decoder or the shape to try, which are none where an
         # outsider must see the payload or where streams come; the source that fills the two fields of a gateway; and
@@ -348,6 +358,8 @@ class Reader:
                 completion.provider is None  # a gateway says `reasoning`, which canonical words have too
                 and any(choice.message.reasoning or choice.native_finish_reason for choice in completion.choices)
             )
+        if tried and shape.covers(self.candidate):
+            self.candidate = shape
         gain, loss = (1, NEED) if self.candidate.original is wire.Body else (NEED, 1)
         if not needed or shape is not self.candidate:
             self.needed -= loss
@@ -438,23 +450,24 @@ class Reader:
         Every line is paid for each body with vendor keys: measure before adding one.
         """
         extra: dict[str, Any] = {}
-        if shape.recast is not None:
-            shape.recast(chat, "", extra)
+        if shape.recast is not None and shape.recast(chat, "", extra) is None:
+            return None
         source = ledger.source or self.marked(chat, extra, ledger.prefix) or ledger.fallback
         finish_words = self.finish_words.get(source, NOTHING)
         if (word := chat.object) != "chat.completion" and word:
             if word in dialect.TEXT_OBJECTS or word.endswith(".chunk") or not finish_words:
                 return None
             ledger.keep(word, "object")
+        chat.created = dialect.created(chat.created, ledger)
+        chat.usage = dialect.usage(chat.usage, ledger)
         choices = chat.choices
         for at, choice in enumerate(choices):
-            calls = choice.message.tool_calls
-            if calls is not None and has_python_arguments(calls):
-                return None
             if (word := choice.finish_reason) is not None and word not in FINISH_REASONS:
                 if not finish_words:
                     return None
                 choice.finish_reason, choice.native_finish_reason = dialect.finish(choice, at, ledger, finish_words)
+            if choice.message.tool_calls is not None:
+                dialect.check_calls(choice.message.tool_calls, ledger, "choices", at, "message")
             if choice.logprobs is not None or choice.error is not None:
                 tidy(choice, at, ledger)
             choice.__class__ = Choice  # same layout
@@ -466,32 +479,58 @@ class Reader:
         return self._built(shape, chat, source, "chat", extra, ledger)
 
     def quick(self, shape: Shape, chat: Any, source: str | None) -> Completion | None:
-        """`from_tight` for a payload that stands alone and gives no note; `None`, untouched, for any other.
+        """`from_tight` for a payload with one choice that stands alone and gives no note; `None` for any other.
 
         Without a ledger: it would cost as much as a mark. Every line is paid for each body with vendor keys.
         """
-        if (word := chat.object) != "chat.completion" and word:
-            return None
         choices = chat.choices
-        for choice in choices:
-            if (
-                choice.finish_reason not in _PLAIN_REASONS
-                or choice.error is not None
-                or (choice.logprobs is not None and isinstance(choice.logprobs, int | float))
-                or ((calls := choice.message.tool_calls) is not None and has_python_arguments(calls))
-            ):
-                return None
+        if len(choices) != 1:
+            return None
+        if (word := chat.object) == "chat.completion":
+            word = None
+        elif word and (word in dialect.TEXT_OBJECTS or word.endswith(".chunk") or not self.shared_words):
+            return None
+        choice = choices[0]
+        if (reason := choice.finish_reason) not in _PLAIN_REASONS and (
+            reason not in self.shared_words or choice.native_finish_reason is not None
+        ):
+            return None
+        created = chat.created
+        if (
+            (created is not None and (created.__class__ is not int or not EARLIEST < created < LATEST))
+            or choice.error is not None
+            or ((logprobs := choice.logprobs) is not None and not isinstance(logprobs, msgspec.Struct))
+            or ((calls := choice.message.tool_calls) and has_python_arguments(calls))
+            or (
+                (usage := chat.usage) is not None
+                and (cost := usage.cost) is not None
+                and isinstance(cost, msgspec.Struct)
+            )
+        ):
+            return None
         extra: dict[str, Any] = {}
         if shape.recast is not None:
-            shape.recast(chat, "", extra)
+            if shape.recast(chat, "", extra) is None:
+                return None
+            choice, usage = choices[0], chat.usage
         if source is None:
             asked = self.asked.get(shape) or self._ask(shape)
             source = self.marked(chat, extra, asked=asked) or "openai"
-        for choice in choices:
+        if choice.__class__ is not Choice:
             choice.__class__ = Choice  # same layout
-        if source in self.settles or not shape.is_in_order or len(choices) > 10:
-            return self._built(shape, chat, source, "chat", extra, Ledger(camel=shape.camel))
-        return _completion(chat, source, "chat", extra, [])
+        if reason not in _PLAIN_REASONS:
+            choice.finish_reason, choice.native_finish_reason = self.shared_words[reason], reason
+        if usage is not None and usage.__class__ is not Usage:
+            usage.__class__ = Usage  # same layout
+        if word:
+            extra["/object"] = word
+        completion = _completion(chat, source, "chat", extra, [])
+        if (settle := self.settles.get(source)) is not None:
+            settle(completion, Ledger(camel=shape.camel, extra=extra, notes=completion.notes))
+        elif shape.is_in_order and not word:
+            return completion
+        completion.extra = in_order(extra)
+        return completion
 
     def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
         """A text completion, as a shape decoded it; `None` where the open road must say what it is."""
@@ -509,17 +548,19 @@ class Reader:
             return None
         if word and word != "text_completion":
             ledger.keep(word, "object")
+        sent.created = dialect.created(sent.created, ledger)
         choices = sent.choices
         for at, choice in enumerate(choices):
             finish_reason, native = choice.finish_reason, choice.native_finish_reason
             if finish_reason is not None and finish_reason not in FINISH_REASONS:
                 finish_reason, native = dialect.finish(choice, at, ledger, finish_words)
+            logprobs = choice.logprobs
             choices[at] = Choice(
                 index=choice.index,
                 message=Message(content=choice.text),
                 finish_reason=finish_reason,
                 native_finish_reason=native,
-                logprobs=dialect.logprobs(choice.logprobs, ledger, "choices", at, "logprobs"),
+                logprobs=None if logprobs is None else dialect.logprobs(logprobs, ledger, "choices", at, "logprobs"),
             )
         return self._built(shape, sent, source, "text", extra, ledger)
 

@@ -12,13 +12,16 @@ import re
 import types
 from collections.abc import Callable
 from functools import cache
+from types import NoneType
 from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
+from . import model
+from .dialect import present_members
 from .pointer import escape
 from .spelling import fields_of, is_struct, original_of
-from .widen import ALIAS, Paths, Plan
+from .widen import ALIAS, STALE, Paths, Plan
 
 Kind = type[msgspec.Struct]
 Recast = Callable[[Any, str, dict[str, Any]], Any]
@@ -30,17 +33,25 @@ class _Variable(str):
     __slots__ = ()
 
 
+class _Number(_Variable):
+    """A place in a list."""
+
+    __slots__ = ()
+
+
 _AT = (_Variable("at"),)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_]+")
 
 
-def gather(kind: Kind, plan: Plan | None) -> Recast:
+def gather(kind: Kind, plan: Plan | None, *, at_root: bool = False) -> Recast:
     """`gather(sent, pointer, extra)`: what vendor keys hold goes to `extra`, and the Structs inside become originals.
 
-    What was sent is a `kind`, widened by a plan; it comes back as it is.
+    What was sent is a `kind`, widened by a plan; it comes back as it is, or `None` comes where the open form must say
+    what it is. With `at_root` the pointers start there, and
+    the given one is not looked at.
     """
     writer = _Writer()
-    writer.members(kind, plan, "sent", _AT, 1)
+    writer.members(kind, plan, "sent", () if at_root else _AT, 1)
     return writer.function("sent, at, extra", "sent")
 
 
@@ -64,7 +75,7 @@ def _respelled(twin: Kind) -> Callable[[Any], None]:
     """A function that makes a twin, and all in it, originals in place."""
     writer = _Writer()
     writer.members(twin, None, "sent", (), 1)
-    writer.line(1, f"sent.__class__ = {writer.known(original_of(twin))}")
+    writer.line(1, f"sent.__class__ = {writer.known(_final(twin))}")
     return writer.function("sent", "None")
 
 
@@ -103,17 +114,26 @@ class _Writer:
         members += [
             ("/" + escape(item.encode_name), item.name, item.type)
             for item in fields_of(kind)
-            if item.name in wide or (original_of(kind) is not kind and _has_structs(item.type))
+            if item.name in wide or _has_twins(item.type)
         ]
         alias = plan.alias if plan is not None else None
         if alias is not None:
             members.append(("/" + ALIAS, alias, None))
+        stale = plan.stale if plan is not None else None
+        if stale is not None:
+            members.append(("/" + STALE, stale, None))
         for place, name, annotation in sorted(members, key=lambda member: member[0]):
             value, here = self.fresh("value"), (*at, place)
             self.line(depth, f"if ({value} := {owner}.{name}) is not None:")
             if annotation is not None:
                 self.value(annotation, wide.get(name), value, here, depth + 1, f"{owner}.{name}")
                 continue
+            if name == stale:  # which is the message itself where there is no other
+                self.names["present_members"] = present_members
+                message = f"{owner}.message"
+                self.line(depth + 1, f"if {message}.role is None and {message}.content is None:")
+                self.line(depth + 2, "return None")
+                self.line(depth + 1, f"{value} = present_members({value})")
             if name == alias:  # as in `dialect.reasoning`
                 self.line(depth + 1, f"text = {owner}.reasoning = {owner}.reasoning or {value}")
                 self.line(depth + 1, f"if {value} and {value} != text:")
@@ -123,33 +143,49 @@ class _Writer:
         self, annotation: Any, plan: Plan | None, value: str, at: tuple[str, ...], depth: int, store: str
     ) -> None:
         """A value that is no null; `store` is where it came from."""
+        kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+        kinds = tuple(kind for kind in kinds if kind is not NoneType)
         test = "if"
-        for kind in _alternatives(annotation):
+        for kind in kinds:
+            if not (_has_twins(kind) if plan is None else _has_structs(kind)):
+                continue
             origin = get_origin(kind)
+            inside = depth
+            if len(kinds) > 1:
+                is_kind = (
+                    f"isinstance({value}, Struct)" if origin is None else f"{value}.__class__ is {origin.__name__}"
+                )
+                self.line(depth, f"{test} {is_kind}:")
+                inside, test = depth + 1, "elif"
             if origin is list:
-                number, item = self.fresh("number"), self.fresh("item")
-                self.line(depth, f"{test} {value}.__class__ is list:")
-                self.line(depth + 1, f"for {number}, {item} in enumerate({value}):")
-                self.line(depth + 2, f"if {item} is not None:")
-                here = (*at, "/", _Variable(f"str({number})"))
-                self.value(get_args(kind)[0], plan, item, here, depth + 3, f"{value}[{number}]")
+                self.members_of_list(get_args(kind)[0], plan, value, at, inside)
             elif origin is dict:
                 item = self.fresh("item")
-                self.line(depth, f"{test} {value}.__class__ is dict:")
-                self.line(depth + 1, f"for {item} in {value}.values():")
-                self.value(get_args(kind)[1], None, item, (), depth + 2, item)
+                self.line(inside, f"for {item} in {value}.values():")
+                self.value(get_args(kind)[1], None, item, (), inside + 1, item)
             else:
-                self.line(depth, f"{test} isinstance({value}, Struct):")
-                self.struct(kind, plan, value, at, depth + 1, store)
-            test = "elif"
+                self.struct(kind, plan, value, at, inside, store)
+
+    def members_of_list(self, annotation: Any, plan: Plan | None, value: str, at: tuple[str, ...], depth: int) -> None:
+        """The members of a list; `choices` mostly has one, whose pointers are known."""
+        number, item = self.fresh("number"), self.fresh("item")
+        if plan is not None and not any(isinstance(piece, _Number) for piece in at):
+            self.line(depth, f"if len({value}) == 1:")
+            self.line(depth + 1, f"if ({item} := {value}[0]) is not None:")
+            self.value(annotation, plan, item, (*at, "/0"), depth + 2, f"{value}[0]")
+            self.line(depth, "else:")
+            depth += 1
+        self.line(depth, f"for {number}, {item} in enumerate({value}):")
+        self.line(depth + 1, f"if {item} is not None:")
+        self.value(annotation, plan, item, (*at, "/", _Number(f"str({number})")), depth + 2, f"{value}[{number}]")
 
     def struct(  # noqa: PLR0917
         self, kind: Kind, plan: Plan | None, value: str, at: tuple[str, ...], depth: int, store: str
     ) -> None:
         """A Struct, which becomes an original; one that is copied is put where it came from."""
-        original = original_of(kind)
+        original = _final(kind)
         if plan is None:
-            if any(_has_structs(item.type) for item in fields_of(kind)):
+            if any(_has_twins(item.type) for item in fields_of(kind)):
                 self.line(depth, f"{self.known(_respelled(kind))}({value})")
             else:
                 self.line(depth, f"{value}.__class__ = {self.known(original)}")
@@ -165,11 +201,19 @@ def _joined(at: tuple[str, ...]) -> str:
     return " + ".join(repr("".join(group)) if kind is str else " + ".join(group) for kind, group in groups)
 
 
-def _alternatives(annotation: Any) -> list[Any]:
-    """The members of a union that are Structs or hold some."""
-    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    return [kind for kind in kinds if _has_structs(kind)]
+def _final(kind: Kind) -> Kind:
+    """What a Struct becomes: its original, or the canonical one whose layout that has (`wire.TightChoice`)."""
+    original = original_of(kind)
+    bases = (base for base in original.__mro__ if is_struct(base) and base.__module__ == model.__name__)
+    return next((base for base in bases if base.__struct_fields__ == original.__struct_fields__), original)
 
 
 def _has_structs(annotation: Any) -> bool:
     return is_struct(annotation) or any(_has_structs(argument) for argument in get_args(annotation))
+
+
+def _has_twins(annotation: Any) -> bool:
+    """Whether a type holds Structs that are not their own originals."""
+    if is_struct(annotation):
+        return original_of(annotation) is not annotation
+    return any(_has_twins(argument) for argument in get_args(annotation))

@@ -44,10 +44,19 @@ def converted(leaf: Any, kind: type[Kind]) -> Kind:
 
 @cache
 def camel_twin(original: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """The Struct that decodes the camelCase form of `original`."""
+    """The Struct that decodes the camelCase form of `original`: itself, where no key in it is written otherwise."""
+    if all(camel(item.encode_name) == item.encode_name and not has_twins(item.type) for item in fields_of(original)):
+        return original
     twin = rebuild(original, original.__name__ + "Camel", camel, camel_twin)
     _originals[twin] = original
     return twin
+
+
+def has_twins(annotation: Any) -> bool:
+    """Whether a Struct in a type has another form in camelCase."""
+    if is_struct(annotation):
+        return camel_twin(annotation) is not annotation
+    return any(has_twins(argument) for argument in get_args(annotation))
 
 
 _originals: dict[type[msgspec.Struct], type[msgspec.Struct]] = {}

@@ -20,6 +20,7 @@ from .spelling import fields_of, map_structs, rebuild
 Paths = frozenset[tuple[str, ...]]
 
 ALIAS = "reasoning_content"
+STALE = "delta"
 _NO_TYPES: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})
 LEVELS = 6  # deeper ones are for salvage, which no stack can overflow
 Scalar = Integer | float | str | bool | None
@@ -45,12 +46,13 @@ class Plan(NamedTuple):
     """Where the added fields of a widened Struct are: its own, and those of the Structs inside it.
 
     Each has its attribute and its place as the end of a pointer; `alias` is the attribute of another name for
-    `reasoning`. What they hold is moved by `recast.py`.
+    `reasoning`, `stale` that of a delta beside a message. What they hold is moved by `recast.py`.
     """
 
     added: tuple[tuple[str, str], ...]
     inner: tuple[tuple[str, str, Plan], ...]
     alias: str | None
+    stale: str | None
 
 
 def widen(
@@ -106,6 +108,8 @@ def widen(
         for (name, _), key in zip(added, own, strict=True)
     )
     wide = rebuild(original, original.__name__ + "Wide", str, None, more, replaced)
-    alias = next((name for (name, _), key in zip(added, own, strict=True) if key == ALIAS and (key,) in types_), None)
-    added = tuple(each for each in added if each[0] != alias)
-    return wide, Plan(added, tuple(inner), alias)
+    special = {
+        key: name for (name, _), key in zip(added, own, strict=True) if key in (ALIAS, STALE) and (key,) in types_
+    }
+    added = tuple(each for each in added if each[0] not in special.values())
+    return wide, Plan(added, tuple(inner), special.get(ALIAS), special.get(STALE))

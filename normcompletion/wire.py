@@ -54,18 +54,33 @@ class ChatChoice(TightChoice, kw_only=True, forbid_unknown_fields=True, gc=False
     finish_reason: str | None = None  # type: ignore[assignment]  # becomes a `FinishReason`
 
 
+class PerplexityCost(Wire, kw_only=True):
+    """Perplexity's `usage.cost`, in US dollars."""
+
+    input_tokens_cost: Number | None = None
+    output_tokens_cost: Number | None = None
+    request_cost: Number | None = None
+    total_cost: Number | None = None
+
+
+class ChatUsage(canonical.Usage, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Canonical usage with a cost that may be itemised."""
+
+    cost: Number | PerplexityCost | None = None  # type: ignore[assignment]  # becomes the total
+
+
 class Chat(Wire, kw_only=True):
-    """A chat completion in canonical form, but for two words: `object`, and why a choice finished."""
+    """A chat completion in canonical form, but for when it was created, and for why a choice finished and `object`."""
 
     choices: list[ChatChoice]
-    created: Seconds | None = None
+    created: Created = None
     id: str | None = None
     model: str | None = None
     object: str | None = None
     provider: str | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
-    usage: canonical.Usage | None = None
+    usage: ChatUsage | None = None
 
 
 class TightCompletion(
@@ -228,22 +243,13 @@ class Text(Wire, kw_only=True):
 
     id: str | None = None
     object: str | None = None
-    created: Seconds | None = None
+    created: Created = None
     model: str | None = None
     choices: list[TextChoice]
     usage: canonical.Usage | None = None
     provider: str | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
-
-
-class PerplexityCost(Wire, kw_only=True):
-    """Perplexity's `usage.cost`, in US dollars."""
-
-    input_tokens_cost: Number | None = None
-    output_tokens_cost: Number | None = None
-    request_cost: Number | None = None
-    total_cost: Number | None = None
 
 
 class Usage(Wire, kw_only=True):
