@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from .model import Completion, Note
-from .parse import escape_surrogates, in_range, needs_cleaning, parse, replace_surrogates
+from .parse import escape_surrogates, in_range, parse_unclean, replace_surrogates
 from .pointer import camel, escape, pointer
 
 Kind = Literal["fault", "remark"]
@@ -95,6 +95,8 @@ class Ledger(Struct, eq=False):
 
     def pointer(self, *path: str | int) -> str:
         """The pointer of a path of wire names, in the payload's spelling."""
+        if len(path) == 1 and isinstance(key := path[0], str) and key.isidentifier():  # most are members of the root
+            return f"{self.prefix}/{camel(key) if self.camel else key}"
         if self.camel:
             return self.prefix + pointer(camel(key) if isinstance(key, str) else key for key in path)
         return self.prefix + pointer(path)
@@ -158,8 +160,8 @@ class Ledger(Struct, eq=False):
 
     def parsed(self, raw: bytes, at: str, depth: int = 1) -> Any:
         """Free-form JSON that stands at a pointer, `depth` containers deep, cleaned."""
-        value = parse(raw, depth=self.depth + depth)
-        return self.clean(value, at) if needs_cleaning(raw) else value
+        value, is_unclean = parse_unclean(raw, depth=self.depth + depth)
+        return self.clean(value, at) if is_unclean else value
 
     def below(self, *path: str | int, fallback: str | None = None) -> Ledger:
         """A ledger for a response that stands inside this payload; it writes into the same books.

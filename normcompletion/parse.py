@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import types
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NewType
 
 import msgspec
 import orjson
 
 from .errors import MalformedPayloadError, NormalizeError, UnknownPayloadError, excerpt
+from .model import Integer
 from .pointer import pointer
 
 BLANKS = b" \t\r\n"  # what may stand around JSON; `bytes.strip` takes more
@@ -29,7 +31,22 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _LONG_INTEGER = b"0" * 19
 _BACKSLASH = ord("\\")
+LEVELS = 16
+Scalar = Integer | float | str | bool | None
 _decode = msgspec.json.Decoder(strict=True).decode
+_Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def tree_type(levels: int) -> Any:
+    """The type of JSON with so many levels of objects and lists, and with integers of 64 bits.
+
+    Each level has a name, for whoever evaluates or hashes annotations would walk a tree of 2 ** levels types.
+    """
+    inner: Any = tree_type(levels - 1) if levels > 1 else Scalar
+    return NewType("_", Scalar | types.GenericAlias(dict, (str, inner)) | types.GenericAlias(list, inner))
+
+
+_decode_plain = msgspec.json.Decoder(tree_type(LEVELS)).decode
 
 
 def too_deep() -> MalformedPayloadError:
@@ -75,7 +92,7 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
         raise too_deep()
     try:
         return _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as refusal:
+    except _Refusal as refusal:
         error = refusal.with_traceback(None)  # which holds this frame, and so the payload
     if b"\\u" in raw and not isinstance(error, UnicodeDecodeError):  # half a surrogate pair, which msgspec refuses
         import json  # only broken text comes here
@@ -87,6 +104,16 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
         except (ValueError, RecursionError):
             pass
     raise malformed(raw, error) from None
+
+
+def parse_unclean(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
+    """`parse`, and whether the value can hold half a surrogate pair or an integer beyond 64 bits."""
+    if depth <= MAX_DEPTH - LEVELS:
+        try:  # most JSON is plain; the decoder that proves it needs no look at the text, which would cost as much again
+            return _decode_plain(raw), False
+        except _Refusal:
+            pass
+    return parse(raw, depth=depth), needs_cleaning(raw)
 
 
 def needs_cleaning(raw: bytes) -> bool:

@@ -420,7 +420,10 @@ class Reader:
         ledger.camel = shape.camel
         completion: Completion | None = None
         if shape.original is self.tight_struct:
-            completion = self.from_tight(shape, decoded, ledger)
+            if shape.is_chat and not isinstance(decoded, wire.TightCompletion):
+                completion = self.quick(shape, decoded, ledger.source, ledger)
+            if completion is None:
+                completion = self.from_tight(shape, decoded, ledger)
         elif shape.is_text:
             completion = self.from_text(shape, decoded, ledger)
         else:
@@ -478,10 +481,11 @@ class Reader:
             return self._finished(completion, ledger, in_place=False)
         return self._built(shape, chat, source, "chat", extra, ledger)
 
-    def quick(self, shape: Shape, chat: Any, source: str | None) -> Completion | None:
-        """`from_tight` for a payload with one choice that stands alone and gives no note; `None` for any other.
+    def quick(self, shape: Shape, chat: Any, source: str | None, ledger: Ledger | None = None) -> Completion | None:
+        """`from_tight` for a payload with one choice whose members need no note; `None` for any other.
 
-        Without a ledger: it would cost as much as a mark. Every line is paid for each body with vendor keys.
+        One that stands alone needs no ledger, which would cost as much as a mark. Every line is paid for each body
+        with vendor keys: measure before adding one.
         """
         choices = chat.choices
         if len(choices) != 1:
@@ -513,9 +517,10 @@ class Reader:
             if shape.recast(chat, "", extra) is None:
                 return None
             choice, usage = choices[0], chat.usage
-        if source is None:
-            asked = self.asked.get(shape) or self._ask(shape)
-            source = self.marked(chat, extra, asked=asked) or "openai"
+        if source is None:  # what `object` says is a mark too
+            asked = self.marks if word else self.asked.get(shape) or self._ask(shape)
+            source = self.marked(chat, extra, "" if ledger is None else ledger.prefix, asked)
+            source = source or ("openai" if ledger is None else ledger.fallback)
         if choice.__class__ is not Choice:
             choice.__class__ = Choice  # same layout
         if reason not in _PLAIN_REASONS:
@@ -524,13 +529,15 @@ class Reader:
             usage.__class__ = Usage  # same layout
         if word:
             extra["/object"] = word
-        completion = _completion(chat, source, "chat", extra, [])
-        if (settle := self.settles.get(source)) is not None:
-            settle(completion, Ledger(camel=shape.camel, extra=extra, notes=completion.notes))
-        elif shape.is_in_order and not word:
-            return completion
-        completion.extra = in_order(extra)
-        return completion
+        if ledger is None:
+            completion = _completion(chat, source, "chat", extra, [])
+            if shape.is_in_order and not word and source not in self.settles:
+                return completion
+            ledger = Ledger(camel=shape.camel, extra=extra, notes=completion.notes)
+        else:
+            ledger.extra.update({ledger.prefix + pointer: value for pointer, value in extra.items()})
+            completion = _completion(chat, source, "chat", ledger.extra, ledger.notes)
+        return self._finished(completion, ledger, in_place=False)
 
     def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
         """A text completion, as a shape decoded it; `None` where the open road must say what it is."""

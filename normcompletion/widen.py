@@ -1,7 +1,7 @@
 """Wire Structs widened by the vendor keys that a process has met, so that they cost no salvage.
 
 Half of the OpenAI-compatible services add keys of their own. A widened Struct has a field for each, of any scalar type,
-or of any JSON up to `LEVELS` deep where an object or a list was met: the strict decode still proves that nothing was
+or of any JSON up to six levels deep where an object or a list was met: the strict decode still proves that nothing was
 skipped. What the fields hold goes to `extra`, as salvage would put it: see `recast.py`.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, NewType
+from typing import Any, NamedTuple
 
 import msgspec
 
-from .model import Integer
+from .parse import Scalar, tree_type
 from .pointer import escape
 from .spelling import fields_of, map_structs, rebuild
 
@@ -22,20 +22,7 @@ Paths = frozenset[tuple[str, ...]]
 ALIAS = "reasoning_content"
 STALE = "delta"
 _NO_TYPES: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})
-LEVELS = 6  # deeper ones are for salvage, which no stack can overflow
-Scalar = Integer | float | str | bool | None
-
-
-def _nested(levels: int) -> Any:
-    """JSON with so many levels of objects and lists; integers of 64 bits.
-
-    Each level has a name, for whoever evaluates or hashes annotations would walk a tree of 2 ** levels types.
-    """
-    inner: Any = _nested(levels - 1) if levels > 1 else Scalar
-    return NewType("_", Scalar | types.GenericAlias(dict, (str, inner)) | types.GenericAlias(list, inner))
-
-
-NESTED = _nested(LEVELS)
+NESTED = tree_type(6)  # deeper ones are for salvage
 
 
 def _below(paths: Iterable[tuple[str, ...]]) -> Paths:

@@ -15,7 +15,7 @@ from .. import dialect, wire
 from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..ledger import Ledger
 from ..model import Completion, Envelope, Number, ServiceError
-from ..parse import parse
+from ..parse import parse_unclean
 from ..variant import Variant
 
 SOURCE = "log10"
@@ -177,7 +177,7 @@ def _response(record: Record, ledger: Ledger) -> Completion:
 
 
 def _text(raw: bytes) -> bytes:
-    text = parse(raw)
+    text = parse_unclean(raw)[0]
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else raw
 
 
