@@ -131,30 +131,31 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
                     completion: Completion = chat
                     return completion
     else:
-        tried, shape = [], reader.quick_hint
-    if reader is None or shape is None or tried is None:
-        pass
-    elif (shape.is_chat or shape.is_text) and (source is None or source in reader.sources):
+        shape = reader.quick_hint
+    if shape is not None and reader is not None and (source is None or source in reader.sources):
+        # The same with vendor keys, in camelCase, or with other finish words; and text completions.
         wide = None
         try:
             if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
                 wide = shape.decode(payload)  # type: ignore[arg-type]
         except Refusal as refusal:
-            tried.append(shape)
             refused = str(refusal)
+            tried = [*(tried or ()), shape]
         except (TypeError, ValueError, BufferError):
             pass
         if wide is not None:
-            quick = reader.quick(shape, wide, source) if shape.is_chat else None
+            quick = (reader.quick if shape.is_chat else reader.quick_text)(shape, wide, source)
             if quick is None:
                 ledger = Ledger(source=source, read=reader.read_inside, camel=shape.camel)
                 quick = (reader.from_tight if shape.is_chat else reader.from_text)(shape, wide, ledger)
             if quick is not None:
-                if not quick.extra or reader.decode_first is not None:
+                if tried:
                     reader.set_hint(shape, wide, quick, tried)
+                elif not (quick.extra or shape.is_telling):
+                    reader.unsettle_hint()
                 return quick
-            tried.append(shape)
             refused = ""
+            tried = [*(tried or ()), shape]
     raw = to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)

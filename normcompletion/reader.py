@@ -38,17 +38,18 @@ Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
-# A shape is tried first while enough payloads need it. One that did counts NEED for it; one that needed another shape,
-# or showed no need (a vendor key that is null does not show), counts 1 against it. With the open form, which costs a
-# body in canonical words three times as much as a refusal, it is the other way about. Now and then the tight one is
-# tried nevertheless, so that a log that changes finds it again.
+# A shape is tried first while enough payloads need it. One that did, and was tried with another first, counts NEED for
+# it; one that needed another shape counts 1 against it. With the open form, which costs a body in canonical words three
+# times as much as a refusal, it is the other way about. After some payloads that showed no need the tight one is tried
+# nevertheless, so that a log that changes finds it again.
 NEED = 4
 NEEDED = 8 * NEED
-PROBE_EVERY = 64
+PROBE_EVERY = 16
 
 Marks = tuple[tuple[Mark, bool, str], ...]
 Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
 NOTHING: Mapping[str, Any] = {}
+_NUMBERS: frozenset[type] = frozenset({int, float})
 FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 _PLAIN_REASONS: frozenset[str | None] = FINISH_REASONS | {None}
 EARLIEST, LATEST = -dialect.MICROSECONDS_FROM, dialect.MILLISECONDS_FROM  # what `dialect.created` takes as it is
@@ -70,6 +71,7 @@ class Shape:
         "decode",
         "is_chat",
         "is_in_order",
+        "is_telling",
         "is_text",
         "memo",
         "nested",
@@ -92,6 +94,8 @@ class Shape:
         self.original = original
         self.is_chat = original is wire.Chat
         self.is_text = original is wire.Text
+        # Whether a payload that it takes is known to need it; a vendor key that is null shows nowhere.
+        self.is_telling = camel_keys or not self.is_chat
         self.memo: Any = None
         self.nested = nested
         self.camel = camel_keys
@@ -232,7 +236,7 @@ class Reader:
         self.marks = marks_of(registry.marked)
         self.asked: dict[Shape, Marks] = {}
         self.texts = {camel: fixed_shape(wire.Text, camel_keys=camel) for camel in (False, True)}
-        self.hint = self.candidate = self.tight
+        self.candidate = self.tight
         self.count = 0
         self.needed = 0
         self.routes = self._fixed_routes()
@@ -262,8 +266,9 @@ class Reader:
         )
         (self.gateway,) = (variant.source for variant in quick if variant.gateway)
         self.decode_tight = tight_decoder(self.gateway)
-        self.decode_first = self.decode_tight if self.is_quick else None
-        self.quick_hint = self.hint if self.is_quick else None
+        self.decode_first: Callable[[bytes], Any] | None = None
+        self.quick_hint: Shape | None = None
+        self._start_with(self.tight)
 
     def _fixed_routes(self) -> dict[str, Shape]:
         """Which shape to try for a key that another one refused."""
@@ -346,32 +351,36 @@ class Reader:
 
     def set_hint(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
         """Start next time with the shape that most payloads needed of late, other than the tight one."""
+        is_open = self.candidate.original is wire.Body
+        if tried:
+            if shape.covers(self.candidate):
+                self.candidate = shape
+            change = (1 if is_open else NEED) if shape is self.candidate else (-NEED if is_open else -1)
+        elif shape is self.tight:
+            return
+        elif is_open:
+            change = 1 if completion.variant == "text" or _is_open(decoded) else -NEED
+        else:
+            if not (completion.extra or shape.is_telling):
+                self.unsettle_hint()
+            return
+        self.needed = min(self.needed + change, 2 * NEEDED)
+        if self.needed < 0:
+            self.candidate, self.needed = shape, NEED
+        self._start_with(self.tight if self.needed < NEEDED else self.candidate)
+
+    def unsettle_hint(self) -> None:
+        """Count a payload that may not have needed the shape it was tried with; after some, try the tight one."""
         self.count += 1
-        if tried or shape.camel:
-            needed = True
-        elif shape.original is wire.Body:
-            needed = completion.variant == "text" or _is_open(decoded)
-        elif shape.is_text:
-            needed = True
-        else:
-            needed = bool(completion.extra) or (
-                completion.provider is None  # a gateway says `reasoning`, which canonical words have too
-                and any(choice.message.reasoning or choice.native_finish_reason for choice in completion.choices)
-            )
-        if tried and shape.covers(self.candidate):
-            self.candidate = shape
-        gain, loss = (1, NEED) if self.candidate.original is wire.Body else (NEED, 1)
-        if not needed or shape is not self.candidate:
-            self.needed -= loss
-            if self.needed < 0:
-                self.candidate, self.needed = shape, NEED
-        else:
-            self.needed = min(self.needed + gain, 2 * NEEDED)
-        probes = not tried and self.count % PROBE_EVERY == 0
-        self.hint = self.tight if probes or self.needed < NEEDED else self.candidate
+        if self.count % PROBE_EVERY == 0:
+            self.needed = max(0, self.needed - NEED)
+            self._start_with(self.tight)
+
+    def _start_with(self, shape: Shape) -> None:
+        self.hint = shape
         if self.is_quick:
-            self.quick_hint = self.hint
-            self.decode_first = self.decode_tight if self.hint is self.tight else None
+            self.quick_hint = shape if shape.is_chat or shape.is_text else None
+            self.decode_first = self.decode_tight if shape is self.tight else None
 
     def following(self, refused: str) -> tuple[list[Shape], Shape | None]:
         """What to try after `decode_tight`: the shapes that need not be, and the next one."""
@@ -380,7 +389,8 @@ class Reader:
             return tried, self.tight_alias
         if refused.endswith(_NO_JSON):
             return tried, None
-        return tried, self.next_shape(self.tight, refused, tried)
+        following = self.next_shape(self.tight, refused, tried)
+        return tried, following if following is not None and (following.is_chat or following.is_text) else None
 
     def next_shape(self, shape: Shape, reason: str, tried: list[Shape]) -> Shape | None:
         """The shape to try after a refusal, or `None` for the salvage road."""
@@ -499,28 +509,39 @@ class Reader:
             reason not in self.shared_words or choice.native_finish_reason is not None
         ):
             return None
-        created = chat.created
         if (
-            (created is not None and (created.__class__ is not int or not EARLIEST < created < LATEST))
+            (
+                (created := chat.created) is not None
+                and (created.__class__ is not int or not EARLIEST < created < LATEST)
+            )
             or choice.error is not None
-            or ((logprobs := choice.logprobs) is not None and not isinstance(logprobs, msgspec.Struct))
+            or ((logprobs := choice.logprobs) is not None and logprobs.__class__ in _NUMBERS)
             or ((calls := choice.message.tool_calls) and has_python_arguments(calls))
             or (
                 (usage := chat.usage) is not None
                 and (cost := usage.cost) is not None
-                and isinstance(cost, msgspec.Struct)
+                and cost.__class__ not in _NUMBERS
             )
         ):
             return None
         extra: dict[str, Any] = {}
-        if shape.recast is not None:
-            if shape.recast(chat, "", extra) is None:
+        if (recast := shape.recast) is not None:
+            if recast(chat, "", extra) is None:
                 return None
             choice, usage = choices[0], chat.usage
-        if source is None:  # what `object` says is a mark too
-            asked = self.marks if word else self.asked.get(shape) or self._ask(shape)
-            source = self.marked(chat, extra, "" if ledger is None else ledger.prefix, asked)
-            source = source or ("openai" if ledger is None else ledger.fallback)
+        if source is None:
+            weak = None
+            # what `object` says is a mark too.
+            for mark, decisive, name in self.marks if word else self.asked.get(shape) or self._ask(shape):
+                if mark(chat, extra) is not None:
+                    if decisive and source is None:
+                        source = name
+                    elif decisive:
+                        self.marked(chat, extra, "" if ledger is None else ledger.prefix)  # raises
+                    else:
+                        weak = weak or name
+            if source is None:
+                source = weak or ("openai" if ledger is None else ledger.fallback)
         if choice.__class__ is not Choice:
             choice.__class__ = Choice  # same layout
         if reason not in _PLAIN_REASONS:
@@ -529,15 +550,59 @@ class Reader:
             usage.__class__ = Usage  # same layout
         if word:
             extra["/object"] = word
+        notes: list[Note] = []
+        if ledger is not None:
+            ledger.extra.update({ledger.prefix + pointer: value for pointer, value in extra.items()})
+            extra, notes = ledger.extra, ledger.notes
+        completion = Completion(
+            id=chat.id,
+            source=source,
+            variant="chat",
+            model=chat.model,
+            provider=chat.provider,
+            created=created,
+            choices=choices,
+            usage=usage,
+            system_fingerprint=chat.system_fingerprint,
+            service_tier=chat.service_tier,
+            extra=extra,
+            notes=notes,
+        )
         if ledger is None:
-            completion = _completion(chat, source, "chat", extra, [])
             if shape.is_in_order and not word and source not in self.settles:
                 return completion
-            ledger = Ledger(camel=shape.camel, extra=extra, notes=completion.notes)
-        else:
-            ledger.extra.update({ledger.prefix + pointer: value for pointer, value in extra.items()})
-            completion = _completion(chat, source, "chat", ledger.extra, ledger.notes)
+            ledger = Ledger(camel=shape.camel, extra=extra, notes=notes)
         return self._finished(completion, ledger, in_place=False)
+
+    def quick_text(self, shape: Shape, sent: Any, source: str | None) -> Completion | None:
+        """`from_text` for a payload that stands alone, with one choice that needs no note; `None` for any other."""
+        choices = sent.choices
+        if len(choices) != 1 or ((word := sent.object) != "text_completion" and word) or not self.shared_words:
+            return None
+        choice = choices[0]
+        created = sent.created
+        if (
+            (created is not None and (created.__class__ is not int or not EARLIEST < created < LATEST))
+            or (text := choice.text) is None
+            or choice.logprobs is not None
+            or (reason := choice.finish_reason) not in _PLAIN_REASONS
+        ):
+            return None
+        extra: dict[str, Any] = {}
+        if (recast := shape.recast) is not None:
+            recast(sent, "", extra)
+            choice = choices[0]
+        if source is None:
+            source = self.marked(sent, extra, asked=self.asked.get(shape) or self._ask(shape)) or "openai"
+        choices[0] = Choice(
+            finish_reason=reason,
+            index=choice.index,
+            message=Message(content=text),
+            native_finish_reason=choice.native_finish_reason,
+        )
+        if source in self.settles or not shape.is_in_order:
+            return self._built(shape, sent, source, "text", extra, Ledger(camel=shape.camel))
+        return _completion(sent, source, "text", extra, [])
 
     def from_text(self, shape: Shape, sent: Any, ledger: Ledger) -> Completion | None:
         """A text completion, as a shape decoded it; `None` where the open road must say what it is."""

@@ -56,7 +56,7 @@ def settle(completion: Completion, ledger: Ledger) -> None:
         ledger.note("placeholder", 0, "created")
         completion.created = None
     usage = completion.usage
-    if usage is not None:
+    if usage is not None and -1 in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens):
         for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
             if getattr(usage, name) == -1:
                 ledger.note("placeholder", -1, "usage", name)
