@@ -210,8 +210,7 @@ def message(sent: wire.Message, ledger: Ledger, *path: str | int) -> model.Messa
     )
     thought = None
     if isinstance(sent.content, list):
-        built.parts = _present(sent.content) or []
-        built.content, thought = joined(built.parts)
+        thought = spread(sent.content, built)
     else:
         built.content = sent.content
     built.reasoning = reasoning(sent, thought, ledger, *path)
@@ -219,6 +218,13 @@ def message(sent: wire.Message, ledger: Ledger, *path: str | int) -> model.Messa
     if sent.function_call is not None:
         _function_call(sent.function_call, built, ledger, *path)
     return built
+
+
+def spread(content: list[model.Part | None], built: model.Message) -> str | None:
+    """A list of parts into a message: the parts and their text; returns what they hold of reasoning."""
+    built.parts = _present(content) or []
+    built.content, thought = joined(built.parts)
+    return thought
 
 
 def reasoning(sent: wire.Message | wire.Delta, thought: str | None, ledger: Ledger, *path: str | int) -> str | None:
@@ -261,6 +267,15 @@ def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
             else:
                 thought.extend(piece.text for piece in part.thinking if piece.text is not None)
     return ("".join(text) if text else None, "".join(thought) if thought else None)
+
+
+def has_python_arguments(calls: list[model.ToolCall]) -> bool:
+    """Whether a call's arguments are a Python repr, which the open road remarks."""
+    for call in calls:
+        function = call.function
+        if function is not None and (arguments := function.arguments) is not None and arguments[:2] == "{'":
+            return True
+    return False
 
 
 def check_calls(calls: Iterable[model.ToolCall | None], ledger: Ledger, *path: str | int) -> None:

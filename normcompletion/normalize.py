@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 
 import msgspec
 
-from . import envelope
+from . import dialect, envelope
 from .accounting import LOST, Placement, placements
 from .errors import (
     EncryptedPayloadError,
@@ -23,7 +23,7 @@ from .errors import (
 from .ledger import Ledger, in_order, is_fault
 from .model import Choice, Chunk, Completion, Logprobs, Note
 from .parse import BLANKS, MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
-from .reader import Reader, Refusal, Shape, has_python_arguments, spelling_of, tidy
+from .reader import Reader, Refusal, Shape, spelling_of, tidy
 from .registry import installed
 from .salvage import Salvage
 from .stream_assembly import Assembly
@@ -145,9 +145,6 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
             pass
         if wide is not None:
             quick = (reader.quick if shape.is_chat else reader.quick_text)(shape, wide, source)
-            if quick is None:
-                ledger = Ledger(source=source, read=reader.read_inside, camel=shape.camel)
-                quick = (reader.from_tight if shape.is_chat else reader.from_text)(shape, wide, ledger)
             if quick is not None:
                 if tried:
                     reader.set_hint(shape, wide, quick, tried)
@@ -504,7 +501,7 @@ def normalize_lines(lines: list[bytes], source: str | None = None) -> list[Compl
         if (
             choice.error is not None
             or (logprobs is not None and logprobs.__class__ is not Logprobs)
-            or (calls is not None and has_python_arguments(calls))
+            or (calls is not None and dialect.has_python_arguments(calls))
         ):
             return None
         name = source

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import NoneType
 from typing import Any, Union, get_args, get_origin
@@ -18,10 +18,10 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from . import model
-from .dialect import present_members
+from .dialect import has_python_arguments, present_members
 from .pointer import escape
 from .spelling import fields_of, is_struct, original_of
-from .widen import ALIAS, STALE, Paths, Plan
+from .widen import ALIAS, CALL, STALE, Paths, Plan
 
 Kind = type[msgspec.Struct]
 Recast = Callable[[Any, str, dict[str, Any]], Any]
@@ -79,12 +79,37 @@ def _respelled(twin: Kind) -> Callable[[Any], None]:
     return writer.function("sent", "None")
 
 
+# What is done with the members that are no vendor's; lines with a further indent.
+_SPECIAL: Mapping[str, tuple[tuple[int, str], ...]] = {
+    ALIAS: (  # as in `dialect.reasoning`
+        (0, "text = {owner}.reasoning = {owner}.reasoning or {value}"),
+        (0, "if {value} and {value} != text:"),
+        (1, "extra[{pointer}] = {value}"),
+    ),
+    STALE: (  # which is the message itself where there is no other
+        (0, "if {owner}.message.role is None and {owner}.message.content is None:"),
+        (1, "return None"),
+        (0, "extra[{pointer}] = present_members({value})"),
+    ),
+    CALL: (  # which is remarked or kept in some cases
+        (0, "if {owner}.tool_calls or has_python_arguments([call := ToolCall(type='function', function={value})]):"),
+        (1, "return None"),
+        (0, "{owner}.tool_calls = [call]"),
+    ),
+}
+
+
 class _Writer:
     """The text of one function; `at` are the pieces of a pointer, `depth` is how far a line is indented."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"Struct": msgspec.Struct}
+        self.names: dict[str, Any] = {
+            "Struct": msgspec.Struct,
+            "ToolCall": model.ToolCall,
+            "has_python_arguments": has_python_arguments,
+            "present_members": present_members,
+        }
         self.count = 0
 
     def function(self, parameters: str, result: str) -> Callable[..., Any]:
@@ -116,28 +141,19 @@ class _Writer:
             for item in fields_of(kind)
             if item.name in wide or _has_twins(item.type)
         ]
-        alias = plan.alias if plan is not None else None
-        if alias is not None:
-            members.append(("/" + ALIAS, alias, None))
-        stale = plan.stale if plan is not None else None
-        if stale is not None:
-            members.append(("/" + STALE, stale, None))
-        for place, name, annotation in sorted(members, key=lambda member: member[0]):
+        special = {} if plan is None else {name: key for key, name in plan.special.items()}
+        members += [("/" + key, name, None) for name, key in special.items()]
+        # The call last: it goes where calls have been looked through by then.
+        for place, name, annotation in sorted(members, key=lambda member: (special.get(member[1]) == CALL, member[0])):
             value, here = self.fresh("value"), (*at, place)
             self.line(depth, f"if ({value} := {owner}.{name}) is not None:")
             if annotation is not None:
                 self.value(annotation, wide.get(name), value, here, depth + 1, f"{owner}.{name}")
-                continue
-            if name == stale:  # which is the message itself where there is no other
-                self.names["present_members"] = present_members
-                message = f"{owner}.message"
-                self.line(depth + 1, f"if {message}.role is None and {message}.content is None:")
-                self.line(depth + 2, "return None")
-                self.line(depth + 1, f"{value} = present_members({value})")
-            if name == alias:  # as in `dialect.reasoning`
-                self.line(depth + 1, f"text = {owner}.reasoning = {owner}.reasoning or {value}")
-                self.line(depth + 1, f"if {value} and {value} != text:")
-            self.line(depth + 1 + (name == alias), f"extra[{_joined(here)}] = {value}")
+            elif name not in special:
+                self.line(depth + 1, f"extra[{_joined(here)}] = {value}")
+            else:
+                for deeper, text in _SPECIAL[special[name]]:
+                    self.line(depth + 1 + deeper, text.format(owner=owner, value=value, pointer=_joined(here)))
 
     def value(  # noqa: PLR0917
         self, annotation: Any, plan: Plan | None, value: str, at: tuple[str, ...], depth: int, store: str

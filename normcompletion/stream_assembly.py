@@ -36,7 +36,7 @@ from .model import (
 )
 from .parse import BLANKS, duplicate_keys
 from .pointer import camel, escape
-from .reader import Refusal, Shape, ambiguous, has_python_arguments
+from .reader import Refusal, Shape, ambiguous
 from .recast import Recast, gather
 from .spelling import camel_twin, converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable
@@ -913,7 +913,7 @@ class Assembly:
                 ledger.notes.append(Note(code=note.code, path=ledger.prefix + base + path, before=note.before))
         for at, choice in enumerate(completion.choices):
             for place, call in enumerate(choice.message.tool_calls or ()):
-                if has_python_arguments([call]):
+                if dialect.has_python_arguments([call]):
                     assert call.function is not None
                     calls = self._spelled("tool_calls")
                     path = f"{ledger.prefix}/choices/{at}/delta/{calls}/{place}/function/arguments"

@@ -13,7 +13,7 @@ from typing import Any
 from . import dialect, envelope, wire
 from .ledger import Ledger, in_order
 from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
-from .reader import Reader, Shape, has_python_arguments, marks_of
+from .reader import Reader, Shape, marks_of
 from .spelling import converted
 from .widen import Paths
 
@@ -99,7 +99,7 @@ class ChunkReader(Reader):
         choices = []
         for at, item in enumerate(chunk.choices):
             delta = item.delta
-            if delta is not None and delta.tool_calls is not None and has_python_arguments(delta.tool_calls):
+            if delta is not None and delta.tool_calls is not None and dialect.has_python_arguments(delta.tool_calls):
                 return None
             message = Message() if delta is None else message_of(delta, ledger, at)
             choices.append(

@@ -21,6 +21,7 @@ Paths = frozenset[tuple[str, ...]]
 
 ALIAS = "reasoning_content"
 STALE = "delta"
+CALL = "function_call"
 _NO_TYPES: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})
 NESTED = tree_type(6)  # deeper ones are for salvage
 
@@ -32,14 +33,14 @@ def _below(paths: Iterable[tuple[str, ...]]) -> Paths:
 class Plan(NamedTuple):
     """Where the added fields of a widened Struct are: its own, and those of the Structs inside it.
 
-    Each has its attribute and its place as the end of a pointer; `alias` is the attribute of another name for
-    `reasoning`, `stale` that of a delta beside a message. What they hold is moved by `recast.py`.
+    Each has its attribute and its place as the end of a pointer. `special` are those that are no vendor's: attributes
+    by their keys `ALIAS` (another name for `reasoning`), `STALE` (beside a message) and `CALL` (before there were
+    `tool_calls`). What they all hold is moved by `recast.py`.
     """
 
     added: tuple[tuple[str, str], ...]
     inner: tuple[tuple[str, str, Plan], ...]
-    alias: str | None
-    stale: str | None
+    special: Mapping[str, str]
 
 
 def widen(
@@ -95,8 +96,7 @@ def widen(
         for (name, _), key in zip(added, own, strict=True)
     )
     wide = rebuild(original, original.__name__ + "Wide", str, None, more, replaced)
-    special = {
-        key: name for (name, _), key in zip(added, own, strict=True) if key in (ALIAS, STALE) and (key,) in types_
-    }
+    names = {key: name for (name, _), key in zip(added, own, strict=True)}
+    special = {key: names[key] for key in (ALIAS, STALE, CALL) if key in names and (key,) in types_}
     added = tuple(each for each in added if each[0] not in special.values())
-    return wide, Plan(added, tuple(inner), special.get(ALIAS), special.get(STALE))
+    return wide, Plan(added, tuple(inner), special)

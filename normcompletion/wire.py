@@ -48,10 +48,17 @@ class TightChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc
     logprobs: canonical.Logprobs | Number | None = None  # type: ignore[assignment]  # a number is dropped with a note
 
 
+class ChatMessage(canonical.Message, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A canonical message whose content may be a list of parts."""
+
+    content: str | list[canonical.Part | None] | None = None  # type: ignore[assignment]  # the list becomes `parts`
+
+
 class ChatChoice(TightChoice, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A canonical choice whose finish word may be anybody's."""
 
     finish_reason: str | None = None  # type: ignore[assignment]  # becomes a `FinishReason`
+    message: ChatMessage = field(default_factory=ChatMessage)
 
 
 class PerplexityCost(Wire, kw_only=True):
@@ -70,7 +77,10 @@ class ChatUsage(canonical.Usage, kw_only=True, forbid_unknown_fields=True, gc=Fa
 
 
 class Chat(Wire, kw_only=True):
-    """A chat completion in canonical form, but for when it was created, and for why a choice finished and `object`."""
+    """A chat completion in canonical form, but for members that need a second look.
+
+    They are `created`, `object`, the finish words, and what the Structs above say.
+    """
 
     choices: list[ChatChoice]
     created: Created = None

@@ -30,7 +30,7 @@ from normcompletion import (
     normalize_many,
 )
 from normcompletion.accounting import lost
-from normcompletion.ledger import NOTES, Ledger
+from normcompletion.ledger import NOTES, Ledger, in_order
 from normcompletion.model import ServiceError
 from normcompletion.reader import Reader
 from normcompletion.registry import Registry, built_in
@@ -634,6 +634,34 @@ def test_known_words_and_envelopes_take_no_salvage_road(payload: Any) -> None:
         assert reader.roads(other, 1) == [False]
 
 
+NEARLY_CANONICAL: dict[str, Any] = {
+    "a content list": {"choices": [{"message": {"content": [{"type": "text", "text": "hi"}]}}]},
+    "an old function call": {"choices": [{"message": {"function_call": {"name": "f", "arguments": "{}"}}}]},
+    "a delta beside the message": {"choices": [{"message": {"content": "hi"}, "delta": {"content": "i"}}]},
+    "a time as text": {"choices": [{"message": {"content": "hi"}}], "created": "2025-01-01T00:00:00Z"},
+    "milliseconds": {"choices": [{"message": {"content": "hi"}}], "created": 1760000000000},
+    "an itemised cost": {"choices": [{"message": {"content": "hi"}}], "usage": {"cost": {"total_cost": 0.1}}},
+    "a Python repr": {"choices": [{"message": {"tool_calls": [{"function": {"arguments": "{'a': 1}"}}]}}]},
+}
+
+
+@pytest.mark.parametrize("payload", NEARLY_CANONICAL.values(), ids=NEARLY_CANONICAL)
+@pytest.mark.parametrize("more", [{}, {"vendor": 1}, {"object": "completion"}], ids=["bare", "vendor", "word"])
+def test_a_member_that_needs_a_second_look_needs_no_open_form(
+    payload: dict[str, Any], more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body with one member that is nearly canonical is read by a tight shape, and as the open form reads it."""
+    raw = json.dumps({**payload, **more}).encode()
+    by_salvage = Reader(Registry(built_in())).from_tree(json.loads(raw), Ledger())
+    by_salvage.extra = in_order(by_salvage.extra)
+    reader = Watched(Registry(built_in()))
+    reader.roads({**payload, **more}, 2)  # learns the vendor's key
+    monkeypatch.setattr(Reader, "from_open", None)
+    completion = reader.read(raw, Ledger())
+    completion.extra = in_order(completion.extra)
+    assert msgspec.json.encode(completion) == msgspec.json.encode(by_salvage)
+
+
 def test_two_sets_of_vendor_keys_are_learned_side_by_side() -> None:
     """Payloads of two services that come in turns are both learned at second sight."""
     reader = Watched(Registry(built_in()))
@@ -644,7 +672,7 @@ def test_two_sets_of_vendor_keys_are_learned_side_by_side() -> None:
     ]
 
 
-LISTED = {"choices": [{"message": {"content": [{"type": "text", "text": "hi"}]}, "vendor": 1, "finish_reason": "stop"}]}
+CALLED = {"choices": [{"message": {"role": "assistant"}, "function_call": {"name": "f"}, "vendor": 1}]}
 BESIDE = {"choices": [{"message": {"content": "hi"}, "delta": {"mood": 1}, "finish_reason": "stop"}]}
 
 
@@ -661,11 +689,11 @@ def test_the_open_form_is_tried_first_where_nearly_all_need_it() -> None:
     """Two bodies in three that need the open form do not make it the first to be tried; all of a long run do."""
     reader = Watched(Registry(built_in()))
     for _ in range(100):
-        reader.roads(LISTED, 2)
+        reader.roads(CALLED, 2)
         reader.roads(chat(), 1)
         assert reader.hint.original is Chat
     for _ in range(40):
-        reader.roads(LISTED, 1)
+        reader.roads(CALLED, 1)
     assert reader.hint.original is Body
 
 
