@@ -226,7 +226,8 @@ class Reader:
         self.tight_camel = fixed_shape(self.tight_struct, camel_keys=True)
         self.body_camel = fixed_shape(wire.Body, camel_keys=True)
         self.widest_open = {False: self.body, True: self.body_camel}
-        self.typed = {variant.wire: variant for variant in registry.claiming if variant.typed is not None}
+        typed = [variant for variant in registry.claiming if variant.typed is not None]
+        self.typed = {kind: variant for variant in typed for kind in (variant.wire, variant.tight) if kind is not None}
         self.claim_keys: Kinds = frozenset(
             ((key,), None) for variant in registry.claiming for key in variant.claim_keys
         )
@@ -279,7 +280,7 @@ class Reader:
             if camel(key) != key:
                 routes[camel(key)] = self.body_camel
         top = {field.encode_name for field in msgspec.structs.fields(self.tight_struct)}
-        for struct in self.typed:
+        for struct in dict.fromkeys(variant.tight or variant.wire for variant in self.typed.values()):
             for key in sorted(keys_of(struct) - tight):
                 routes.setdefault(camel(key), fixed_shape(struct, camel_keys=True))
                 routes[key] = fixed_shape(struct)
@@ -411,6 +412,8 @@ class Reader:
                 candidates.append(self.tight)
         elif shape.original is self.tight_struct or shape.is_text:
             candidates = [self.body_camel if shape.camel else self.body]
+        elif (variant := self.typed.get(shape.original)) is not None and variant.tight is shape.original:
+            candidates = [fixed_shape(variant.wire, camel_keys=shape.camel)]
         elif shape is not self.body:
             candidates = [self.tight]
         for candidate in candidates:

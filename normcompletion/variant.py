@@ -40,8 +40,9 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
       where that settles it the mark is not asked.
 
     `typed(struct)`, beside `claims`, says that a decoded wire Struct is this variant; it gives the shape a decoder of
-    its own on the typed road. `settle(completion, ledger)` applies rules of the source that hold after adapting, such
-    as placeholders. `streams` says that the source also sends its bodies in chunks, to which the mark then applies.
+    its own on the typed road. `tight` is a narrower form of `wire`, which that decoder tries first. `settle(completion,
+    ledger)` applies rules of the source that hold after adapting, such as placeholders. `streams` says that the source
+    also sends its bodies in chunks, to which the mark then applies.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     claims: Claim | None = None
     claim_keys: tuple[str, ...] = ()
     typed: Callable[[Any], bool] | None = None
+    tight: type[msgspec.Struct] | None = None
     mark: Mark | None = None
     decisive: bool = True
     mark_keys: tuple[str, ...] = ()

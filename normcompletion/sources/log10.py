@@ -86,6 +86,16 @@ class Record(wire.Wire, kw_only=True):
     user_id: str | None = None
 
 
+class TextRecord(Record, kw_only=True):
+    """A record of the first API, which writes JSON as text."""
+
+    request: str | None = None  # type: ignore[assignment]
+    response: str | None = None  # type: ignore[assignment]
+    stacktrace: str | None = None  # type: ignore[assignment]
+    stack_trace: str | None = None  # type: ignore[assignment]
+    tagResolved: str | None = None  # type: ignore[assignment]  # noqa: N815
+
+
 def claims_record(tree: Mapping[str, Any]) -> str | None:
     """Keys that only a log10 record has."""
     if "choices" in tree:
@@ -125,22 +135,20 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
         created_at=record.created_at,
         request=request[0],
     )
-    for name in ("organization_id", "orig_module", "orig_qualname", "user_id"):
+    for name in ("organization_id", "orig_module", "orig_qualname", "user_id", "kind"):
         value = getattr(record, name)
         if value is not None:
             ledger.keep(value, name)
-    if record.kind is not None:
-        ledger.keep(record.kind, "kind")
     for name in ("stacktrace", "stack_trace", "tagResolved"):
-        value = _json(getattr(record, name), ledger, name)[0]
+        sent = getattr(record, name)
+        value = _json(sent, ledger, name)[0] if sent else None
         if value is not None:
             ledger.keep(value, name)
     completion = _response(record, ledger)
     completion.envelope = envelope
-    failure = ServiceError(type=record.failure_kind or None, message=record.failure_reason or None)
-    if record.status == "failed" or failure.type or failure.message:
+    if record.status == "failed" or record.failure_kind or record.failure_reason:
         if completion.error is None:
-            completion.error = failure
+            completion.error = ServiceError(type=record.failure_kind or None, message=record.failure_reason or None)
         else:
             for name in ("failure_kind", "failure_reason"):
                 if getattr(record, name):
@@ -159,15 +167,14 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
 
 
 def _response(record: Record, ledger: Ledger) -> Completion:
-    raw = bytes(record.response)
-    is_text = raw[:1] == b'"'
-    if is_text:
-        raw = _text(raw)
+    sent: Raw | str | None = record.response
+    text = _text(sent) if sent else None
+    raw = bytes(record.response or b"") if text is None else text.encode("utf-8", "surrogatepass")
     if raw in (b"", b"null"):
         return Completion(source=SOURCE, variant="log_record", extra=ledger.extra, notes=ledger.notes)
     assert ledger.read is not None
     inner = ledger.below("response", fallback=SOURCE)
-    if is_text:
+    if text is not None:
         inner.depth = 0
     try:
         return ledger.read(raw, inner)
@@ -176,22 +183,27 @@ def _response(record: Record, ledger: Ledger) -> Completion:
         raise
 
 
-def _text(raw: bytes) -> bytes:
-    text = parse_unclean(raw)[0]
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else raw
+def _text(sent: Raw | str) -> str | None:
+    """The text of a member that was sent as text."""
+    if isinstance(sent, str):
+        return sent
+    raw = bytes(sent)
+    text = parse_unclean(raw)[0] if raw[:1] == b'"' else None
+    return text if isinstance(text, str) else None
 
 
-def _json(raw: Raw, ledger: Ledger, name: str) -> tuple[Any, bool]:
+def _json(sent: Raw | str | None, ledger: Ledger, name: str) -> tuple[Any, bool]:
     """A member that is JSON or JSON text, and whether it was text; text that is no JSON stays text."""
-    if not raw:
+    if not sent:
         return None, False
-    value = ledger.parsed(bytes(raw), ledger.pointer(name))
+    at = ledger.pointer(name)
+    value = sent if isinstance(sent, str) else ledger.parsed(bytes(sent), at)
     if not isinstance(value, str):
         return value, False
     if value[:1] not in ("{", "["):
         return value or None, bool(value)
     try:
-        return ledger.parsed(value.encode(), ledger.pointer(name)), True
+        return ledger.parsed(value.encode(), at), True
     except NormalizeError:
         return value, True
 
@@ -205,9 +217,10 @@ def _seconds(record: Record, request: tuple[Any, bool], ledger: Ledger) -> float
     duration = record.duration
     if duration is None or isinstance(duration, float) or duration == 0:
         return duration
+    response: Raw | str | None = record.response
     first_api = (
         request[1]
-        or bytes(record.response)[:1] == b'"'
+        or (isinstance(response, str) or bytes(response or b"")[:1] == b'"')
         or record.orig_module is not None
         or record.orig_qualname is not None
         or record.kind == "completion"
@@ -246,6 +259,7 @@ VARIANTS = (
         adapt=from_record,
         claims=claims_record,
         typed=is_record,
+        tight=TextRecord,
         about="record around a response; request and response as objects or as JSON text",
     ),
 )
