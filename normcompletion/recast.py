@@ -21,7 +21,7 @@ from . import model
 from .dialect import has_python_arguments, present_members
 from .pointer import escape
 from .spelling import fields_of, is_struct, original_of
-from .widen import ALIAS, CALL, STALE, Paths, Plan
+from .widen import ALIAS, CALL, STALE, WHOLE, Paths, Plan
 
 Kind = type[msgspec.Struct]
 Recast = Callable[[Any, str, dict[str, Any]], Any]
@@ -88,6 +88,11 @@ _SPECIAL: Mapping[str, tuple[tuple[int, str], ...]] = {
     ),
     STALE: (  # which is the message itself where there is no other
         (0, "if {owner}.message.role is None and {owner}.message.content is None:"),
+        (1, "return None"),
+        (0, "extra[{pointer}] = present_members({value})"),
+    ),
+    WHOLE: (  # which is the delta itself where there is no other
+        (0, "if {owner}.delta is None:"),
         (1, "return None"),
         (0, "extra[{pointer}] = present_members({value})"),
     ),

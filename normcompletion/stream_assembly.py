@@ -39,11 +39,11 @@ from .pointer import camel, escape
 from .reader import Refusal, Shape, ambiguous
 from .recast import Recast, gather
 from .spelling import camel_twin, converted, keys_of
-from .stream_chunks import VARIANTS, ChunkReader, is_foldable
+from .stream_chunks import VARIANTS, ChunkReader, is_foldable, is_odd
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
 from .stream_template import MAX_GAPS, MAX_KNOWN, Gap, Template, decode_text, gaps_of, padding_of, template_of
-from .widen import Plan
+from .widen import WHOLE, Plan
 
 # A key in camelCase; quotes inside a string are escaped, so only a key can look so.
 _CAMEL_KEY = re.compile(rb'"([a-z]+(?:[A-Z][a-z]+)+)"\s*:')
@@ -125,11 +125,20 @@ class Fields(NamedTuple):
 
 
 def _fields(plan: Plan | None, base: str) -> Fields | None:
-    if plan is None or not plan.added:
+    if plan is None or not (plan.added or plan.special):
         return None
     names = [name for name, _ in plan.added]
+    each: list[tuple[Callable[[Any], Any], str]] = [(attrgetter(name), base + place) for name, place in plan.added]
+    if (name := plan.special.get(WHOLE)) is not None:
+        names.append(name)
+        each.append((_members_in(attrgetter(name)), f"{base}/{WHOLE}"))
     nothing = None if len(names) == 1 else (None,) * len(names)
-    return Fields(attrgetter(*names), nothing, tuple((attrgetter(name), base + place) for name, place in plan.added))
+    return Fields(attrgetter(*names), nothing, tuple(each))
+
+
+def _members_in(get: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What a getter gives, as JSON."""
+    return lambda owner: None if (part := get(owner)) is None else dialect.present_members(part)
 
 
 class Added(NamedTuple):
@@ -142,6 +151,7 @@ class Added(NamedTuple):
     delta: Fields | None
     part: Fields | None
     choices: bool
+    beside: Callable[[Any], Any] | None  # the message beside a delta
     tells_spelling: bool  # whether one of them, or what it holds, can have a schema key in camelCase
 
 
@@ -169,14 +179,22 @@ def _find_added(whole: Plan, *, is_camel: bool, tells: bool) -> Added:
 
     return Added(
         top=_fields(whole, ""),
-        usage=inside("usage", Usage),
+        usage=inside("usage", wire.ChatUsage),
         choice=_fields(found.get("choices"), ""),
         logprobs=inside("logprobs", wire.Logprobs),
         delta=_fields(found.get("delta"), "/delta"),
         part=_fields(found.get("content"), ""),
         choices="choices" in found,
+        beside=attrgetter(found["choices"].special[WHOLE]) if "choices" in found and found["choices"].special else None,
         tells_spelling=tells,
     )
+
+
+def _is_whole(chunk: Any, beside: Callable[[Any], Any] | None) -> bool:
+    """Whether a choice without a delta has a message, which it is then; or any has none and the chunk an odd name."""
+    if is_odd(chunk.object) and not (chunk.choices and all(choice.delta is not None for choice in chunk.choices)):
+        return True
+    return beside is not None and any(choice.delta is None and beside(choice) is not None for choice in chunk.choices)
 
 
 def _is_foldable(shape: Shape) -> bool:
@@ -403,8 +421,10 @@ class Assembly:
 
     def _head(self, chunk: Any) -> None:
         """The words of the whole response: the first that says something stands, another is remarked."""
-        if (chunk.id and chunk.id != self.id) or (chunk.provider and chunk.provider != self.provider):
-            self._judge(chunk.id, chunk.provider, self.native)
+        if (self.id and chunk.id and chunk.id != self.id) or (
+            self.provider and chunk.provider and chunk.provider != self.provider
+        ):
+            self.sources |= self._judge(chunk.id, chunk.provider)
         is_first, self.is_first = self.is_first, False
         if is_first and (created := chunk.created or 0) < dialect.MILLISECONDS_FROM > -created:
             self.id, self.model, self.provider, self.created = chunk.id, chunk.model, chunk.provider, chunk.created
@@ -428,12 +448,15 @@ class Assembly:
             elif word and word != held:
                 self.note("conflicting_value", f"/{name}", word)
 
-    def _judge(self, identity: str | None, provider: str | None, native: bool) -> None:  # noqa: FBT001
-        """Note whose mark these words are."""
-        choices = [wire.ChunkChoice(native_finish_reason="" if native else None)]
-        found = self.reader.judge(wire.Chunk(id=identity, provider=provider, choices=choices), Ledger(fallback=""))
-        if found:
-            self.sources.add(found)
+    def _judge(self, identity: str | None, provider: str | None, *, usage: Usage | None = None) -> set[str]:
+        """Whose marks these words have, with the vendor keys so far."""
+        choices = [wire.ChunkChoice(native_finish_reason="" if self.native else None)]
+        words = wire.Chunk(id=identity, provider=provider, usage=usage, choices=choices)  # type: ignore[arg-type]
+        try:
+            found = self.reader.judge(words, Ledger(fallback="", extra=self.extra))
+        except AmbiguousPayloadError as error:
+            return set(error.candidates)
+        return {found} if found else set()
 
     def _seconds(self, created: int) -> int | None:
         ledger = Ledger()
@@ -450,9 +473,7 @@ class Assembly:
         answer.finish_reason = word
 
     def _native(self, answer: Answer, word: str) -> None:
-        if not self.native:
-            self.native = True
-            self._judge(self.id, self.provider, native=True)
+        self.native = True
         held = answer.native_finish_reason
         if held is not None and held != word:
             self.note("conflicting_value", "/native_finish_reason", held, answer)
@@ -521,6 +542,9 @@ class Assembly:
             del pieces[-1]
         shape = self.shape
         decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
+        beside = None if added is None else added.beside
+        said: str | None = None  # the last `object`
+        odd = False  # whether that is no name of such chunks
         answer: Answer | None = None
         others = 0  # pieces that were not folded here
         content: list[str] = []
@@ -572,6 +596,8 @@ class Assembly:
                     reason = str(refusal)
             else:
                 reason = ""
+            if chunk is not None and (beside or odd or chunk.object is not said) and _is_whole(chunk, beside):
+                chunk, reason = None, WHOLE
             if chunk is None:
                 data = data_of(piece)
                 if data is None:  # other fields, or a value over several lines
@@ -588,6 +614,7 @@ class Assembly:
                 chunk = self._reread(data, reason, ended=not (last and is_open and b"\n" not in piece))
                 shape = self.shape
                 decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
+                beside = None if added is None else added.beside
                 answer = None
                 if self.cut is not None and not last:
                     remaining = list(rest)
@@ -597,6 +624,10 @@ class Assembly:
                 if chunk is None:
                     continue
                 others -= 1
+            if chunk.object is not said:
+                said = chunk.object
+                if odd := is_odd(said):
+                    self.extra["/object"] = said
             if (
                 chunk.id != identity
                 or chunk.created != created
@@ -610,8 +641,8 @@ class Assembly:
                 idle.clear()
                 identity, model, created = chunk.id, chunk.model, chunk.created
                 provider, fingerprint, tier = chunk.provider, chunk.system_fingerprint, chunk.service_tier
-            if chunk.usage is not None:
-                self.usage = chunk.usage
+            if (usage := chunk.usage) is not None:
+                self.usage = usage
             for choice in chunk.choices:
                 if choice.index != index or answer is None:
                     index = choice.index
@@ -656,6 +687,8 @@ class Assembly:
             pays = length_hint(rest) >= PAYS_FROM
             kept = Kept([], []) if pays and added is not None else None
             keeps = added is not None and self._collect(chunk, added, kept)
+            if usage is not None and isinstance(usage.cost, msgspec.Struct):
+                self._itemised(usage)
             if keeps and added is not None and added.tells_spelling:
                 self.doubtful.append(piece)
             if known and kept is not None:
@@ -690,6 +723,12 @@ class Assembly:
         self.chunks += len(pieces) - others
         needed = bool(self.extra) or any(answer.extra for answer in self.answers.values())
         self.reader.remember(self.shape, needed=needed)
+
+    def _itemised(self, usage: Any) -> None:
+        """Perplexity's cost, in its parts."""
+        ledger = Ledger(camel=self.shape.camel)
+        usage.cost = dialect.cost(converted(usage.cost, wire.PerplexityCost), ledger)
+        self.extra.update(ledger.extra)
 
     def _padding(
         self, chunk: Any, added: Added, answer: Answer, before: dict[str, str], gaps: list[Gap]
@@ -741,31 +780,29 @@ class Assembly:
 
     def _reread(self, data: bytes, reason: str, *, ended: bool) -> Any:
         """A chunk that the shape at hand refused, by a shape that fits; `None` where it went the long road."""
-        shape, tried = self.shape, [self.shape]
-        if not reason:  # a comment stood behind the data
+        following: Shape | None = self.shape
+        tried: list[Shape] = []
+        if reason:  # otherwise a comment stood behind the data
+            tried.append(self.shape)
+            following = self.reader.next_shape(self.shape, reason, tried)
+        while following is not None and _is_foldable(following):
             try:
-                return self._proved(shape, data)
+                chunk = following.decode(data)
+                if following.raw_keys:
+                    following.prove(data, chunk)
             except Refusal as refusal:
-                reason = str(refusal)
-        while (following := self.reader.next_shape(shape, reason, tried)) is not None and _is_foldable(following):
-            try:
-                chunk = self._proved(following, data)
-            except Refusal as refusal:
-                shape, reason = following, str(refusal)
                 tried.append(following)
-            else:
-                self.shape = following
-                if not self.camel:
-                    self._spelling(data)
-                return chunk
+                following = self.reader.next_shape(following, str(refusal), tried)
+                continue
+            added = _added(following)
+            if _is_whole(chunk, None if added is None else added.beside):
+                break
+            if not self.camel and following is not self.shape:
+                self._spelling(data)
+            self.shape = following
+            return chunk
         self.add_data(data, ended=ended)
         return None
-
-    def _proved(self, shape: Shape, data: bytes) -> Any:
-        chunk = shape.decode(data)
-        if shape.raw_keys:
-            shape.prove(data, chunk)
-        return chunk
 
     def _collect(self, chunk: Any, added: Added, kept: Kept | None) -> bool:
         """What the vendor keys of a widened chunk hold, of which the last value stands; whether they hold anything.
@@ -827,7 +864,7 @@ class Assembly:
             provider=self.provider,
             created=self.created,
             choices=choices,
-            usage=None if self.usage is None else canonical(self.usage, Usage),
+            usage=self._usage(),
             system_fingerprint=self.system_fingerprint,
             service_tier=self.service_tier,
             error=error,
@@ -840,6 +877,12 @@ class Assembly:
         if settle is not None and completion.variant in ("chat", "text"):
             settle(completion, ledger)
         return completion
+
+    def _usage(self) -> Usage | None:
+        usage = self.usage
+        if type(usage) is wire.ChatUsage:
+            usage.__class__ = Usage  # type: ignore[assignment]  # same layout
+        return None if usage is None else canonical(usage, Usage)
 
     def _nothing(self) -> ServiceError:
         """What a stream without a chunk says: a sentence is an error, in place of a stream."""
@@ -857,12 +900,7 @@ class Assembly:
         """Who wrote the stream, by the marks of all chunks together."""
         if self.named_source is not None:
             return self.named_source
-        found = set(self.sources)
-        if self.usage is not None or self.extra:
-            ledger = Ledger(fallback="", extra=self.extra)
-            judged = self.reader.judge(wire.Chunk(choices=[], usage=self.usage), ledger)
-            if judged:
-                found.add(judged)
+        found = self.sources | self._judge(self.id, self.provider, usage=self.usage)
         found = found or self.named
         if len(found) > 1:
             raise ambiguous(sorted(found))

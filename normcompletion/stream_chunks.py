@@ -15,7 +15,7 @@ from .ledger import Ledger, in_order
 from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
 from .reader import Reader, Shape, marks_of
 from .spelling import converted
-from .widen import Paths
+from .widen import WHOLE, Paths
 
 IDLE_STREAMS = 16
 VARIANTS = {"chat": "chunk", "text": "text_chunk"}
@@ -31,13 +31,19 @@ def is_foldable(path: tuple[str, ...]) -> bool:
     return place in _FOLDABLE or place[0] == "usage"
 
 
+def is_odd(word: str | None) -> bool:
+    """Whether a chunk with deltas is called what such chunks are not."""
+    return bool(word) and word not in dialect.IMPLIED_OBJECTS["chat"]
+
+
 class ChunkReader(Reader):
     """Reads chunks with the variants of one registry."""
 
     __slots__ = ("idle", "stream_hint", "whole")
     tight_struct = wire.Chunk
     has_texts = False  # their chunks are of the open form
-    aliases: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})  # a delta has them anyway
+    # The others a delta has anyway.
+    aliases: Mapping[tuple[str, ...], Any] = types.MappingProxyType({("choices", "*", WHOLE): wire.Message | None})
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader.registry)
@@ -94,8 +100,8 @@ class ChunkReader(Reader):
 
     def from_tight(self, shape: Shape, chunk: Any, ledger: Ledger) -> Completion | None:
         """A chunk in canonical words, as a shape decoded it; `None` where it holds what the open road must note."""
-        if shape.recast is not None:
-            shape.recast(chunk, ledger.prefix, ledger.extra)
+        if shape.recast is not None and shape.recast(chunk, ledger.prefix, ledger.extra) is None:
+            return None
         choices = []
         for at, item in enumerate(chunk.choices):
             delta = item.delta
@@ -112,7 +118,12 @@ class ChunkReader(Reader):
                 )
             )
         source = ledger.source or self.judge(chunk, ledger)
+        if is_odd(chunk.object):
+            if not choices or any(item.delta is None for item in chunk.choices):
+                return None
+            ledger.keep(chunk.object, "object")
         chunk.created = dialect.created(chunk.created, ledger)
+        chunk.usage = dialect.usage(chunk.usage, ledger)
         chunk.choices = choices
         return self._built(shape, chunk, source, "chat", {}, ledger)
 

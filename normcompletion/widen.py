@@ -22,6 +22,7 @@ Paths = frozenset[tuple[str, ...]]
 ALIAS = "reasoning_content"
 STALE = "delta"
 CALL = "function_call"
+WHOLE = "message"
 _NO_TYPES: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})
 NESTED = tree_type(6)  # deeper ones are for salvage
 
@@ -34,8 +35,8 @@ class Plan(NamedTuple):
     """Where the added fields of a widened Struct are: its own, and those of the Structs inside it.
 
     Each has its attribute and its place as the end of a pointer. `special` are those that are no vendor's: attributes
-    by their keys `ALIAS` (another name for `reasoning`), `STALE` (beside a message) and `CALL` (before there were
-    `tool_calls`). What they all hold is moved by `recast.py`.
+    by their keys `ALIAS` (another name for `reasoning`), `STALE` (beside a message), `CALL` (before there were
+    `tool_calls`) and `WHOLE` (beside a delta). What they all hold is moved by `recast.py`.
     """
 
     added: tuple[tuple[str, str], ...]
@@ -97,6 +98,6 @@ def widen(
     )
     wide = rebuild(original, original.__name__ + "Wide", str, None, more, replaced)
     names = {key: name for (name, _), key in zip(added, own, strict=True)}
-    special = {key: names[key] for key in (ALIAS, STALE, CALL) if key in names and (key,) in types_}
+    special = {key: names[key] for key in (ALIAS, STALE, CALL, WHOLE) if key in names and (key,) in types_}
     added = tuple(each for each in added if each[0] not in special.values())
     return wide, Plan(added, tuple(inner), special)

@@ -183,17 +183,21 @@ class ChunkChoice(Wire, kw_only=True):
     logprobs: Logprobs | None = None
 
 
+# What chunks with deltas are called; some services have other words for the last one or for all (Perplexity, TGI).
+ChunkWord = Literal["chat.completion.chunk", "", "chat.completion.done", "chat.completion", "text_completion"]
+
+
 class Chunk(Wire, kw_only=True):
     """One chunk of a chat completion, in canonical words; keys in the order of most streams, which is no sorted one."""
 
     id: str | None = None
     provider: str | None = None
     model: str | None = None
-    object: Literal["chat.completion.chunk", ""] | None = None
+    object: ChunkWord | None = None
     created: Integer | None = None
     choices: list[ChunkChoice]
     system_fingerprint: str | None = None
-    usage: canonical.Usage | None = None
+    usage: ChatUsage | None = None
     service_tier: str | None = None
 
 
