@@ -40,11 +40,11 @@ MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
 # A shape is tried first while enough payloads need it. One that did, and was tried with another first, counts NEED for
 # it; one that needed another shape counts 1 against it. With the open form, which costs a body in canonical words three
-# times as much as a refusal, it is the other way about. After some payloads that showed no need the tight one is tried
-# nevertheless, so that a log that changes finds it again.
+# times as much as a refusal, it is the other way about. After PATIENCE payloads that showed no need, and each time after
+# twice as many, the tight one is tried nevertheless, so that a log that changes finds it again.
 NEED = 4
 NEEDED = 8 * NEED
-PROBE_EVERY = 16
+PATIENCE, MAX_PATIENCE = 16, 256
 
 Marks = tuple[tuple[Mark, bool, str], ...]
 Kinds = frozenset[tuple[tuple[str, ...], Any]]  # paths of keys, and what they may hold there
@@ -197,6 +197,7 @@ class Reader:
         "marks",
         "needed",
         "open_keys",
+        "patience",
         "quick_hint",
         "quick_marks",
         "quick_sources",
@@ -239,6 +240,7 @@ class Reader:
         self.texts = {camel: fixed_shape(wire.Text, camel_keys=camel) for camel in (False, True)}
         self.candidate = self.tight
         self.count = 0
+        self.patience = PATIENCE
         self.needed = 0
         self.routes = self._fixed_routes()
         self.learned: dict[str, Shape] = {}
@@ -367,13 +369,14 @@ class Reader:
             return
         self.needed = min(self.needed + change, 2 * NEEDED)
         if self.needed < 0:
-            self.candidate, self.needed = shape, NEED
+            self.candidate, self.needed, self.patience = shape, NEED, PATIENCE
         self._start_with(self.tight if self.needed < NEEDED else self.candidate)
 
     def unsettle_hint(self) -> None:
         """Count a payload that may not have needed the shape it was tried with; after some, try the tight one."""
         self.count += 1
-        if self.count % PROBE_EVERY == 0:
+        if self.count >= self.patience:
+            self.count, self.patience = 0, min(2 * self.patience, MAX_PATIENCE)
             self.needed = max(0, self.needed - NEED)
             self._start_with(self.tight)
 
@@ -567,7 +570,8 @@ class Reader:
             notes=notes,
         )
         if ledger is None:
-            if shape.is_in_order and not word and not is_itemised and source not in self.settles:
+            ordered = len(extra) < 2 or (shape.is_in_order and not word)
+            if ordered and not is_itemised and source not in self.settles:
                 return completion
             ledger = Ledger(camel=shape.camel, extra=extra, notes=notes)
         if is_itemised:
