@@ -40,8 +40,8 @@ MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
 # A shape is tried first while enough payloads need it. One that did, and was tried with another first, counts NEED for
 # it; one that needed another shape counts 1 against it. With the open form, which costs a body in canonical words three
-# times as much as a refusal, it is the other way about. After PATIENCE payloads that showed no need, and each time after
-# twice as many, the tight one is tried nevertheless, so that a log that changes finds it again.
+# times as much as a refusal, it is the other way about. After PATIENCE payloads that showed no need, and each time
+# after twice as many, the tight one is tried nevertheless, so that a log that changes finds it again.
 NEED = 4
 NEEDED = 8 * NEED
 PATIENCE, MAX_PATIENCE = 16, 256
