@@ -95,7 +95,7 @@ class Ledger(Struct, eq=False):
 
     def pointer(self, *path: str | int) -> str:
         """The pointer of a path of wire names, in the payload's spelling."""
-        if len(path) == 1 and isinstance(key := path[0], str) and key.isidentifier():  # most are members of the root
+        if len(path) == 1 and (key := path[0]).__class__ is str and key.isidentifier():
             return f"{self.prefix}/{camel(key) if self.camel else key}"
         if self.camel:
             return self.prefix + pointer(camel(key) if isinstance(key, str) else key for key in path)

@@ -35,6 +35,7 @@ from .widen import ALIAS, CALL, STALE, Paths, Plan, widen
 
 Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+MAX_DEPTH, MAX_PLACES = 2, 8
 MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
@@ -95,7 +96,7 @@ class Shape:
         self.is_chat = original is wire.Chat
         self.is_text = original is wire.Text
         # Whether a payload that it takes is known to need it; a vendor key that is null shows nowhere.
-        self.is_telling = camel_keys or not self.is_chat
+        self.is_telling = original is not wire.Body and (camel_keys or not self.is_chat)
         self.memo: Any = None
         self.nested = nested
         self.camel = camel_keys
@@ -186,6 +187,7 @@ class Reader:
         "count",
         "decode_first",
         "decode_tight",
+        "depth",
         "finish_words",
         "gateway",
         "hint",
@@ -221,7 +223,8 @@ class Reader:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.stream: Callable[[bytes | list[Any], Ledger], Completion] | None = None
-        self.inside: Reader | None = None
+        self.inside: dict[str, Reader] = {}
+        self.depth = 0  # how many readers are around this one
         self.tight = fixed_shape(self.tight_struct)
         self.body = fixed_shape(wire.Body)
         self.tight_camel = fixed_shape(self.tight_struct, camel_keys=True)
@@ -336,7 +339,8 @@ class Reader:
                     shape.prove(raw, decoded, ledger.depth)
                 completion = self._settle(shape, decoded, raw, ledger)
                 if completion is not None:
-                    self.set_hint(shape, decoded, completion, tried)
+                    if tried or not shape.is_telling:
+                        self.set_hint(shape, decoded, completion, tried)
                     return completion
             tried.append(shape)
             following = self.next_shape(shape, reason, tried)
@@ -345,12 +349,19 @@ class Reader:
             shape = following
 
     def read_inside(self, raw: bytes, ledger: Ledger) -> Completion:
-        """A response inside a payload, by a reader of its own: what comes first there is another shape."""
-        if self.inside is None:
-            inside = Reader(self.registry)
-            inside.stream, inside.inside = self.stream, inside
-            self.inside = inside
-        return self.inside.read(raw, ledger)
+        """A response inside a payload, by a reader for its place: what comes first there is another shape.
+
+        A place inside that has its own too (a log10 record in `data` holds a response); deeper ones share it.
+        """
+        place = ledger.prefix.rpartition("/")[2]
+        inside = self.inside.get(place)
+        if inside is None and (self.depth == MAX_DEPTH or len(self.inside) == MAX_PLACES):
+            inside = self
+        elif inside is None:
+            inside = self.inside[place] = Reader(self.registry)
+            inside.stream, inside.depth = self.stream, self.depth + 1
+        ledger.read = inside.read_inside
+        return inside.read(raw, ledger)
 
     def set_hint(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
         """Start next time with the shape that most payloads needed of late, other than the tight one."""

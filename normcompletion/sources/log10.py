@@ -135,17 +135,17 @@ def from_record(record: Record, ledger: Ledger) -> Completion:
         created_at=record.created_at,
         request=request[0],
     )
-    for name in ("organization_id", "orig_module", "orig_qualname", "user_id", "kind"):
-        value = getattr(record, name)
-        if value is not None:
-            ledger.keep(value, name)
-    for name in ("stacktrace", "stack_trace", "tagResolved"):
-        sent = getattr(record, name)
-        value = _json(sent, ledger, name)[0] if sent else None
-        if value is not None:
+    # In the order of the pointers, so that nobody need sort them.
+    for name in ("kind", "organization_id", "orig_module", "orig_qualname"):
+        if (value := getattr(record, name)) is not None:
             ledger.keep(value, name)
     completion = _response(record, ledger)
     completion.envelope = envelope
+    for name in ("stack_trace", "stacktrace", "tagResolved"):
+        if (sent := getattr(record, name)) and (value := _json(sent, ledger, name)[0]) is not None:
+            ledger.keep(value, name)
+    if record.user_id is not None:
+        ledger.keep(record.user_id, "user_id")
     if record.status == "failed" or record.failure_kind or record.failure_reason:
         if completion.error is None:
             completion.error = ServiceError(type=record.failure_kind or None, message=record.failure_reason or None)
