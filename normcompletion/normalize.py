@@ -147,9 +147,11 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
             quick = (reader.quick if shape.is_chat else reader.quick_text)(shape, wide, source)
             if quick is not None:
                 if tried:
-                    reader.set_hint(shape, wide, quick, tried)
-                elif not (quick.extra or shape.is_telling):
-                    reader.unsettle_hint()
+                    reader.set_hint(payload, shape, wide, quick, tried)  # type: ignore[arg-type]
+                elif quick.extra:
+                    reader.needed += 1
+                elif not shape.is_telling:
+                    reader.doubt_hint(payload)
                 return quick
             refused = ""
             tried = [*(tried or ()), shape]

@@ -41,8 +41,8 @@ MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
 # A shape is tried first while enough payloads need it. One that did, and was tried with another first, counts NEED for
 # it; one that needed another shape counts 1 against it. With the open form, which costs a body in canonical words three
-# times as much as a refusal, it is the other way about. After PATIENCE payloads that showed no need, and each time
-# after twice as many, the tight one is tried nevertheless, so that a log that changes finds it again.
+# times as much as a refusal, it is the other way about. A vendor key shows that a payload needed its shape, and counts
+# 1; of those that show nothing one in PATIENCE is asked, and each time that it did, one in twice as many.
 NEED = 4
 NEEDED = 8 * NEED
 PATIENCE, MAX_PATIENCE = 16, 256
@@ -340,7 +340,7 @@ class Reader:
                 completion = self._settle(shape, decoded, raw, ledger)
                 if completion is not None:
                     if tried or not shape.is_telling:
-                        self.set_hint(shape, decoded, completion, tried)
+                        self.set_hint(raw, shape, decoded, completion, tried)
                     return completion
             tried.append(shape)
             following = self.next_shape(shape, reason, tried)
@@ -363,33 +363,46 @@ class Reader:
         ledger.read = inside.read_inside
         return inside.read(raw, ledger)
 
-    def set_hint(self, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
+    def set_hint(self, raw: bytes, shape: Shape, decoded: Any, completion: Completion, tried: list[Shape]) -> None:
         """Start next time with the shape that most payloads needed of late, other than the tight one."""
         is_open = self.candidate.original is wire.Body
         if tried:
             if shape.covers(self.candidate):
                 self.candidate = shape
             change = (1 if is_open else NEED) if shape is self.candidate else (-NEED if is_open else -1)
-        elif shape is self.tight:
-            return
         elif is_open:
-            change = 1 if completion.variant == "text" or _is_open(decoded) else -NEED
+            needed = shape.original is wire.Body and (completion.variant == "text" or _is_open(decoded))
+            change = 1 if needed else -NEED
         else:
-            if not (completion.extra or shape.is_telling):
-                self.unsettle_hint()
+            if completion.extra:
+                self.needed += 1
+            elif not (shape is self.tight or shape.is_telling):
+                self.doubt_hint(raw)
             return
-        self.needed = min(self.needed + change, 2 * NEEDED)
-        if self.needed < 0:
-            self.candidate, self.needed, self.patience = shape, NEED, PATIENCE
-        self._start_with(self.tight if self.needed < NEEDED else self.candidate)
+        if self.needed + change < 0:
+            self.candidate, self.needed = shape, NEED
+        else:
+            self._need(change)
 
-    def unsettle_hint(self) -> None:
-        """Count a payload that may not have needed the shape it was tried with; after some, try the tight one."""
+    def doubt_hint(self, payload: Any) -> None:
+        """Count a payload that may not have needed the shape it was tried with; of some, ask the tight one."""
         self.count += 1
-        if self.count >= self.patience:
-            self.count, self.patience = 0, min(2 * self.patience, MAX_PATIENCE)
-            self.needed = max(0, self.needed - NEED)
-            self._start_with(self.tight)
+        if self.count < self.patience:
+            return
+        self.count = 0
+        try:
+            self.decode_tight(payload)
+        except Refusal:
+            self.patience = min(2 * self.patience, MAX_PATIENCE)
+            self._need(NEED)
+        else:
+            self.patience = PATIENCE
+            self._need(-3 * NEED)
+
+    def _need(self, change: int) -> None:
+        self.needed = max(0, min(self.needed, 2 * NEEDED) + change)
+        is_enough = self.needed >= (NEEDED if self.hint is self.tight else NEEDED // 2)
+        self._start_with(self.candidate if is_enough else self.tight)
 
     def _start_with(self, shape: Shape) -> None:
         self.hint = shape
