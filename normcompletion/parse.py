@@ -10,7 +10,8 @@ import datetime
 import math
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NewType
 
 import msgspec
@@ -31,7 +32,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _LONG_INTEGER = b"0" * 19
 _BACKSLASH = ord("\\")
-LEVELS = 16
+LEVELS = 9  # msgspec takes twice as long to compile each further one
 Scalar = Integer | float | str | bool | None
 _decode = msgspec.json.Decoder(strict=True).decode
 _Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -46,7 +47,9 @@ def tree_type(levels: int) -> Any:
     return NewType("_", Scalar | types.GenericAlias(dict, (str, inner)) | types.GenericAlias(list, inner))
 
 
-_decode_plain = msgspec.json.Decoder(tree_type(LEVELS)).decode
+@cache
+def _plain_decoder() -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(tree_type(LEVELS)).decode
 
 
 def too_deep() -> MalformedPayloadError:
@@ -110,7 +113,7 @@ def parse_unclean(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
     """`parse`, and whether the value can hold half a surrogate pair or an integer beyond 64 bits."""
     if depth <= MAX_DEPTH - LEVELS:
         try:  # most JSON is plain; the decoder that proves it needs no look at the text, which would cost as much again
-            return _decode_plain(raw), False
+            return _plain_decoder()(raw), False
         except _Refusal:
             pass
     return parse(raw, depth=depth), needs_cleaning(raw)
