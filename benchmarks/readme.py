@@ -13,7 +13,14 @@ README = ROOT / "README.md"
 RESULT = Path(__file__).parent / "result.json"
 CHART = Path(__file__).parent / "chart.svg"
 PEERS = "openrouter"  # the workload that the chart shows, which most contenders read
-BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+
+
+def markers(name: str) -> tuple[str, str]:
+    """The lines before and behind a part of the README that a command writes."""
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
+
+
+BEGIN, END = markers("benchmarks")
 
 _READER = {"detected": "`normalize(body)`", "named": "`normalize(body, source=…)`", "many": "`normalize_many`"}
 _BESIDE = {
@@ -64,6 +71,13 @@ def _unmet(row: Reached) -> str:
 
 def written(text: str, result: dict[str, Any]) -> str:
     """The README's text with the section renewed. Raises `ValueError` where the markers are missing."""
-    if not re.search(f"{BEGIN}\n.*{END}", text, re.DOTALL):
-        raise ValueError(f"the README lacks the lines {BEGIN} and {END}; put them where the tables belong")
-    return re.sub(f"{BEGIN}\n.*{END}", lambda _: f"{BEGIN}\n{section(result)}{END}", text, flags=re.DOTALL)
+    return renewed(text, "benchmarks", section(result))
+
+
+def renewed(text: str, name: str, body: str) -> str:
+    """A text with what stands between the markers of a name replaced. Raises `ValueError` where they are missing."""
+    begin, end = markers(name)
+    between = re.compile(f"{begin}\n.*{end}", re.DOTALL)
+    if not between.search(text):
+        raise ValueError(f"the README lacks the lines {begin} and {end}; put them where the tables belong")
+    return between.sub(lambda _: f"{begin}\n{body}{end}", text)

@@ -1,6 +1,6 @@
 """Where the time of `normalize` goes: detect, decode, adapt, salvage, and what is left for the road between them.
 
-    python -m benchmarks.stages [--only openrouter,repair] [--records 500] [--seconds 2]
+    python -m benchmarks.stages [--only openrouter,repair] [--records 500] [--seconds 2] [--write]
 
 The whole is CPU time as a ratio to `orjson.loads` on the same bytes. Its parts are shares of samples: a timer of CPU
 time looks at the stack, and the innermost function of this library that it finds says the stage. Nothing is wrapped, so
@@ -38,9 +38,11 @@ import normcompletion
 
 from . import compare
 from .contenders import load
+from .readme import README, renewed
 
 PACKAGE = str(Path(normcompletion.__file__).parent)
 STAGES = ("decode", "detect", "adapt", "salvage", "learn", "road")
+_SHOWN = ("decode", "detect", "adapt", "salvage", "road")  # nothing is learned in a log that is read again
 INTERVAL = 0.001  # seconds of CPU; the system may look less often
 ROUNDS = 9
 
@@ -49,11 +51,13 @@ _LEARN = ("_learn", "_widened", "compiled", "widen", "rebuild", "gather", "narro
 _ADAPT = ("dialect", "spelling", "widen", "variant", "recast")
 _ADAPTERS = (
     "quick",
+    "quick_text",
     "from_tight",
     "from_text",
     "from_body",
     "from_open",
     "tidy",
+    "_canonical_message",
     "settle",
     "_settle",
     "_built",
@@ -143,19 +147,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--records", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=2, help="of CPU time that is sampled, for each workload")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="write the table into README.md too")
     given = parser.parse_args(arguments)
     only = given.only.split(",") if given.only else list(compare.WORKLOADS)
     unknown = [name for name in only if name not in compare.WORKLOADS]
     if unknown:
         parser.error(f"no workload {', '.join(unknown)}; there are {', '.join(compare.WORKLOADS)}")
+    rows: dict[str, Found] = {}
     print(f"{'':20}{'whole':>8}" + "".join(f"{name:>9}" for name in (*STAGES, "encode", "samples")))
     for name in only:
         compare.generated(compare.WORKLOADS[name], given.seed, given.records)
         with multiprocessing.get_context("spawn").Pool(1) as alone:
             found = alone.apply(one, (name, given.seed, given.records, given.seconds))
+        rows[name] = found
         parts = "".join(f"{found.stages[stage]:9.2f}" for stage in STAGES)
         print(f"{name:20}{found.whole:8.2f}{parts}{found.encode:9.2f}{found.samples:9}", flush=True)
+    if given.write:
+        README.write_text(renewed(README.read_text("utf-8"), "stages", table(rows)), "utf-8")
+        print("written: README.md")
     return 0
+
+
+def table(rows: dict[str, Found]) -> str:
+    """The stages of workloads as Markdown."""
+    lines = ["| bodies | whole | " + " | ".join(_SHOWN) + " |", "|" + " --- |" * (len(_SHOWN) + 2)]
+    for name, found in rows.items():
+        parts = " | ".join(f"{found.stages[stage]:.2f}" for stage in _SHOWN)
+        lines.append(f"| {compare.WORKLOADS[name].about} | {found.whole:.2f} | {parts} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

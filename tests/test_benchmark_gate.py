@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, gate, scaling, stages
+from benchmarks import compare, gate, readme, scaling, stages
 from benchmarks.contenders import load
 from benchmarks.corpora import parse_mix, records
 from benchmarks.corpora.shape import SIZES, size_of
@@ -111,6 +111,17 @@ def test_without_a_baseline_there_is_no_gate(tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "BASELINE", tmp_path / "baseline.json")
     with pytest.raises(SystemExit, match=r"make one with python -m benchmarks.gate --write"):
         gate.main([])
+
+
+def test_the_readme_shows_the_stages():
+    """The README has a row for each workload, as the command writes it."""
+    found = stages.Found(2.0, dict.fromkeys(stages.STAGES, 0.4), 0.5, 100)
+    assert "| OpenRouter chat with one fault to repair | 2.00 | 0.40 |" in stages.table({"repair": found})
+    shown = readme.README.read_text("utf-8")
+    begin, end = readme.markers("stages")
+    rows = shown.partition(f"{begin}\n")[2].partition(end)[0].splitlines()[2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [one.about for one in compare.WORKLOADS.values()]
+    assert readme.renewed(f"{begin}\nold\n{end}\n", "stages", "new\n") == f"{begin}\nnew\n{end}\n"
 
 
 def test_the_stages_add_up():
