@@ -78,7 +78,7 @@ def stage_of(frame: FrameType | None) -> str:
         return "learn"
     for path, name, line in names:
         module = Path(path).stem
-        if module == "parse" or "decode" in linecache.getline(path, line):
+        if module == "parse" or name == "prove" or "decode" in linecache.getline(path, line).replace("decoded", ""):
             return "decode"
         if name in _DETECT or name.startswith("claims"):
             return "detect"
