@@ -141,6 +141,39 @@ def test_kinds_with_vendor_keys_may_take_turns(seed: int) -> None:
         assert canonical(normalize(saved(*chunks))) == expected
 
 
+def beside(draw: random.Random, text: str, so_far: str) -> dict[str, Any]:
+    """A chunk of Perplexity's or another host's: odd names, the message so far, an itemised cost, or none of them."""
+    made = chunk_with({"content": text})
+    made["object"] = draw.choice(
+        ("chat.completion.chunk", "chat.completion.done", "text_completion", "chat.completion", "chat.completions", "")
+    )
+    (choice,) = made["choices"]
+    if draw.random() < 0.6:
+        choice["message"] = {"role": "assistant", "content": so_far, **({"mood": 1} if draw.random() < 0.1 else {})}
+    if draw.random() < 0.1:
+        del choice["delta"]
+    if draw.random() < 0.5:
+        cost = {"input_tokens_cost": 0.25, "total_cost": 0.5, **({"tax": 1} if draw.random() < 0.2 else {})}
+        made["usage"] = {"prompt_tokens": 1, "cost": draw.choice((cost, cost, 0.5, None)), "size": "low"}
+    if draw.random() < 0.5:
+        made["citations"] = ["https://example.org/" + text]
+    if draw.random() < 0.1:
+        made["choices"] = []
+    return made
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_what_stands_beside_a_delta_may_come_and_go(seed: int) -> None:
+    """Names of chunks, messages beside deltas and itemised costs give in a saved stream what they give one by one."""
+    chosen = random.Random(seed)
+    chunks = [beside(chosen, f"w{number}", f"w0 w{number}") for number in range(chosen.randrange(1, 40))]
+    if not any(chunk["choices"] for chunk in chunks):
+        chunks.append(spoken("w"))
+    one_by_one = assemble(chunks)
+    for _ in range(4):  # vendor keys are learned on the way
+        assert normalize(saved(*chunks)) == one_by_one
+
+
 def test_a_vendor_key_that_varied_is_no_part_of_a_template() -> None:
     """A chunk that repeats one before it, padding and all, after others with other padding, is read with it."""
     deltas: list[dict[str, Any]] = [{"content": "a"}, {"reasoning": "b"}, {"refusal": None, "content": "c"}]
