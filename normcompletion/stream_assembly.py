@@ -125,20 +125,11 @@ class Fields(NamedTuple):
 
 
 def _fields(plan: Plan | None, base: str) -> Fields | None:
-    if plan is None or not (plan.added or plan.special):
+    if plan is None or not plan.added:
         return None
     names = [name for name, _ in plan.added]
-    each: list[tuple[Callable[[Any], Any], str]] = [(attrgetter(name), base + place) for name, place in plan.added]
-    if (name := plan.special.get(WHOLE)) is not None:
-        names.append(name)
-        each.append((_members_in(attrgetter(name)), f"{base}/{WHOLE}"))
     nothing = None if len(names) == 1 else (None,) * len(names)
-    return Fields(attrgetter(*names), nothing, tuple(each))
-
-
-def _members_in(get: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What a getter gives, as JSON."""
-    return lambda owner: None if (part := get(owner)) is None else dialect.present_members(part)
+    return Fields(attrgetter(*names), nothing, tuple((attrgetter(name), base + place) for name, place in plan.added))
 
 
 class Added(NamedTuple):
@@ -177,15 +168,17 @@ def _find_added(whole: Plan, *, is_camel: bool, tells: bool) -> Added:
     def inside(name: str, kind: type[msgspec.Struct]) -> Recast | None:
         return gather(camel_twin(kind) if is_camel else kind, found[name]) if name in found else None
 
+    choices = found.get("choices")
+    beside = None if choices is None else choices.special.get(WHOLE)
     return Added(
         top=_fields(whole, ""),
         usage=inside("usage", wire.ChatUsage),
-        choice=_fields(found.get("choices"), ""),
+        choice=_fields(choices, ""),
         logprobs=inside("logprobs", wire.Logprobs),
         delta=_fields(found.get("delta"), "/delta"),
         part=_fields(found.get("content"), ""),
-        choices="choices" in found,
-        beside=attrgetter(found["choices"].special[WHOLE]) if "choices" in found and found["choices"].special else None,
+        choices=choices is not None and bool(choices.added or choices.inner),
+        beside=None if beside is None else attrgetter(beside),
         tells_spelling=tells,
     )
 
@@ -596,8 +589,12 @@ class Assembly:
                     reason = str(refusal)
             else:
                 reason = ""
-            if chunk is not None and (beside or odd or chunk.object is not said) and _is_whole(chunk, beside):
-                chunk, reason = None, WHOLE
+            if chunk is not None:
+                choices = chunk.choices
+                if (
+                    odd or chunk.object is not said or (beside and (len(choices) != 1 or choices[0].delta is None))
+                ) and _is_whole(chunk, beside):
+                    chunk, reason = None, WHOLE
             if chunk is None:
                 data = data_of(piece)
                 if data is None:  # other fields, or a value over several lines
@@ -615,7 +612,7 @@ class Assembly:
                 shape = self.shape
                 decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
                 beside = None if added is None else added.beside
-                answer = None
+                answer = said = None
                 if self.cut is not None and not last:
                     remaining = list(rest)
                     self.chunks += len(pieces) - len(remaining) - others
@@ -813,11 +810,17 @@ class Assembly:
         if added.usage is not None and chunk.usage is not None:
             added.usage(chunk.usage, "/usage", self.extra)
             found = True
-        if not added.choices:
+        choices, beside = chunk.choices, added.beside
+        if not added.choices and (beside is None or (len(choices) == 1 and beside(choices[0]) is None)):
             return found
-        for choice in chunk.choices:
+        for choice in choices:
             answer = self.answers[choice.index]
             delta = choice.delta
+            if beside is not None and (message := beside(choice)) is not None:
+                answer.extra[f"/{WHOLE}"] = dialect.present_members(message)
+                if kept is not None:
+                    kept.other.append(f"/{WHOLE}")
+                found = True
             if added.choice is not None and added.choice.move(choice, answer.extra, kept):
                 found = True
             if added.logprobs is not None and choice.logprobs is not None:
