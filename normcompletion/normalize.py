@@ -92,44 +92,43 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
         # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
         # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
         try:
-            if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
-                chat = decode(payload)  # type: ignore[arg-type]
-                (choice,) = chat.choices
+            if len(payload) > max_record_bytes:  # type: ignore[arg-type]
+                raise ValueError  # noqa: TRY301 - caught below, as what is no text is
+            chat = decode(payload)  # type: ignore[arg-type]
+            (choice,) = chat.choices
         except Refusal as refusal:
             refused = str(refusal)
             tried, shape = reader.following(refused)
         except (TypeError, ValueError, BufferError):
-            pass  # no bytes and no text; or not one choice
+            pass  # no bytes and no text; too long; or not one choice
         else:
-            if chat is not None:
-                gateway: str = reader.gateway
-                name: str | None = gateway
-                if source is None:
-                    if choice.native_finish_reason is None or chat.provider is None:
-                        name = reader.quick_source(chat)
-                elif source is not gateway:
-                    name = source if source in reader.quick_sources else None
-                if (calls := choice.message.tool_calls) is not None:
-                    for call in calls:  # as `has_python_arguments`; the comparison alone settles most of them
-                        if (
-                            (function := call.function) is not None
-                            and (text := function.arguments) is not None
-                            and text >= "{'"
-                            and text[:2] == "{'"
-                        ):
-                            name = None
-                if name is not None:
-                    logprobs = choice.logprobs
-                    if (logprobs is not None and logprobs.__class__ is not Logprobs) or choice.error is not None:
-                        ledger = Ledger()
-                        tidy(choice, 0, ledger)
-                        chat.extra, chat.notes = ledger.extra, ledger.notes
-                    choice.__class__ = Choice  # same layout: see wire.TightChoice
-                    chat.__class__ = Completion
-                    if name is not gateway:
-                        chat.source = name
-                    completion: Completion = chat
-                    return completion
+            name: str | None = reader.gateway
+            if source is None:
+                if choice.native_finish_reason is None or chat.provider is None:
+                    name = reader.quick_source(chat)
+            elif source is not name:
+                name = source if source in reader.quick_sources else None
+            if (calls := choice.message.tool_calls) is not None:
+                for call in calls:  # as `has_python_arguments`; the comparison alone settles most of them
+                    if (
+                        (function := call.function) is not None
+                        and (text := function.arguments) is not None
+                        and text >= "{'"
+                        and text[:2] == "{'"
+                    ):
+                        name = None
+            if name is not None:
+                if ((logprobs := choice.logprobs) is not None and logprobs.__class__ is not Logprobs) or (
+                    choice.error is not None
+                ):
+                    ledger = Ledger()
+                    tidy(choice, 0, ledger)
+                    chat.extra, chat.notes = ledger.extra, ledger.notes
+                choice.__class__ = Choice  # same layout: see wire.TightChoice
+                chat.__class__ = Completion
+                if name is not reader.gateway:
+                    chat.source = name
+                return chat  # type: ignore[no-any-return]
     else:
         shape = reader.quick_hint
     if shape is not None and reader is not None and (source is None or source in reader.sources):
