@@ -102,11 +102,12 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
         except (TypeError, ValueError, BufferError):
             pass  # no bytes and no text; too long; or not one choice
         else:
-            name: str | None = reader.gateway
+            gateway = reader.gateway
+            name: str | None = gateway
             if source is None:
                 if choice.native_finish_reason is None or chat.provider is None:
                     name = reader.quick_source(chat)
-            elif source is not name:
+            elif source is not gateway:
                 name = source if source in reader.quick_sources else None
             if (calls := choice.message.tool_calls) is not None:
                 for call in calls:  # as `has_python_arguments`; the comparison alone settles most of them
@@ -126,7 +127,7 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
                     chat.extra, chat.notes = ledger.extra, ledger.notes
                 choice.__class__ = Choice  # same layout: see wire.TightChoice
                 chat.__class__ = Completion
-                if name is not reader.gateway:
+                if name is not gateway:
                     chat.source = name
                 return chat  # type: ignore[no-any-return]
     else:
