@@ -35,7 +35,7 @@ from .widen import ALIAS, CALL, STALE, Paths, Plan, widen
 
 Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-MAX_DEPTH, MAX_PLACES = 2, 8
+MAX_INSIDE, MAX_PLACES = 2, 8  # readers inside one another, and readers inside one, each for a place
 MAX_WIDE_SHAPES = 64
 MAX_WIDE_KEYS = 64
 MAX_WIDE_TEXT = 4096
@@ -355,7 +355,7 @@ class Reader:
         """
         place = ledger.prefix.rpartition("/")[2]
         inside = self.inside.get(place)
-        if inside is None and (self.depth == MAX_DEPTH or len(self.inside) == MAX_PLACES):
+        if inside is None and (self.depth == MAX_INSIDE or len(self.inside) == MAX_PLACES):
             inside = self
         elif inside is None:
             inside = self.inside[place] = Reader(self.registry)
@@ -549,18 +549,9 @@ class Reader:
                 return None
             choice, usage = choices[0], chat.usage
         if source is None:
-            weak = None
-            # what `object` says is a mark too.
-            for mark, decisive, name in self.marks if word else self.asked.get(shape) or self._ask(shape):
-                if mark(chat, extra) is not None:
-                    if decisive and source is None:
-                        source = name
-                    elif decisive:
-                        self.marked(chat, extra, "" if ledger is None else ledger.prefix)  # raises
-                    else:
-                        weak = weak or name
-            if source is None:
-                source = weak or ("openai" if ledger is None else ledger.fallback)
+            asked = self.marks if word else self.asked.get(shape) or self._ask(shape)  # what `object` says is a mark
+            source = self.marked(chat, extra, "" if ledger is None else ledger.prefix, asked)
+            source = source or ("openai" if ledger is None else ledger.fallback)
         if choice.__class__ is not Choice:
             choice.__class__ = Choice  # same layout
         message: Any = choice.message
@@ -579,20 +570,7 @@ class Reader:
         if ledger is not None:
             ledger.extra.update({ledger.prefix + pointer: value for pointer, value in extra.items()})
             extra, notes = ledger.extra, ledger.notes
-        completion = Completion(
-            id=chat.id,
-            source=source,
-            variant="chat",
-            model=chat.model,
-            provider=chat.provider,
-            created=created,
-            choices=choices,
-            usage=usage,
-            system_fingerprint=chat.system_fingerprint,
-            service_tier=chat.service_tier,
-            extra=extra,
-            notes=notes,
-        )
+        completion = _completion(chat, source, "chat", extra, notes)
         if ledger is None:
             ordered = len(extra) < 2 or (shape.is_in_order and not word)
             if ordered and not is_itemised and source not in self.settles:

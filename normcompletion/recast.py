@@ -47,8 +47,7 @@ def gather(kind: Kind, plan: Plan | None, *, at_root: bool = False) -> Recast:
     """`gather(sent, pointer, extra)`: what vendor keys hold goes to `extra`, and the Structs inside become originals.
 
     What was sent is a `kind`, widened by a plan; it comes back as it is, or `None` comes where the open form must say
-    what it is. With `at_root` the pointers start there, and
-    the given one is not looked at.
+    what it is. With `at_root` the pointers start there, and the given one is not looked at.
     """
     writer = _Writer()
     writer.members(kind, plan, "sent", () if at_root else _AT, 1)
