@@ -550,7 +550,7 @@ class Assembly:
         template: Template | None
         head: bytes | None = None  # of the template at hand
         middle: bytes | None = None
-        tail, start, stop, patience, padding = b"", 0, 0, _PATIENCE, _NO_PADDING
+        tail, start, stop, after, patience, padding = b"", 0, 0, 0, _PATIENCE, _NO_PADDING
         add_first = add_second = content.append
         identity = model = created = provider = fingerprint = tier = role = None
         index: int | None = None
@@ -560,16 +560,17 @@ class Assembly:
                 head = None
                 for template, _ in known:
                     if piece.startswith(template.head) and piece.endswith(template.tail):
-                        head, middle, tail, start, stop, add_first, add_second = template
+                        head, middle, tail, start, stop, after, add_first, add_second = template
                         break
             if head is not None:
                 try:
                     if middle is None:
                         add_first(decode_text(piece[start:stop]))
                     else:
-                        first, second = piece[start + 1 : stop - 1].split(middle)
-                        text = decode_text(b'"' + first + b'"')
-                        other = text if second == first else decode_text(b'"' + second + b'"')
+                        at = piece.find(middle, start)
+                        first, second = piece[start : at + 1], piece[at + after : stop]
+                        text = decode_text(first)
+                        other = text if second == first else decode_text(second)
                         add_first(text)
                         add_second(other)
                 except (*Refusal, ValueError):
@@ -708,7 +709,7 @@ class Assembly:
                 patience -= 1
                 template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS and not shape.camel else None
                 if template is not None:
-                    head, middle, tail, start, stop, add_first, add_second = template
+                    head, middle, tail, start, stop, after, add_first, add_second = template
                     places = {gap.place for gap in gaps}
                     varied |= places
                     repeated = frozenset(kept.same + kept.other if kept is not None else ()) - places

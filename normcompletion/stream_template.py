@@ -50,8 +50,9 @@ class Gap(NamedTuple):
 class Template(NamedTuple):
     """The bytes before the first gap, between the gaps (`None` where there is one), and behind the last.
 
-    The texts of a chunk that fits are in `chunk[start:stop]`; the sinks are where they go. The quotes of the texts
-    belong to these bytes too, so that a text in a gap has no white space around it: a line end there ends the event.
+    The texts of a chunk that fits are in `chunk[start:stop]`, the second one `after` bytes behind the beginning of the
+    middle; the sinks are where they go. The quotes of the texts belong to all these bytes, so that a text in a gap has
+    no white space around it: a line end there ends the event.
     """
 
     head: bytes
@@ -59,6 +60,7 @@ class Template(NamedTuple):
     tail: bytes
     start: int
     stop: int
+    after: int
     first: Sink
     second: Sink
 
@@ -85,9 +87,11 @@ def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -
     chunk = decode(marked)
     if first.get(chunk) != _MARKS[0] or (middle is not None and second.get(chunk) != _MARKS[1]):
         return None
+    after = 0
     if middle is not None:
         middle = b'"' + middle + b'"'
-    return Template(head + b'"', middle, b'"' + tail, start, -len(tail), first.sink, second.sink)
+        after = len(middle) - 1
+    return Template(head + b'"', middle, b'"' + tail, start, -len(tail), after, first.sink, second.sink)
 
 
 def _place(piece: bytes, gap: Gap) -> tuple[int, int]:
