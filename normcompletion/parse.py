@@ -223,10 +223,12 @@ _PREFIXES = (
 )
 
 
+_FIELDS = (b"data:", b"event:", b":", b"id:", b"retry:")
+
+
 def looks_like_stream(raw: bytes) -> bool:
     """Whether a text that is no JSON is a saved event stream."""
-    head = raw[:4096].lstrip(BLANKS)
-    return head.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
+    return raw.startswith(_FIELDS) or raw[:4096].lstrip(BLANKS).startswith(_FIELDS)
 
 
 def to_bytes(payload: object) -> bytes:

@@ -909,20 +909,20 @@ class Reader:
         """The tightest shape that has a place for all keys and accepts the payload.
 
         It holds the keys of related shapes too, so that a log of many services needs no third decode; but not those of
-        the open form in canonical words, where some have no place.
+        the open form in canonical words, where some have no place, and none where one of them has no place here.
         """
         for original in (self.tight_struct, wire.Body):
             kin = [shape for shape in related if original is wire.Body or shape.original is original]
-            merged, branches = self._joined(paths, nested, kin)
-            try:
-                if original is self.tight_struct and not camel_keys:
-                    shape = self._aliased(merged, branches)
-                else:
-                    shape = wide_shape(original, merged, branches, self.claim_keys, camel_keys=camel_keys)
-                shape.decode(raw)
-            except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
-                continue
-            return shape
+            for every, branches in dict.fromkeys((self._joined(paths, nested, kin), (paths, nested))):
+                try:
+                    if original is self.tight_struct and not camel_keys:
+                        shape = self._aliased(every, branches)
+                    else:
+                        shape = wide_shape(original, every, branches, self.claim_keys, camel_keys=camel_keys)
+                    shape.decode(raw)
+                except (*Refusal, ValueError):  # the payload needs more than vendor keys, or a key has no place
+                    continue
+                return shape
         return None
 
     def _joined(self, paths: Paths, nested: Paths, kin: list[Shape]) -> tuple[Paths, Paths]:

@@ -446,7 +446,7 @@ class Assembly:
         choices = [wire.ChunkChoice(native_finish_reason="" if self.native else None)]
         words = wire.Chunk(id=identity, provider=provider, usage=usage, choices=choices)  # type: ignore[arg-type]
         try:
-            found = self.reader.judge(words, Ledger(fallback="", extra=self.extra))
+            found = self.reader.marked(words, self.extra)
         except AmbiguousPayloadError as error:
             return set(error.candidates)
         return {found} if found else set()
@@ -682,7 +682,7 @@ class Assembly:
                     self._native(answer, choice.native_finish_reason)
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
-            pays = length_hint(rest) >= PAYS_FROM
+            pays = patience and usage is None and length_hint(rest) >= PAYS_FROM
             kept = Kept([], []) if pays and added is not None else None
             keeps = added is not None and self._collect(chunk, added, kept)
             if usage is not None and isinstance(usage.cost, msgspec.Struct):
@@ -692,8 +692,7 @@ class Assembly:
             if known and kept is not None:
                 known[:] = [each for each in known if each[1].isdisjoint(kept.other)]
             if (
-                not patience
-                or not pays
+                not pays
                 or answer is None
                 or len(chunk.choices) != 1
                 or _LINE_END in piece
@@ -719,7 +718,7 @@ class Assembly:
             elif not keeps:
                 idle.add(piece)
         self.chunks += len(pieces) - others
-        needed = bool(self.extra) or any(answer.extra for answer in self.answers.values())
+        needed = bool(self.extra) or any([answer.extra for answer in self.answers.values()])  # noqa: C419 - half the time
         self.reader.remember(self.shape, needed=needed)
 
     def _itemised(self, usage: Any) -> None:
@@ -855,7 +854,9 @@ class Assembly:
         `final` says that the stream is over: what is missing then is noted. Raises `NormalizeError` where no event was
         a chunk.
         """
-        answers = sorted(self.answers.values(), key=lambda answer: answer.index or 0)
+        answers = list(self.answers.values())
+        if len(answers) > 1:
+            answers.sort(key=lambda answer: answer.index or 0)
         error = self.error
         if not self.chunks:
             error = self._nothing()

@@ -88,15 +88,18 @@ class ChunkReader(Reader):
     ) -> Shape | None:
         """A shape for vendor keys; one that cannot be folded is only for the chunks that need it."""
         joined, branches = self._joined(paths, nested, related)
-        foldable = frozenset(path for path in joined if is_foldable(path))
-        shape = None
-        if foldable:
-            shape = super()._widened(raw, foldable, branches & foldable, [], camel_keys=camel_keys)
-        if shape is None and foldable != joined:
-            special = super()._widened(raw, paths, nested, related, camel_keys=camel_keys)
-            if special is not None:
-                self.learned_open.update({path[-1]: special for path in special.paths})
-        return shape
+        for every, nests in dict.fromkeys(((joined, branches), (paths, nested))):
+            foldable = frozenset(path for path in every if is_foldable(path))
+            if foldable:
+                shape = super()._widened(raw, foldable, nests & foldable, [], camel_keys=camel_keys)
+                if shape is not None:
+                    return shape
+            if foldable != every:
+                special = super()._widened(raw, paths, nested, related, camel_keys=camel_keys)
+                if special is not None:
+                    self.learned_open.update({path[-1]: special for path in special.paths})
+                    return None
+        return None
 
     def from_tight(self, shape: Shape, chunk: Any, ledger: Ledger) -> Completion | None:
         """A chunk in canonical words, as a shape decoded it; `None` where it holds what the open road must note."""

@@ -8,6 +8,7 @@ for the whole stream, plain text where a stream was expected.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 import msgspec
@@ -19,7 +20,9 @@ DONE = b"[DONE]"
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _FIELDS = (b"data", b"event", b"id", b"retry")
-_DATA = re.compile(rb"\n\ndata:")  # faster at splitting than `bytes.split`
+# Which is faster at splitting, measured: from Python 3.13 on `bytes.split`, before it a pattern where much is to split.
+_DATA = re.compile(rb"\n\ndata:")
+_PATTERN_FROM = 20_000 if sys.version_info < (3, 13) else sys.maxsize
 _BOM = b"\xef\xbb\xbf"
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -193,7 +196,7 @@ def pieces_of(raw: bytes) -> list[bytes]:
         raw = raw.replace(b"\r\n", b"\n")
         if b"\r" in raw:
             return []
-    pieces = _DATA.split(raw)
+    pieces = raw.split(b"\n\ndata:") if len(raw) < _PATTERN_FROM else _DATA.split(raw)
     first = pieces[0]
     if first.startswith(b"data:"):
         pieces[0] = first[5:]

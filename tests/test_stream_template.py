@@ -229,6 +229,19 @@ def test_a_vendor_key_in_a_list_leaves_the_others_quick() -> None:
     assert not {"mood", "rank"} & {path[-1] for each in reader.learned.values() for path in each.paths}
 
 
+def test_a_vendor_key_without_a_place_in_the_open_form_keeps_no_other_from_being_learned() -> None:
+    """After a vendor key of log-probs, whose place the open form has not, one beside a text is learned there."""
+    reader = ChunkReader(default_reader())
+    listed, beside = chunk_with({"content": "a"}), chunk_with({"content": "a", "token_id": 7})
+    listed["choices"][0]["logprobs"] = {"content": [], "entropy": 0.5}
+    beside["choices"][0]["text"] = "a"
+    for chunk in (listed, beside):
+        for _ in range(3):
+            reader.chunk(json.dumps(chunk).encode(), Ledger())
+    assert "entropy" in reader.learned
+    assert "token_id" in reader.learned_open
+
+
 def test_kinds_of_chunks_may_alternate() -> None:
     """What chunks of several kinds say is told apart, and of a vendor's values the last one stands."""
     chunks = [

@@ -685,6 +685,15 @@ def test_vendor_keys_that_only_the_open_form_has_a_place_for_leave_the_others_qu
     assert reader.learned_open["mood"].original is Body
 
 
+def test_a_vendor_key_without_a_place_in_the_open_form_keeps_no_other_from_being_learned() -> None:
+    """After a vendor key of log-probs, whose place the open form has not, one of a body in the open form is learned."""
+    reader = Watched(Registry(built_in()))
+    scored = chat()
+    scored["choices"][0]["logprobs"] = {"content": [], "entropy": 0.5}
+    assert reader.roads(scored, 3) == [True, True, False]
+    assert reader.roads(BESIDE, 3) == [True, True, False]
+
+
 def test_the_open_form_is_tried_first_where_nearly_all_need_it() -> None:
     """Two bodies in three that need the open form do not make it the first to be tried; all of a long run do."""
     reader = Watched(Registry(built_in()))
