@@ -61,6 +61,23 @@ def narrow(kind: Kind, plan: Plan | None) -> Recast:
     return writer.function("sent, at, extra", "sent")
 
 
+def move(plan: Plan) -> Callable[[Any, dict[str, Any], Callable[..., None] | None, str], bool]:
+    """`move(sent, extra, hear, at)`: what a Struct's own vendor keys hold goes to `extra`; false where they hold nothing.
+
+    `hear` is told each pointer, with `extra` as it was and the value.
+    """
+    writer = _Writer()
+    writer.line(1, "found = False")
+    for name, place in plan.added:
+        writer.line(1, f"if (value := sent.{name}) is not None:")
+        writer.line(2, f"place = at + {place!r}")
+        writer.line(2, "if hear is not None:")
+        writer.line(3, "hear(place, extra, value)")
+        writer.line(2, "extra[place] = value")
+        writer.line(2, "found = True")
+    return writer.function("sent, extra, hear, at", "found")
+
+
 def is_in_order(paths: Paths) -> bool:
     """Whether `gather` fills an empty `extra` in the order of its pointers, as long as no list has over ten members.
 

@@ -37,7 +37,7 @@ from .model import (
 from .parse import BLANKS, duplicate_keys
 from .pointer import camel, escape
 from .reader import Refusal, Shape, ambiguous
-from .recast import Recast, gather
+from .recast import Recast, gather, move
 from .spelling import camel_twin, converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable, is_odd
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
@@ -92,11 +92,18 @@ def _owner(pointer: str, placed: list[Placed], root: str) -> tuple[Answer | None
     return answer, "".join(f"/{step}" for step in rest)
 
 
-class Kept(NamedTuple):
+class Kept:
     """The places of what the vendor keys of a chunk hold: what was there before, and what is new."""
 
-    same: list[str]
-    other: list[str]
+    __slots__ = ("other", "same")
+
+    def __init__(self) -> None:
+        self.same: list[str] = []
+        self.other: list[str] = []
+
+    def hear(self, place: str, extra: dict[str, Any], value: Any) -> None:
+        """A value that goes to a place in `extra`."""
+        (self.same if place in extra and _is_same(extra[place], value) else self.other).append(place)
 
 
 def _is_same(one: Any, other: Any) -> bool:
@@ -105,31 +112,17 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 class Fields(NamedTuple):
-    """The vendor fields of a Struct: how to read all, what that gives where none holds anything, and each of them."""
+    """The vendor fields of a Struct: what moves them to `extra`, and their attributes with their pointers."""
 
-    read: Callable[[Any], Any]
-    nothing: Any
-    each: tuple[tuple[Callable[[Any], Any], str], ...]
-
-    def move(self, owner: Any, extra: dict[str, Any], kept: Kept | None, below: str = "") -> bool:
-        """Put what the fields hold into `extra`, by pointer; false where they hold nothing, as those of most chunks."""
-        if self.read(owner) == self.nothing:
-            return False
-        for get, at in self.each:
-            if (value := get(owner)) is not None:
-                place = below + at
-                if kept is not None:
-                    (kept.same if place in extra and _is_same(extra[place], value) else kept.other).append(place)
-                extra[place] = value
-        return True
+    move: Callable[[Any, dict[str, Any], Callable[..., None] | None, str], bool]
+    each: tuple[tuple[str, str], ...]
 
 
-def _fields(plan: Plan | None, base: str) -> Fields | None:
+def _fields(plan: Plan | None, base: str = "") -> Fields | None:
     if plan is None or not plan.added:
         return None
-    names = [name for name, _ in plan.added]
-    nothing = None if len(names) == 1 else (None,) * len(names)
-    return Fields(attrgetter(*names), nothing, tuple((attrgetter(name), base + place) for name, place in plan.added))
+    plan = plan._replace(added=tuple((name, base + place) for name, place in plan.added))
+    return Fields(move(plan), plan.added)
 
 
 class Added(NamedTuple):
@@ -171,12 +164,12 @@ def _find_added(whole: Plan, *, is_camel: bool, tells: bool) -> Added:
     choices = found.get("choices")
     beside = None if choices is None else choices.special.get(WHOLE)
     return Added(
-        top=_fields(whole, ""),
+        top=_fields(whole),
         usage=inside("usage", wire.ChatUsage),
-        choice=_fields(choices, ""),
+        choice=_fields(choices),
         logprobs=inside("logprobs", wire.Logprobs),
         delta=_fields(found.get("delta"), "/delta"),
-        part=_fields(found.get("content"), ""),
+        part=_fields(found.get("content")),
         choices=choices is not None and bool(choices.added or choices.inner),
         beside=None if beside is None else attrgetter(beside),
         tells_spelling=tells,
@@ -683,7 +676,7 @@ class Assembly:
                 if choice.logprobs is not None:
                     self._add_logprobs(answer, choice.logprobs)
             pays = patience and usage is None and length_hint(rest) >= PAYS_FROM
-            kept = Kept([], []) if pays and added is not None else None
+            kept = Kept() if pays and added is not None else None
             keeps = added is not None and self._collect(chunk, added, kept)
             if usage is not None and isinstance(usage.cost, msgspec.Struct):
                 self._itemised(usage)
@@ -734,11 +727,11 @@ class Assembly:
         found = {}
         delta = chunk.choices[0].delta
         for owner, fields, extra in ((chunk, added.top, self.extra), (delta, added.delta, answer.extra)):
-            for get, at in fields.each if fields is not None else ():
-                if isinstance(value := get(owner), str):
+            for name, at in fields.each if fields is not None else ():
+                if isinstance(value := getattr(owner, name), str):
                     found[at] = value
                     if before.get(at, value) != value:
-                        gaps.append(padding_of(at, value, on_top=owner is chunk, get=get, extra=extra))
+                        gaps.append(padding_of(at, value, name, on_top=owner is chunk, extra=extra))
         return found
 
     def _add_content(self, answer: Answer, content: str | list[Part]) -> None:
@@ -806,7 +799,8 @@ class Assembly:
 
         `kept` gets the places, but for those of log-probs and of usage, which no template has.
         """
-        found = added.top is not None and added.top.move(chunk, self.extra, kept)
+        hear = None if kept is None else kept.hear
+        found = added.top is not None and added.top.move(chunk, self.extra, hear, "")
         if added.usage is not None and chunk.usage is not None:
             added.usage(chunk.usage, "/usage", self.extra)
             found = True
@@ -821,20 +815,20 @@ class Assembly:
                 if kept is not None:
                     kept.other.append(f"/{WHOLE}")
                 found = True
-            if added.choice is not None and added.choice.move(choice, answer.extra, kept):
+            if added.choice is not None and added.choice.move(choice, answer.extra, hear, ""):
                 found = True
             if added.logprobs is not None and choice.logprobs is not None:
                 added.logprobs(choice.logprobs, "/logprobs", answer.extra)
                 found = True
             if delta is None:
                 continue
-            if added.delta is not None and added.delta.move(delta, answer.extra, kept):
+            if added.delta is not None and added.delta.move(delta, answer.extra, hear, ""):
                 found = True
             if added.part is not None and isinstance(delta.content, list):
                 places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
                 del answer.part_places[: len(places)]
                 for part, place in zip(delta.content, places, strict=True):
-                    if added.part.move(part, answer.extra, kept, f"/delta/content/{place}"):
+                    if added.part.move(part, answer.extra, hear, f"/delta/content/{place}"):
                         found = True
         return found
 

@@ -218,12 +218,12 @@ def _while_last(held: list[Piece], add_part: Sink, add_whole: Sink) -> Sink:
     return add
 
 
-def padding_of(pointer: str, text: str, *, on_top: bool, get: Get, extra: dict[str, Any]) -> Gap:
-    """A text under a vendor key, of which the last one stands."""
+def padding_of(pointer: str, text: str, name: str, *, on_top: bool, extra: dict[str, Any]) -> Gap:
+    """A text under a vendor key, an attribute of the chunk or of its delta; the last one stands."""
     key = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
     def read(chunk: Any) -> Any:
-        return get(chunk if on_top else chunk.choices[0].delta)
+        return getattr(chunk if on_top else chunk.choices[0].delta, name)
 
     return Gap(_encode(key) + b":", text, read, partial(extra.__setitem__, pointer), pointer)
 
