@@ -25,6 +25,8 @@ from .widen import ALIAS, CALL, STALE, WHOLE, Paths, Plan
 
 Kind = type[msgspec.Struct]
 Recast = Callable[[Any, str, dict[str, Any]], Any]
+Hear = Callable[[str, dict[str, Any], Any], None]
+Fold = Callable[[Any, dict[str, Any], Mapping[int | None, Any], Hear | None], bool]
 
 
 class _Variable(str):
@@ -61,21 +63,51 @@ def narrow(kind: Kind, plan: Plan | None) -> Recast:
     return writer.function("sent, at, extra", "sent")
 
 
-def move(plan: Plan) -> Callable[[Any, dict[str, Any], Callable[..., None] | None, str], bool]:
-    """`move(sent, extra, hear, at)`: what a Struct's own vendor keys hold goes to `extra`; false where they hold nothing.
+def fold(plan: Plan, usage: Recast | None, logprobs: Recast | None) -> Fold:
+    """`fold(chunk, extra, answers, hear)`: what vendor keys hold goes to `extra`; false where they hold nothing.
 
-    `hear` is told each pointer, with `extra` as it was and the value.
+    What those of a choice hold goes to the `extra` of its answer, by pointers below the choice; the parts of a content
+    list stand where its `part_places` say. `hear` is told each pointer, with `extra` as it was and the value, but for
+    what `usage` and `logprobs` move, which `gather` gave.
     """
     writer = _Writer()
+    writer.names.update(usage=usage, logprobs=logprobs)
     writer.line(1, "found = False")
-    for name, place in plan.added:
-        writer.line(1, f"if (value := sent.{name}) is not None:")
-        writer.line(2, f"place = at + {place!r}")
-        writer.line(2, "if hear is not None:")
-        writer.line(3, "hear(place, extra, value)")
-        writer.line(2, "extra[place] = value")
+    writer.own(plan, "chunk", "extra", "", 1)
+    if usage is not None:
+        writer.line(1, "if chunk.usage is not None:")
         writer.line(2, "found = True")
-    return writer.function("sent, extra, hear, at", "found")
+        writer.line(2, "usage(chunk.usage, '/usage', extra)")
+    choice = _inner(plan, "choices")
+    if choice is not None:
+        below = "answers[choice.index].extra"
+        writer.line(1, "for choice in chunk.choices:")
+        writer.line(2, "pass")
+        writer.own(choice, "choice", below, "", 2)
+        if WHOLE in choice.special:
+            writer.line(2, f"if (message := choice.{choice.special[WHOLE]}) is not None:")
+            writer.keep("present_members(message)", below, repr("/" + WHOLE), 3)
+        if logprobs is not None:
+            writer.line(2, "if choice.logprobs is not None:")
+            writer.line(3, "found = True")
+            writer.line(3, f"logprobs(choice.logprobs, '/logprobs', {below})")
+        delta = _inner(choice, "delta")
+        if delta is not None:
+            writer.line(2, "if (delta := choice.delta) is not None:")
+            writer.line(3, "pass")
+            writer.own(delta, "delta", below, "/delta", 3)
+            part = _inner(delta, "content")
+            if part is not None:
+                writer.line(3, "if delta.content.__class__ is list:")
+                writer.line(4, "places = answers[choice.index].part_places")
+                writer.line(4, "for part in delta.content:")  # a chunk may have several choices of one index
+                writer.line(5, "at = f'/delta/content/{places.pop(0)}'")
+                writer.own(part, "part", below, "", 5, "at + ")
+    return writer.function("chunk, extra, answers, hear", "found")
+
+
+def _inner(plan: Plan, name: str) -> Plan | None:
+    return next((inner for each, _, inner in plan.inner if each == name), None)
 
 
 def is_in_order(paths: Paths) -> bool:
@@ -150,6 +182,18 @@ class _Writer:
         name = self.fresh("known")
         self.names[name] = value
         return name
+
+    def own(self, plan: Plan, owner: str, extra: str, base: str, depth: int, at: str = "") -> None:  # noqa: PLR0917
+        """What the vendor keys of a Struct itself hold; `at`, an expression, and `base` are before their pointers."""
+        for name, place in plan.added:
+            self.line(depth, f"if (value := {owner}.{name}) is not None:")
+            self.keep("value", extra, at + repr(base + place), depth + 1)
+
+    def keep(self, value: str, extra: str, pointer: str, depth: int) -> None:
+        self.line(depth, f"found, kept, place = True, {extra}, {pointer}")
+        self.line(depth, "if hear is not None:")
+        self.line(depth + 1, f"hear(place, kept, {value})")
+        self.line(depth, f"kept[place] = {value}")
 
     def members(self, kind: Kind, plan: Plan | None, owner: str, at: tuple[str, ...], depth: int) -> None:
         """What a Struct holds, in the order of the pointers: that of `extra`."""

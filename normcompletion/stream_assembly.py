@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from copy import copy
+from dataclasses import dataclass
 from operator import attrgetter, length_hint
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ from .model import (
 from .parse import BLANKS, duplicate_keys
 from .pointer import camel, escape
 from .reader import Refusal, Shape, ambiguous
-from .recast import Recast, gather, move
+from .recast import Fold, Recast, fold, gather
 from .spelling import camel_twin, converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable, is_odd
 from .stream_events import DONE, Event, EventReader, data_of, pieces_of
@@ -111,30 +112,14 @@ def _is_same(one: Any, other: Any) -> bool:
     return one.__class__ is other.__class__ and one.__class__ in (str, bool, int) and bool(one == other)
 
 
-class Fields(NamedTuple):
-    """The vendor fields of a Struct: what moves them to `extra`, and their attributes with their pointers."""
+@dataclass(slots=True)  # whose attributes are read faster than those of a named tuple
+class Added:
+    """The fields of a widened chunk: what moves them, and the attributes and pointers of those that stand alone."""
 
-    move: Callable[[Any, dict[str, Any], Callable[..., None] | None, str], bool]
-    each: tuple[tuple[str, str], ...]
-
-
-def _fields(plan: Plan | None, base: str = "") -> Fields | None:
-    if plan is None or not plan.added:
-        return None
-    plan = plan._replace(added=tuple((name, base + place) for name, place in plan.added))
-    return Fields(move(plan), plan.added)
-
-
-class Added(NamedTuple):
-    """The fields of a widened chunk, with their pointers in the whole body or below the choice."""
-
-    top: Fields | None
-    usage: Recast | None
-    choice: Fields | None
-    logprobs: Recast | None
-    delta: Fields | None
-    part: Fields | None
-    choices: bool
+    fold: Fold
+    top: tuple[tuple[str, str], ...]
+    delta: tuple[tuple[str, str], ...]  # with pointers below the choice
+    part: bool  # whether the parts of content lists have some
     beside: Callable[[Any], Any] | None  # the message beside a delta
     tells_spelling: bool  # whether one of them, or what it holds, can have a schema key in camelCase
 
@@ -161,16 +146,12 @@ def _find_added(whole: Plan, *, is_camel: bool, tells: bool) -> Added:
     def inside(name: str, kind: type[msgspec.Struct]) -> Recast | None:
         return gather(camel_twin(kind) if is_camel else kind, found[name]) if name in found else None
 
-    choices = found.get("choices")
-    beside = None if choices is None else choices.special.get(WHOLE)
+    beside = found["choices"].special.get(WHOLE) if "choices" in found else None
     return Added(
-        top=_fields(whole),
-        usage=inside("usage", wire.ChatUsage),
-        choice=_fields(choices),
-        logprobs=inside("logprobs", wire.Logprobs),
-        delta=_fields(found.get("delta"), "/delta"),
-        part=_fields(found.get("content")),
-        choices=choices is not None and bool(choices.added or choices.inner),
+        fold=fold(whole, inside("usage", wire.ChatUsage), inside("logprobs", wire.Logprobs)),
+        top=whole.added,
+        delta=tuple((name, "/delta" + place) for name, place in found["delta"].added) if "delta" in found else (),
+        part="content" in found,
         beside=None if beside is None else attrgetter(beside),
         tells_spelling=tells,
     )
@@ -677,7 +658,8 @@ class Assembly:
                     self._add_logprobs(answer, choice.logprobs)
             pays = patience and usage is None and length_hint(rest) >= PAYS_FROM
             kept = Kept() if pays and added is not None else None
-            keeps = added is not None and self._collect(chunk, added, kept)
+            hear = None if kept is None else kept.hear
+            keeps = added is not None and added.fold(chunk, self.extra, self.answers, hear)
             if usage is not None and isinstance(usage.cost, msgspec.Struct):
                 self._itemised(usage)
             if keeps and added is not None and added.tells_spelling:
@@ -727,7 +709,7 @@ class Assembly:
         found = {}
         delta = chunk.choices[0].delta
         for owner, fields, extra in ((chunk, added.top, self.extra), (delta, added.delta, answer.extra)):
-            for name, at in fields.each if fields is not None else ():
+            for name, at in fields:
                 if isinstance(value := getattr(owner, name), str):
                     found[at] = value
                     if before.get(at, value) != value:
@@ -793,44 +775,6 @@ class Assembly:
             return chunk
         self.add_data(data, ended=ended)
         return None
-
-    def _collect(self, chunk: Any, added: Added, kept: Kept | None) -> bool:
-        """What the vendor keys of a widened chunk hold, of which the last value stands; whether they hold anything.
-
-        `kept` gets the places, but for those of log-probs and of usage, which no template has.
-        """
-        hear = None if kept is None else kept.hear
-        found = added.top is not None and added.top.move(chunk, self.extra, hear, "")
-        if added.usage is not None and chunk.usage is not None:
-            added.usage(chunk.usage, "/usage", self.extra)
-            found = True
-        choices, beside = chunk.choices, added.beside
-        if not added.choices and (beside is None or (len(choices) == 1 and beside(choices[0]) is None)):
-            return found
-        for choice in choices:
-            answer = self.answers[choice.index]
-            delta = choice.delta
-            if beside is not None and (message := beside(choice)) is not None:
-                answer.extra[f"/{WHOLE}"] = dialect.present_members(message)
-                if kept is not None:
-                    kept.other.append(f"/{WHOLE}")
-                found = True
-            if added.choice is not None and added.choice.move(choice, answer.extra, hear, ""):
-                found = True
-            if added.logprobs is not None and choice.logprobs is not None:
-                added.logprobs(choice.logprobs, "/logprobs", answer.extra)
-                found = True
-            if delta is None:
-                continue
-            if added.delta is not None and added.delta.move(delta, answer.extra, hear, ""):
-                found = True
-            if added.part is not None and isinstance(delta.content, list):
-                places = answer.part_places[: len(delta.content)]  # a chunk may have several choices of one index
-                del answer.part_places[: len(places)]
-                for part, place in zip(delta.content, places, strict=True):
-                    if added.part.move(part, answer.extra, hear, f"/delta/content/{place}"):
-                        found = True
-        return found
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()
