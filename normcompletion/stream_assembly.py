@@ -681,7 +681,7 @@ class Assembly:
                 known.clear()  # of texts that were no parts then
             if gaps:
                 patience -= 1
-                template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS and not shape.camel else None
+                template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS else None
                 if template is not None:
                     head, middle, tail, start, stop, after, add_first, add_second = template
                     places = {gap.place for gap in gaps}

@@ -157,19 +157,22 @@ def _detail(details: list[DetailFragment], answer: Answer) -> Gap | None:
     detail = details[0]
     if len(details) > 1 or any((detail.signature, detail.data, detail.id)) or not (detail.text or detail.summary):
         return None
-    kind, index, form = detail.type, detail.index, detail.format
-    gather = answer.fragments.append
+    answer.merge_fragments()
+    merged, pending, form = answer.detail(detail.type, detail.index), answer.fragments, detail.format
+    texts, words = merged.text if detail.summary is None else merged.summary, merged.words
+    assert texts is not None  # this one's summary is there
 
-    def add_text(text: str) -> None:
-        gather(DetailFragment(type=kind, index=index, format=form, text=text))
-
-    def add_summary(summary: str) -> None:
-        gather(DetailFragment(type=kind, index=index, format=form, summary=summary))
+    def add(text: str) -> None:
+        if pending:
+            answer.merge_fragments()
+        texts.append(text)
+        if form is not None and words.format != form:
+            words.format = form
 
     if detail.summary is None:
-        return Gap(b'"text":', detail.text or "", _first_detail, add_text)
+        return Gap(b'"text":', detail.text or "", _first_detail, add)
     if detail.text is None:
-        return Gap(b'"summary":', detail.summary, _first_summary, add_summary)
+        return Gap(b'"summary":', detail.summary, _first_summary, add)
     return None
 
 
