@@ -79,7 +79,20 @@ def reflected(text: str) -> dict[str, Any]:
     return chunk_with({"content": [thought]}, p="x" * (3 + len(text)))
 
 
-KINDS = [spoken, padded, thought, summed, silent, alias, argued, listed, reflected]
+def renamed(text: str) -> dict[str, Any]:
+    """A fragment of reasoning under a name for its form that changes with the text."""
+    detail = {"type": "reasoning.text", "text": text, "format": "a" if text.isascii() else "b", "index": 0}
+    return chunk_with({"content": "", "reasoning": text, "reasoning_details": [detail]})
+
+
+def respelled(text: str) -> dict[str, Any]:
+    """A fragment of the answer in camelCase."""
+    made = chunk_with({"role": "assistant", "content": text}, systemFingerprint="fp_1")
+    made["choices"][0]["finishReason"] = made["choices"][0].pop("finish_reason")
+    return made
+
+
+KINDS = [spoken, padded, thought, summed, silent, alias, argued, listed, reflected, renamed, respelled]
 
 
 def saved(*chunks: dict[str, Any] | bytes, spaced: bool = False, ascii_only: bool = False) -> bytes:
