@@ -79,8 +79,8 @@ def reflected(text: str) -> dict[str, Any]:
     return chunk_with({"content": [thought]}, p="x" * (3 + len(text)))
 
 
-def renamed(text: str) -> dict[str, Any]:
-    """A fragment of reasoning under a name for its form that changes with the text."""
+def reformed(text: str) -> dict[str, Any]:
+    """A fragment of reasoning with a format that changes with the text."""
     detail = {"type": "reasoning.text", "text": text, "format": "a" if text.isascii() else "b", "index": 0}
     return chunk_with({"content": "", "reasoning": text, "reasoning_details": [detail]})
 
@@ -92,7 +92,7 @@ def respelled(text: str) -> dict[str, Any]:
     return made
 
 
-KINDS = [spoken, padded, thought, summed, silent, alias, argued, listed, reflected, renamed, respelled]
+KINDS = [spoken, padded, thought, summed, silent, alias, argued, listed, reflected, reformed, respelled]
 
 
 def saved(*chunks: dict[str, Any] | bytes, spaced: bool = False, ascii_only: bool = False) -> bytes:
