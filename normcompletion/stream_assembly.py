@@ -679,9 +679,11 @@ class Assembly:
             padding = self._padding(chunk, added, answer, padding, gaps) if added is not None and keeps else _NO_PADDING
             if answer.parts is not None and not listed:
                 known.clear()  # of texts that were no parts then
-            if gaps:
+            if len(gaps) > MAX_GAPS:
+                patience = max(0, patience - 2)  # those to come will have as many
+            elif gaps:
                 patience -= 1
-                template = template_of(piece, gaps, decode) if len(gaps) <= MAX_GAPS else None
+                template = template_of(piece, gaps, decode)
                 if template is not None:
                     head, middle, tail, start, stop, after, add_first, add_second = template
                     places = {gap.place for gap in gaps}
