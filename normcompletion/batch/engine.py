@@ -34,6 +34,7 @@ Result = TypeVar("Result")
 CHECKPOINT_BYTES = 64 << 20
 RATE_UNITS = 1000
 _TASK_BLOCKS = 1024
+_HELD = 3  # results for each worker that wait for their turn: with fewer, whoever is early has to wait as well
 _PATIENCE = 0.0005  # seconds until a thread that waits for the interpreter's lock asks for it
 _KEPT = "what is written so far is kept; go on with --resume"
 
@@ -164,7 +165,7 @@ def results(
     how many units may still come, which only a process alone can know.
     """
     others = (jobs or os.cpu_count() or 1) - 1 if left() is None else 0
-    most = (AHEAD + 1) * others + 1
+    most = (AHEAD + _HELD) * others + 1
     under_way: deque[tuple[Task, Future[Result]]] = deque()
     with Workers[list[Block], Result](others, make, options) as workers, _undisturbed():
         convert = make(options)
