@@ -72,9 +72,12 @@ def completion(body: wire.Body, ledger: Ledger, *, source: str, finish_words: Fi
 
 
 def variant_of(body: wire.Body) -> str:
-    """`text` where a choice has text and no message, whatever `object` says (OpenRouterTeam/typescript-sdk#101)."""
+    """`text` where a choice has text and no message, whatever `object` says (OpenRouterTeam/typescript-sdk#101).
+
+    Together streams the text of a chat twice, in the delta and beside it.
+    """
     for item in body.choices:
-        if item.message is not None:
+        if item.message is not None or item.delta is not None:
             return "chat"
         if item.text is not None:
             return "text"

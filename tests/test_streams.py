@@ -490,6 +490,16 @@ def test_null_never_overwrites_and_words_are_never_glued() -> None:
     assert (completion.choices[0].message.role, completion.text, completion.notes) == ("assistant", "aaa", [])
 
 
+def test_a_chat_whose_text_stands_beside_its_deltas_too_is_a_chat() -> None:
+    """A chunk with a delta is one of a chat, saved or not, though Together says its text in `text` as well."""
+    chunks = [chunk("Low "), chunk("tide", finish="stop")]
+    for item in chunks:
+        item["choices"][0]["text"] = item["choices"][0]["delta"]["content"]
+    assert normalize_chunk(chunks[0]).variant == "chunk"
+    for completion in (assemble(chunks), normalize(text_of(chunks))):
+        assert (completion.variant, completion.text, completion.extra) == ("chat", "Low tide", {})
+
+
 def test_choices_come_out_in_the_order_of_their_indexes() -> None:
     """Indexes are the source's own, never renumbered; the answers are sorted by them."""
     completion = assemble([chunk("b", index=7, finish="stop"), chunk("a", index=2, finish="stop")])
