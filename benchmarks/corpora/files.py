@@ -14,6 +14,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
@@ -130,13 +131,17 @@ def _pieces(mix: str, seed: int, count: int | None, jobs: int, *, truth: bool) -
     if jobs == 1:
         yield from map(make, starts)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        # Not `imap`, which would run ahead of the disk without end.
-        waiting = deque(pool.apply_async(make, (start,)) for start in itertools.islice(starts, 2 * jobs))
-        while waiting:
-            piece = waiting.popleft().get()
-            waiting.extend(pool.apply_async(make, (start,)) for start in itertools.islice(starts, 1))
-            yield piece
+    # Not a `Pool`, whose end can wait for ever for a process that it killed in the middle of an answer; and not `map`,
+    # which would run ahead of the disk without end.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        waiting = deque(pool.submit(make, start) for start in itertools.islice(starts, 2 * jobs))
+        try:
+            while waiting:
+                piece = waiting.popleft().result()
+                waiting.extend(pool.submit(make, start) for start in itertools.islice(starts, 1))
+                yield piece
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _piece(mix: str, seed: int, count: int | None, truth: bool, start: int) -> Piece:  # noqa: FBT001 - for `partial`
