@@ -71,13 +71,12 @@ def fold(plan: Plan, usage: Recast | None, logprobs: Recast | None) -> Fold:
     what `usage` and `logprobs` move, which `gather` gave.
     """
     writer = _Writer()
-    writer.names.update(usage=usage, logprobs=logprobs)
     writer.line(1, "found = False")
     writer.own(plan, "chunk", "extra", "", 1)
     if usage is not None:
         writer.line(1, "if chunk.usage is not None:")
         writer.line(2, "found = True")
-        writer.line(2, "usage(chunk.usage, '/usage', extra)")
+        writer.line(2, f"{writer.known(usage)}(chunk.usage, '/usage', extra)")
     choice = _inner(plan, "choices")
     if choice is not None:
         below = "answers[choice.index].extra"
@@ -90,7 +89,7 @@ def fold(plan: Plan, usage: Recast | None, logprobs: Recast | None) -> Fold:
         if logprobs is not None:
             writer.line(2, "if choice.logprobs is not None:")
             writer.line(3, "found = True")
-            writer.line(3, f"logprobs(choice.logprobs, '/logprobs', {below})")
+            writer.line(3, f"{writer.known(logprobs)}(choice.logprobs, '/logprobs', {below})")
         delta = _inner(choice, "delta")
         if delta is not None:
             writer.line(2, "if (delta := choice.delta) is not None:")

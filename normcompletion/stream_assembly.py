@@ -41,7 +41,7 @@ from .reader import Refusal, Shape, ambiguous
 from .recast import Fold, Recast, fold, gather
 from .spelling import camel_twin, converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable, is_odd
-from .stream_events import DONE, Event, EventReader, data_of, pieces_of
+from .stream_events import DONE, NEXT, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
 from .stream_template import MAX_GAPS, MAX_KNOWN, Gap, Template, decode_text, gaps_of, padding_of, template_of
 from .widen import WHOLE, Plan
@@ -575,7 +575,7 @@ class Assembly:
                 if data is None:  # other fields, or a value over several lines
                     remaining = [piece, *rest]
                     self.chunks += len(pieces) - len(remaining) - others
-                    self._add_events([b"data:", b"\n\ndata:".join(remaining), b"" if is_open else b"\n"])
+                    self._add_events([b"data:", NEXT.join(remaining), b"" if is_open else b"\n"])
                     return
                 known.clear()
                 idle.clear()
@@ -591,7 +591,7 @@ class Assembly:
                 if self.cut is not None and not last:
                     remaining = list(rest)
                     self.chunks += len(pieces) - len(remaining) - others
-                    self._add_events([b"data:", b"\n\ndata:".join(remaining), b"\n"])
+                    self._add_events([b"data:", NEXT.join(remaining), b"\n"])
                     return
                 if chunk is None:
                     continue

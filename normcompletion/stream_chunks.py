@@ -94,11 +94,10 @@ class ChunkReader(Reader):
                 shape = super()._widened(raw, foldable, nests & foldable, [], camel_keys=camel_keys)
                 if shape is not None:
                     return shape
-            if foldable != every:
-                special = super()._widened(raw, paths, nested, related, camel_keys=camel_keys)
-                if special is not None:
-                    self.learned_open.update({path[-1]: special for path in special.paths})
-                    return None
+        if not all(map(is_foldable, joined)):
+            special = super()._widened(raw, paths, nested, related, camel_keys=camel_keys)
+            if special is not None:
+                self.learned_open.update({path[-1]: special for path in special.paths})
         return None
 
     def from_tight(self, shape: Shape, chunk: Any, ledger: Ledger) -> Completion | None:
