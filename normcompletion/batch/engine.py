@@ -34,7 +34,9 @@ Result = TypeVar("Result")
 CHECKPOINT_BYTES = 64 << 20
 RATE_UNITS = 1000
 _TASK_BLOCKS = 1024
-_HELD = 3  # results for each worker that wait for their turn: with fewer, whoever is early has to wait as well
+# What is held of results that wait for their turn, for each worker, in bytes of input: with less, whoever is early has
+# to wait as well, and at the beginning this process for the others, which have yet to start.
+_HELD_BYTES = 12 << 20
 _PATIENCE = 0.0005  # seconds until a thread that waits for the interpreter's lock asks for it
 _KEPT = "what is written so far is kept; go on with --resume"
 
@@ -162,17 +164,14 @@ def results(
 
     This process does what the caller does with them, and tasks as well when it would have to wait; with more than one
     job the others do nothing else (0 jobs: one for each processor). A bounded number of tasks is under way. `left` says
-    how many units may still come, which only a process alone can know.
+    how many units may still come, which only a process alone can know. Between any two results a signal is looked for.
     """
     others = (jobs or os.cpu_count() or 1) - 1 if left() is None else 0
-    most = (AHEAD + _HELD) * others + 1
+    most = (AHEAD + _HELD_BYTES // _task_bytes(options)) * others + 1
     under_way: deque[tuple[Task, Future[Result]]] = deque()
     with Workers[list[Block], Result](others, make, options) as workers, _undisturbed():
         convert = make(options)
         while True:
-            while under_way and under_way[0][1].done():
-                first, done = under_way.popleft()
-                yield first, done.result()
             limit = left()
             if limit is not None and limit <= 0:
                 return
@@ -181,7 +180,8 @@ def results(
                 while busy < AHEAD * others and len(under_way) < most and (task := next(tasks, None)) is not None:
                     under_way.append((task, workers.submit(task.blocks)))
                     busy += 1
-                own = next(tasks, None) if len(under_way) < most else None
+                is_turn = bool(under_way) and under_way[0][1].done()
+                own = next(tasks, None) if not is_turn and len(under_way) < most else None
                 if own is None and under_way:
                     under_way[0][1].exception()  # waits
             if own is not None:
@@ -190,6 +190,9 @@ def results(
                 under_way.append((own, result))
             elif not under_way:
                 return
+            if under_way[0][1].done():
+                first, done = under_way.popleft()
+                yield first, done.result()
 
 
 class Position(NamedTuple):
@@ -218,7 +221,7 @@ class Reader:
         self._inputs = inputs
         self._options = options
         self._listener = listener
-        self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
+        self._task_bytes = _task_bytes(options)
 
     def tasks(self, start: Position) -> Iterator[Task]:
         """The tasks from a position on. Raises `InputError`."""
@@ -270,6 +273,11 @@ class Reader:
             ranges=True,
             **self._options.envelopes.columns(),
         )
+
+
+def _task_bytes(options: ConverterOptions) -> int:
+    """How many bytes of input make a task, at least."""
+    return BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
 
 
 def _file_size(source: Input) -> int:
@@ -586,7 +594,6 @@ class Run:
                 writer.write(task, converted)
                 self._check_budget(writer.report, finished=False)
                 self.listener.progress(task.consumed, writer.report)
-                signals.check()
         self._check_budget(writer.report, finished=True)
 
     def _check_budget(self, report: Report, *, finished: bool) -> None:
