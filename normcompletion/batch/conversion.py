@@ -31,6 +31,9 @@ Layout = Literal["nested", "flat"]
 _BLANK = b" \t\r\n\x1e"
 PIECE_UNITS = 64
 _COLLECT_EVERY = 32  # tasks
+# The C library of Linux gives free memory back to the system once there is more than twice the largest piece that it
+# ever took and freed by itself (mallopt(3), M_TRIM_THRESHOLD), and each task would fetch its pages again, one by one.
+_KEPT_BYTES = 8 << 20
 _encoder = msgspec.json.Encoder()
 
 
@@ -307,6 +310,7 @@ class Converter:
     """Turns tasks into what is written: canonical JSON lines, or Arrow rows."""
 
     def __init__(self, options: ConverterOptions) -> None:
+        bytes(_KEPT_BYTES)  # and free again
         self._conversion = Conversion(options)
         self._layout = options.layout
         self._columns = options.columns

@@ -259,7 +259,7 @@ class Decoded:
     def _raw(self, size: int) -> bytes:
         """`size` bytes of the input itself, fewer only at its end: so a pipe is cut as a file is."""
         head, self._head = self._head, b""
-        parts = [head]
+        parts = [head] if head else []  # so that what comes in one piece is not copied
         missing = size - len(head)
         try:
             while missing > 0 and (part := self._stream.read(missing)):

@@ -241,7 +241,9 @@ def _next_line(feed: _Feed, offset: int, until: int | None) -> tuple[bytes, int]
     The feed stands at `offset - 1`. The search ends at `until`.
     """
     at = offset - 1
-    while (until is None or at < until) and (data := feed(_READ)):
+    # With what most lines have behind the end: so a block need not be put together.
+    size = _READ if until is None else min(_READ, until - at) + _LOOK
+    while (until is None or at < until) and (data := feed(size)):
         found = data.find(b"\n")
         if found >= 0:
             return data[found + 1 :], at + found + 1
