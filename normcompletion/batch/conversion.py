@@ -33,7 +33,7 @@ PIECE_UNITS = 64
 _COLLECT_EVERY = 32  # tasks
 # The C library of Linux gives free memory back to the system once there is more than twice the largest piece that it
 # ever took and freed by itself (mallopt(3), M_TRIM_THRESHOLD), and each task would fetch its pages again, one by one.
-_KEPT_BYTES = 8 << 20
+_KEPT_BYTES = 4 << 20
 _encoder = msgspec.json.Encoder()
 
 
