@@ -353,6 +353,35 @@ def test_records_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 # -- durable and resumed
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no advice on files")
+@pytest.mark.parametrize("refuses", [False, True])
+def test_what_is_written_is_sent_to_the_disk_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, refuses: bool
+) -> None:
+    """A file is given to the disk in adjoining pieces, from where it was resumed on, and no refusal of that matters."""
+    sent: list[tuple[int, int]] = []
+
+    def advise(_: int, start: int, length: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_DONTNEED
+        sent.append((start, length))
+        if refuses:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(durable, "_AHEAD_BYTES", 100)
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    path = tmp_path / "out"
+    path.write_bytes(b"kept and cut")
+    file = durable.File.reopen(path, "out", 4)
+    for number in range(50):
+        file.write(bytes([number]) * number)
+    file.sync()
+    file.close()
+    assert path.read_bytes() == b"kept" + b"".join(bytes([number]) * number for number in range(50))
+    assert [start for start, _ in sent] == [4 + sum(length for _, length in sent[:at]) for at in range(len(sent))]
+    assert all(100 <= length < 150 for _, length in sent)
+    assert path.stat().st_size - sum(sent[-1]) < 100
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_flush_says_what_is_durable(tmp_path: Path, name: str) -> None:
     """`flush` counts all lines of a plain file, those in whole members or parts, and none of a single Parquet file."""

@@ -34,9 +34,9 @@ Result = TypeVar("Result")
 CHECKPOINT_BYTES = 64 << 20
 RATE_UNITS = 1000
 _TASK_BLOCKS = 1024
-# What is held of results that wait for their turn, for each worker, in bytes of input: with less, whoever is early has
-# to wait as well, and at the beginning this process for the others, which have yet to start.
-_HELD_BYTES = 12 << 20
+# The blocks whose results may wait for their turn, for each worker: with fewer, whoever is early has to wait as well,
+# and at the beginning this process for the others, which have yet to start.
+_HELD_BLOCKS = 12
 _PATIENCE = 0.0005  # seconds until a thread that waits for the interpreter's lock asks for it
 _KEPT = "what is written so far is kept; go on with --resume"
 
@@ -167,7 +167,7 @@ def results(
     how many units may still come, which only a process alone can know. Between any two results a signal is looked for.
     """
     others = (jobs or os.cpu_count() or 1) - 1 if left() is None else 0
-    most = (AHEAD + _HELD_BYTES // _task_bytes(options)) * others + 1
+    most = (AHEAD + _HELD_BLOCKS // _task_blocks(options)) * others + 1
     under_way: deque[tuple[Task, Future[Result]]] = deque()
     with Workers[list[Block], Result](others, make, options) as workers, _undisturbed():
         convert = make(options)
@@ -221,7 +221,7 @@ class Reader:
         self._inputs = inputs
         self._options = options
         self._listener = listener
-        self._task_bytes = _task_bytes(options)
+        self._task_bytes = _task_blocks(options) * BLOCK_BYTES
 
     def tasks(self, start: Position) -> Iterator[Task]:
         """The tasks from a position on. Raises `InputError`."""
@@ -275,9 +275,9 @@ class Reader:
         )
 
 
-def _task_bytes(options: ConverterOptions) -> int:
-    """How many bytes of input make a task, at least."""
-    return BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
+def _task_blocks(options: ConverterOptions) -> int:
+    """How many whole blocks make a task."""
+    return 1 if options.layout is None else 4  # Arrow likes many rows
 
 
 def _file_size(source: Input) -> int:
