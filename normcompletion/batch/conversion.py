@@ -185,27 +185,44 @@ class Conversion:
             yield
 
     def _one_by_one(self, lines: list[bytes], number: int, offset: int, end: int, found: Found) -> int:
-        """Some lines, the first of them with a number and an offset; gives the offset behind them.
-
-        A body that stands in no envelope has the short way. Every line of it is paid for each: measure before adding
-        one.
-        """
+        """Some lines, the first of them with a number and an offset; gives the offset behind them."""
         is_short = not (self._carries or self._options.keep_places)
-        read = 0
-        for line in lines:
-            if is_short and (completion := self._bare_body(line)) is not None:
-                found.completions.append(completion)
-                read += 1
-                number += 1
-                offset += len(line) + 1
+        at = 0
+        while at < len(lines):
+            if is_short and self._bare:
+                read = self._bare_bodies(lines[at:], found)
+                offset += sum(map(len, lines[at : at + read])) + read
+                at += read
                 continue
+            line = lines[at]
             length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
-            self._unit(Unit(number, offset, length, line), found)
-            number += 1
+            self._unit(Unit(number + at, offset, length, line), found)
             offset += length
+            at += 1
+        return offset
+
+    def _bare_bodies(self, lines: list[bytes], found: Found) -> int:
+        """Take in the bodies in no envelope that stand first among some lines, and give how many they are.
+
+        Every line of the loop is paid for each: measure before adding one.
+        """
+        source, strict, longest = self._options.source, self._options.strict, self._options.max_record_bytes
+        completions = found.completions
+        before = len(completions)
+        for line in lines:
+            try:
+                completion = normalize(line, source, None, strict, longest)
+            except NormalizeError:
+                self._bare = False  # until the opener has said what this unit is
+                break
+            if completion.envelope is not None:
+                self._bare = False
+                break
+            completions.append(completion)
+        read = len(completions) - before
         found.report.units += read
         found.report.converted += read
-        return offset
+        return read
 
     def _unit(self, unit: Unit, found: Found) -> None:
         """One unit: its records, and a reject for each that is refused."""
