@@ -10,7 +10,6 @@ import decimal
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -52,7 +51,6 @@ REJECT_CODES: Mapping[str, str] = {
 MAX_ERROR_CODES = 1000
 OTHER_CODES = "(other)"
 _EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact])  # sums of 64-bit floats have fewer digits
-_KIND = attrgetter("source", "variant")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -133,25 +131,36 @@ class Report:
 
     def count(self, completions: Iterable[Completion]) -> None:
         """Count records."""
-        # A record costs less than a microsecond here: comprehensions and what is written in C, no loop.
+        # A record costs less than a microsecond here: one loop, and what is written in C behind it.
         rows = list(completions)
         self.records += len(rows)
-        for (source, variant), number in Counter(map(_KIND, rows)).items():
-            self.sources[source] += number
-            self.variants[f"{source} {variant}"] += number
-        words = [word for row in rows for choice in row.choices if (word := choice.finish_reason) is not None]
-        self.finish_reasons.update(words)
-        usages = [usage for row in rows if (usage := row.usage) is not None]
-        self.prompt_tokens += sum([usage.prompt_tokens or 0 for usage in usages])
-        self.completion_tokens += sum([usage.completion_tokens or 0 for usage in usages])
-        self.total_tokens += sum([usage.total_tokens or 0 for usage in usages])
-        costs = [cost for usage in usages if (cost := usage.cost)]
-        with decimal.localcontext(_EXACT):
-            self.cost = sum(map(decimal.Decimal, map(repr, costs)), self.cost)
-        self.notes.update([note.code for row in rows if row.notes for note in row.notes])
+        kinds, words, costs, notes = [], [], [], []
+        prompt_tokens = completion_tokens = total_tokens = 0
         for row in rows:
+            kinds.append((row.source, row.variant))
+            for choice in row.choices:
+                if (word := choice.finish_reason) is not None:
+                    words.append(word)  # noqa: PERF401 - for one choice a comprehension costs more
+            if (usage := row.usage) is not None:
+                prompt_tokens += usage.prompt_tokens or 0
+                completion_tokens += usage.completion_tokens or 0
+                total_tokens += usage.total_tokens or 0
+                if cost := usage.cost:
+                    costs.append(cost)
+            if row.notes:
+                notes += [note.code for note in row.notes]
             if row.error is not None:
                 self._count_error(row.error.code)
+        for (source, variant), number in Counter(kinds).items():
+            self.sources[source] += number
+            self.variants[f"{source} {variant}"] += number
+        self.finish_reasons.update(words)
+        self.notes.update(notes)
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+        self.total_tokens += total_tokens
+        with decimal.localcontext(_EXACT):
+            self.cost = sum(map(decimal.Decimal, map(repr, costs)), self.cost)
 
     def _count_error(self, code: int | str | None) -> None:
         if code == "pending":
