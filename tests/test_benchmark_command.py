@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import compare, memory, readme
+from benchmarks import batch, compare, memory, readme
 from benchmarks.compare import WORKLOADS, read_result
 from benchmarks.contenders import NAMES
 from benchmarks.goals import GOALS, reached
@@ -173,6 +174,20 @@ def test_the_readme_is_written_only_by_a_whole_run(tmp_path, monkeypatch, capsys
     assert read_result(tmp_path / "RESULT") == FAST
     assert readme.section(FAST) in (tmp_path / "README").read_text()
     assert ET.parse(tmp_path / "CHART").getroot().tag.endswith("svg")
+
+
+def test_whoever_writes_parquet_finds_the_same_rows(tmp_path, monkeypatch, capsys):
+    """DuckDB, the floor and this library agree on the rows and tokens of a log, and all contenders get to its end."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("duckdb")
+    monkeypatch.setenv("NORMCOMPLETION_BENCH_CACHE", str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["batch", "--bytes", "200kB", "--rounds", "1"])
+    batch.main()
+    shown = capsys.readouterr().out
+    for contender in batch.CONTENDERS.values():
+        line = rf"^{re.escape(contender.label)} +{contender.suffix[1:]}(?: +\d+\.?\d*){{6}}$"
+        assert re.search(line, shown, re.MULTILINE) or contender.needs == "openai", contender.label
 
 
 @pytest.mark.parametrize("arguments", [["--only", "openruter"], ["--records", "0"], ["--rounds", "0"]])
