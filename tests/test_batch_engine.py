@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from normcompletion.batch import (
     survey,
     workers,
 )
+from normcompletion.batch.conversion import ConverterOptions
+from normcompletion.batch.engine import Task
 
 BROKEN = b'{"choices":['
 BLOCK = 700  # bytes, so that a small log has many blocks
@@ -389,6 +392,43 @@ def test_a_killed_worker_is_named(logs, tmp_path):
     run(logs, "out.jsonl", tmp_path / "out", resume=True)
     run(logs, "out.jsonl", tmp_path / "whole")
     assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+class Late(Future[int]):
+    """What a worker gives only when somebody waits for it."""
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        if not self.done():
+            self.set_result(0)
+        return super().exception(timeout)
+
+
+class LateWorkers(workers.Workers[workers.Task, workers.Result]):
+    """One worker, which is late each time."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(0, print, None)
+
+    def submit(self, _: object) -> Future[int]:
+        return Late()
+
+
+@pytest.mark.parametrize(("size", "most"), [(1000, 13), (1 << 20, 12), (1 << 22, 4), (1 << 30, 4)])
+def test_small_results_may_wait_for_a_late_worker_and_large_ones_may_not(monkeypatch, size, most):
+    """While a worker is late, its parent goes on until its own results hold 12 MiB, and has a few of any size."""
+    monkeypatch.setattr(engine, "Workers", LateWorkers)
+    done: list[int] = []
+    every = engine.results(
+        iter([Task([], number) for number in range(100)]),
+        lambda _: lambda _, __: done.append(size) or size,
+        ConverterOptions(),
+        jobs=2,
+        signals=Signals(),
+        size=lambda size: size,
+    )
+    first, _ = next(every)
+    assert len(done) == most
+    assert [first.consumed, *(task.consumed for task, _ in every)] == [*range(100)]
 
 
 class Faulty:

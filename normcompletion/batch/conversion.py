@@ -322,6 +322,10 @@ class Converted:
     report: Report
     broken: list[tuple[int, IncompleteInput]]
 
+    def size(self) -> int:
+        """The bytes of the data."""
+        return len(self.data) if isinstance(self.data, bytes) else self.data.nbytes
+
 
 class Converter:
     """Turns tasks into what is written: canonical JSON lines, or Arrow rows."""

@@ -34,9 +34,10 @@ Result = TypeVar("Result")
 CHECKPOINT_BYTES = 64 << 20
 RATE_UNITS = 1000
 _TASK_BLOCKS = 1024
-# The blocks whose results may wait for their turn, for each worker: with fewer, whoever is early has to wait as well,
-# and at the beginning this process for the others, which have yet to start.
-_HELD_BLOCKS = 12
+# The results that may wait for their turn, for each worker: a few of any size, more where they hold few bytes. With
+# fewer, whoever is early has to wait as well, and at the beginning this process for the others, which have to start.
+_HELD, _HELD_SMALL = 3, 12
+_HELD_BYTES = 12 << 20
 _PATIENCE = 0.0005  # seconds until a thread that waits for the interpreter's lock asks for it
 _KEPT = "what is written so far is kept; go on with --resume"
 
@@ -159,16 +160,25 @@ def results(
     jobs: int,
     signals: Signals,
     left: Callable[[], int | None] = lambda: None,
+    size: Callable[[Result], int] = lambda _: 0,
 ) -> Generator[tuple[Task, Result]]:
     """Each task with what `make(options)` gives for it, in order.
 
     This process does what the caller does with them, and tasks as well when it would have to wait; with more than one
-    job the others do nothing else (0 jobs: one for each processor). A bounded number of tasks is under way. `left` says
-    how many units may still come, which only a process alone can know. Between any two results a signal is looked for.
+    job the others do nothing else (0 jobs: one for each processor). A bounded number of tasks is under way, by what
+    their results hold (`size`, in bytes). `left` says how many units may still come, which only a process alone can
+    know. Between any two results a signal is looked for.
     """
     others = (jobs or os.cpu_count() or 1) - 1 if left() is None else 0
-    most = (AHEAD + _HELD_BLOCKS // _task_blocks(options)) * others + 1
     under_way: deque[tuple[Task, Future[Result]]] = deque()
+
+    def has_room() -> bool:
+        number = len(under_way) - 1
+        if number < (AHEAD + _HELD) * others:
+            return True
+        held = [size(each.result()) for _, each in under_way if each.done() and each.exception() is None]
+        return number < (AHEAD + _HELD_SMALL) * others and sum(held) < _HELD_BYTES * others
+
     with Workers[list[Block], Result](others, make, options) as workers, _undisturbed():
         convert = make(options)
         while True:
@@ -177,11 +187,11 @@ def results(
                 return
             with signals.waiting():
                 busy = sum(not future.done() for _, future in under_way)
-                while busy < AHEAD * others and len(under_way) < most and (task := next(tasks, None)) is not None:
+                while busy < AHEAD * others and has_room() and (task := next(tasks, None)) is not None:
                     under_way.append((task, workers.submit(task.blocks)))
                     busy += 1
                 is_turn = bool(under_way) and under_way[0][1].done()
-                own = next(tasks, None) if not is_turn and len(under_way) < most else None
+                own = next(tasks, None) if not is_turn and has_room() else None
                 if own is None and under_way:
                     under_way[0][1].exception()  # waits
             if own is not None:
@@ -221,7 +231,7 @@ class Reader:
         self._inputs = inputs
         self._options = options
         self._listener = listener
-        self._task_bytes = _task_blocks(options) * BLOCK_BYTES
+        self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
 
     def tasks(self, start: Position) -> Iterator[Task]:
         """The tasks from a position on. Raises `InputError`."""
@@ -273,11 +283,6 @@ class Reader:
             ranges=True,
             **self._options.envelopes.columns(),
         )
-
-
-def _task_blocks(options: ConverterOptions) -> int:
-    """How many whole blocks make a task."""
-    return 1 if options.layout is None else 4  # Arrow likes many rows
 
 
 def _file_size(source: Input) -> int:
@@ -586,7 +591,15 @@ class Run:
         reader.broken = self.broken
         tasks = reader.tasks(writer.start)
         with closing(
-            results(tasks, Converter, self.conversion, jobs=self.options.jobs, signals=signals, left=left)
+            results(
+                tasks,
+                Converter,
+                self.conversion,
+                jobs=self.options.jobs,
+                signals=signals,
+                left=left,
+                size=Converted.size,
+            )
         ) as every:
             for task, converted in every:
                 for index, broken in converted.broken:
