@@ -31,8 +31,8 @@ Layout = Literal["nested", "flat"]
 _BLANK = b" \t\r\n\x1e"
 PIECE_UNITS = 64
 _COLLECT_EVERY = 32  # tasks
-# The C library of Linux gives free memory back to the system once there is more than twice the largest piece that it
-# ever took and freed by itself (mallopt(3), M_TRIM_THRESHOLD), and each task would fetch its pages again, one by one.
+# The C library of Linux gives memory back to the system once more of it is free than twice the largest piece that was
+# mapped and freed (mallopt(3), M_MMAP_THRESHOLD), and each task would fetch its pages again, one by one.
 _KEPT_BYTES = 4 << 20
 _encoder = msgspec.json.Encoder()
 
