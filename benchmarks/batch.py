@@ -93,9 +93,8 @@ def floor_parquet(log: str, output: str, jobs: int) -> None:  # noqa: ARG001 - i
     import msgspec
 
     word, number = (str | None, None), (int | None, None)
-    tokens = ("prompt_tokens", "completion_tokens", "total_tokens")
     nulls = msgspec.Raw(b"null")
-    usage_kind = msgspec.defstruct("Usage", [(name, *number) for name in tokens])
+    usage_kind = msgspec.defstruct("Usage", [(name, *number) for name in COLUMNS[-3:]])
     message = msgspec.defstruct("Message", [("content", Any, None), ("tool_calls", msgspec.Raw, nulls)])
     choice = msgspec.defstruct("Choice", [("message", message), ("finish_reason", *word)])
     members = [("choices", list[choice]), ("id", *word), ("model", *word), ("created", *number)]
@@ -298,12 +297,12 @@ def main() -> None:
     if len(set(found.values())) > 1:
         raise SystemExit(f"the contenders disagree on rows and tokens: {found}")
     print(f"{path.stat().st_size / 1e6:.0f} MB, {given.mix}; {versions()}")
-    print(f"{'':40}{'CPU s':>8}{'wall s':>8}{'MB/s':>7}{'memory MB':>11}{'CPU':>8}{'wall':>8}")
+    print(f"{'':44}{'CPU s':>8}{'wall s':>8}{'MB/s':>7}{'memory MB':>11}{'CPU':>8}{'wall':>8}")
     for name, cost in best.items():
         base = best.get("duckdb-1" if chosen[name].suffix == ".parquet" else "orjson", cost)
         rate = path.stat().st_size / 1e6 / cost.wall
         print(
-            f"{chosen[name].label:32}{chosen[name].suffix[1:]:>8}{cost.cpu:8.2f}{cost.wall:8.2f}{rate:7.0f}"
+            f"{chosen[name].label:36}{chosen[name].suffix[1:]:>8}{cost.cpu:8.2f}{cost.wall:8.2f}{rate:7.0f}"
             f"{cost.memory:11.0f}{cost.cpu / base.cpu:8.2f}{cost.wall / base.wall:8.2f}"
         )
 

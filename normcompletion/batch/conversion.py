@@ -174,25 +174,28 @@ class Conversion:
             some = lines[at : at + PIECE_UNITS]
             completions = None if self._together is None else self._together.read(some)
             if completions is not None:
-                found.completions += completions
-                found.report.units += len(some)
-                found.report.converted += len(some)
-                if self._options.keep_places:
-                    found.places[-1] += range(part.line + at, part.line + at + len(some))
-                offset += sum(map(len, some)) + len(some)
+                offset += self._take(completions, some, part.line + at, found)
             else:
                 offset = self._one_by_one(some, part.line + at, offset, end, found)
             yield
 
+    def _take(self, completions: list[Completion], lines: list[bytes], number: int, found: Found) -> int:
+        """Take in what stands on some lines, one each, the first of them with a number; gives how long they are."""
+        found.completions += completions
+        found.report.units += len(lines)
+        found.report.converted += len(lines)
+        if self._options.keep_places:
+            found.places[-1] += range(number, number + len(lines))
+        return sum(map(len, lines)) + len(lines)
+
     def _one_by_one(self, lines: list[bytes], number: int, offset: int, end: int, found: Found) -> int:
         """Some lines, the first of them with a number and an offset; gives the offset behind them."""
-        is_short = not (self._carries or self._options.keep_places)
         at = 0
         while at < len(lines):
-            if is_short and self._bare:
-                read = self._bare_bodies(lines[at:], found)
-                offset += sum(map(len, lines[at : at + read])) + read
-                at += read
+            if self._bare and not self._carries:
+                bodies = self._bare_bodies(lines[at:])
+                offset += self._take(bodies, lines[at : at + len(bodies)], number + at, found)
+                at += len(bodies)
                 continue
             line = lines[at]
             length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
@@ -200,29 +203,6 @@ class Conversion:
             offset += length
             at += 1
         return offset
-
-    def _bare_bodies(self, lines: list[bytes], found: Found) -> int:
-        """Take in the bodies in no envelope that stand first among some lines, and give how many they are.
-
-        Every line of the loop is paid for each: measure before adding one.
-        """
-        source, strict, longest = self._options.source, self._options.strict, self._options.max_record_bytes
-        completions = found.completions
-        before = len(completions)
-        for line in lines:
-            try:
-                completion = normalize(line, source, None, strict, longest)
-            except NormalizeError:
-                self._bare = False  # until the opener has said what this unit is
-                break
-            if completion.envelope is not None:
-                self._bare = False
-                break
-            completions.append(completion)
-        read = len(completions) - before
-        found.report.units += read
-        found.report.converted += read
-        return read
 
     def _unit(self, unit: Unit, found: Found) -> None:
         """One unit: its records, and a reject for each that is refused."""
@@ -250,27 +230,32 @@ class Conversion:
 
     def _records(self, unit: Unit) -> Iterable[Completion | NormalizeError]:
         """The records of a unit. What the last one was alike is tried first: that is faster, and gives the same."""
-        if unit.text is not None and (completion := self._bare_body(unit.text)) is not None:
-            return (completion,)
+        if self._bare and unit.text is not None and (bodies := self._bare_bodies([unit.text])):
+            return bodies
         records = list(self._opener.records(unit))
         if not records and unit.text is not None and unit.text.lstrip(_BLANK)[:1] == b"[":
             return (UnknownPayloadError("the list is empty; log the responses themselves", code="empty"),)
         self._bare = self._options.envelopes.may_be_bare and bool(records) and _is_bare(records[0])
         return records
 
-    def _bare_body(self, text: bytes) -> Completion | None:
-        """The completion of a body in no envelope, where the last unit was one; `None` where the opener must say."""
-        if self._bare:
-            options = self._options
+    def _bare_bodies(self, texts: list[bytes]) -> list[Completion]:
+        """The completions of the bodies in no envelope that stand first among some texts.
+
+        Where they are not all, the opener must say what the next one is. Every line of the loop is paid for each:
+        measure before adding one.
+        """
+        source, strict, longest = self._options.source, self._options.strict, self._options.max_record_bytes
+        completions: list[Completion] = []
+        for text in texts:
             try:
-                completion = normalize(text, options.source, None, options.strict, options.max_record_bytes)
+                completion = normalize(text, source, None, strict, longest)
             except NormalizeError:
-                pass
-            else:
-                if completion.envelope is None:
-                    return completion
-            self._bare = False  # until the opener has said what this unit is
-        return None
+                break
+            if completion.envelope is not None:
+                break
+            completions.append(completion)
+        self._bare = len(completions) == len(texts)
+        return completions
 
     def _judged(self, error: NormalizeError) -> Completion | NormalizeError:
         """An error as the row that it is in bulk, or as it is."""

@@ -182,10 +182,10 @@ def results(
     with Workers[list[Block], Result](others, make, options) as workers, _undisturbed():
         convert = make(options)
         while True:
-            limit = left()
-            if limit is not None and limit <= 0:
-                return
             with signals.waiting():
+                limit = left()
+                if limit is not None and limit <= 0:
+                    return
                 busy = sum(not future.done() for _, future in under_way)
                 while busy < AHEAD * others and has_room() and (task := next(tasks, None)) is not None:
                     under_way.append((task, workers.submit(task.blocks)))

@@ -132,11 +132,9 @@ class Report:
     def count(self, completions: Iterable[Completion]) -> None:
         """Count records."""
         # A record costs less than a microsecond here: one loop, and what is written in C behind it.
-        rows = list(completions)
-        self.records += len(rows)
         kinds, words, costs, notes = [], [], [], []
         prompt_tokens = completion_tokens = total_tokens = 0
-        for row in rows:
+        for row in completions:
             kinds.append((row.source, row.variant))
             for choice in row.choices:
                 if (word := choice.finish_reason) is not None:
@@ -151,6 +149,7 @@ class Report:
                 notes += [note.code for note in row.notes]
             if row.error is not None:
                 self._count_error(row.error.code)
+        self.records += len(kinds)
         for (source, variant), number in Counter(kinds).items():
             self.sources[source] += number
             self.variants[f"{source} {variant}"] += number
