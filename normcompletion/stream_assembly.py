@@ -43,7 +43,18 @@ from .spelling import camel_twin, converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable, is_odd
 from .stream_events import DONE, NEXT, Event, EventReader, data_of, pieces_of
 from .stream_parts import Answer, canonical
-from .stream_template import MAX_GAPS, MAX_KNOWN, Gap, Template, decode_text, gaps_of, padding_of, template_of
+from .stream_template import (
+    MAX_GAPS,
+    MAX_KNOWN,
+    Gap,
+    Known,
+    Template,
+    decode_text,
+    gaps_of,
+    padding_of,
+    retimed,
+    template_of,
+)
 from .widen import WHOLE, Plan
 
 # A key in camelCase; quotes inside a string are escaped, so only a key can look so.
@@ -405,15 +416,23 @@ class Assembly:
             ("system_fingerprint", chunk.system_fingerprint, self.system_fingerprint),
             ("service_tier", chunk.service_tier, self.service_tier),
         ):
-            if value is None or value == held:
-                continue
-            word = value
-            if name == "created" and not -dialect.MILLISECONDS_FROM < value < dialect.MILLISECONDS_FROM:
-                word = self._seconds(value)
-            if not held:
-                setattr(self, name, word)
-            elif word and word != held:
-                self.note("conflicting_value", f"/{name}", word)
+            if value is not None and value != held:
+                self._word(name, value, held)
+
+    def _word(self, name: str, value: Any, held: Any) -> None:
+        """A word of the whole response beside the one that is held."""
+        word, ledger = value, None
+        if name == "created" and not -dialect.MILLISECONDS_FROM < value < dialect.MILLISECONDS_FROM:
+            ledger = Ledger()
+            word = dialect.created(value, ledger)
+        if word and held and word != held:
+            self.note("conflicting_value", f"/{name}", word)
+        elif not held and word is not None:
+            setattr(self, name, word)
+        if ledger is not None:
+            for note in ledger.notes:
+                self.note(note.code, note.path, note.before)
+            self.extra.update(ledger.extra)
 
     def _judge(self, identity: str | None, provider: str | None, *, usage: Usage | None = None) -> set[str]:
         """Whose marks these words have, with the vendor keys so far."""
@@ -424,14 +443,6 @@ class Assembly:
         except AmbiguousPayloadError as error:
             return set(error.candidates)
         return {found} if found else set()
-
-    def _seconds(self, created: int) -> int | None:
-        ledger = Ledger()
-        seconds = dialect.created(created, ledger)
-        for note in ledger.notes:
-            self.note(note.code, note.path, note.before)
-        self.extra.update(ledger.extra)
-        return seconds
 
     def _finish(self, answer: Answer, word: FinishReason) -> None:
         held = answer.finish_reason
@@ -518,13 +529,14 @@ class Assembly:
         reasoning: list[str] = []
         fragments: list[wire.DetailFragment] = []
         blank = False
-        known: list[tuple[Template, frozenset[str]]] = []  # that still hold, and the vendor keys they repeat
+        known: list[Known] = []  # templates that still hold
         varied: set[str] = set()  # vendor keys that are gaps of a template
         idle: set[bytes] = set()  # chunks that said nothing, which come again byte for byte
         template: Template | None
         head: bytes | None = None  # of the template at hand
         middle: bytes | None = None
-        tail, start, stop, after, patience, padding = b"", 0, 0, 0, _PATIENCE, _NO_PADDING
+        tail, start, stop, after, clock, until, patience, padding = b"", 0, 0, 0, 0, 0, _PATIENCE, _NO_PADDING
+        stamp = b""  # the digits of `created` that templates have
         add_first = add_second = content.append
         identity = model = created = provider = fingerprint = tier = role = None
         index: int | None = None
@@ -534,8 +546,16 @@ class Assembly:
                 head = None
                 for template, _ in known:
                     if piece.startswith(template.head) and piece.endswith(template.tail):
-                        head, middle, tail, start, stop, after, add_first, add_second = template
+                        head, middle, tail, start, stop, after, add_first, add_second, clock, until = template
                         break
+                else:
+                    if known and piece[clock:until] != stamp and (moved := retimed(known, piece, clock, until)):
+                        template, known = moved
+                        head, middle, tail, start, stop, after, add_first, add_second, clock, until = template
+                        stamp = piece[clock:until]
+                        created = int(stamp)
+                        self._word("created", created, self.created)
+                        idle.clear()
             if head is not None:
                 try:
                     if middle is None:
@@ -683,9 +703,10 @@ class Assembly:
                 patience = max(0, patience - 2)  # those to come will have as many
             elif gaps:
                 patience -= 1
-                template = template_of(piece, gaps, decode)
+                template = template_of(piece, gaps, decode, created or 0)
                 if template is not None:
-                    head, middle, tail, start, stop, after, add_first, add_second = template
+                    head, middle, tail, start, stop, after, add_first, add_second, clock, until = template
+                    stamp = piece[clock:until]
                     places = {gap.place for gap in gaps}
                     varied |= places
                     repeated = frozenset(kept.same + kept.other if kept is not None else ()) - places

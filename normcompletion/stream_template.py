@@ -52,7 +52,8 @@ class Template(NamedTuple):
 
     The texts of a chunk that fits are in `chunk[start:stop]`, the second one `after` bytes behind the beginning of the
     middle; the sinks are where they go. The quotes of the texts belong to all these bytes, so that a text in a gap has
-    no white space around it: a line end there ends the event.
+    no white space around it: a line end there ends the event. The digits of `created` are `chunk[clock:until]`, counted
+    from the end where they stand in the tail; nothing where they are not known.
     """
 
     head: bytes
@@ -63,10 +64,56 @@ class Template(NamedTuple):
     after: int
     first: Sink
     second: Sink
+    clock: int
+    until: int
 
 
-def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -> Template | None:
-    """The template of a chunk, by its bytes and its one or two gaps; `None` where a gap cannot be told for certain."""
+Known = tuple[Template, frozenset[str]]  # with the vendor keys that it repeats
+
+
+def retimed(known: list[Known], piece: bytes, clock: int, until: int) -> tuple[Template, list[Known]] | None:
+    """Templates as they are at the second of a chunk, and the one it fits; `None` where it does not fit one of them.
+
+    Some services stamp each chunk, so that the second is another one every few chunks.
+    """
+    digits = piece[clock:until]
+    if not digits.isdigit() or digits.startswith(b"0"):
+        return None
+    fitting = None
+    moved: list[Known] = []
+    for (head, middle, tail, start, stop, after, first, second, at, end), repeated in known:
+        if not at or end - at != until - clock:
+            continue
+        if at > 0:
+            head = head[:at] + digits + head[end:]  # noqa: PLW2901
+        else:
+            tail = tail[:at] + digits + tail[end:]  # noqa: PLW2901
+        template = Template(head, middle, tail, start, stop, after, first, second, at, end)
+        moved.append((template, repeated))
+        if fitting is None and piece.startswith(head) and piece.endswith(tail):
+            fitting = template
+    return None if fitting is None or not _has_texts(fitting, piece) else (fitting, moved)
+
+
+def _has_texts(template: Template, piece: bytes) -> bool:
+    """Whether a chunk has a text in each gap of a template that fits it otherwise."""
+    try:
+        if template.middle is None:
+            decode_text(piece[template.start : template.stop])
+        else:
+            at = piece.find(template.middle, template.start)
+            decode_text(piece[template.start : at + 1])
+            decode_text(piece[at + template.after : template.stop])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any], created: int) -> Template | None:
+    """The template of a chunk, by its bytes, its one or two gaps and its `created`, or 0.
+
+    `None` where a gap cannot be told for certain.
+    """
     first = second = gaps[0]
     start, stop = _place(piece, first)
     if stop < 0:
@@ -84,14 +131,30 @@ def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any]) -
             start, stop, after, end = after, end, start, stop
         head, middle, tail = piece[:start], piece[stop:after], piece[end:]
         marked = head + _QUOTED[0] + middle + _QUOTED[1] + tail
+    clock, until = _clock(head, tail, created) if created > 0 else (0, 0)
+    if clock:
+        marked = marked[:clock] + b"%d" % (created ^ 1) + marked[until:]  # as many digits
     chunk = decode(marked)
     if first.get(chunk) != _MARKS[0] or (middle is not None and second.get(chunk) != _MARKS[1]):
         return None
+    if chunk.created != created ^ 1:
+        clock = until = 0
     after = 0
     if middle is not None:
         middle = b'"' + middle + b'"'
         after = len(middle) - 1
-    return Template(head + b'"', middle, b'"' + tail, start, -len(tail), after, first.sink, second.sink)
+    return Template(head + b'"', middle, b'"' + tail, start, -len(tail), after, first.sink, second.sink, clock, until)
+
+
+def _clock(head: bytes, tail: bytes, created: int) -> tuple[int, int]:
+    """Where `created` seems to stand in a chunk with gaps: from its beginning, or from its end."""
+    for key in (b'"created":', b'"created": '):
+        token = b"%s%d" % (key, created)
+        if (at := head.find(token)) >= 0:
+            return at + len(key), at + len(token)
+        if (at := tail.find(token)) >= 0:
+            return at + len(key) - len(tail), at + len(token) - len(tail)
+    return 0, 0
 
 
 def _place(piece: bytes, gap: Gap) -> tuple[int, int]:

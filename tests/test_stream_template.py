@@ -15,7 +15,7 @@ from normcompletion.model import FunctionCall, Part, ToolCall
 from normcompletion.normalize import default_reader
 from normcompletion.stream_chunks import ChunkReader
 from normcompletion.stream_parts import Answer
-from normcompletion.stream_template import Template, gaps_of, template_of
+from normcompletion.stream_template import Template, gaps_of, retimed, template_of
 from normcompletion.wire import Chunk
 
 TEXTS = ("Low", " tide", '\n"calm"', "", "é 🌊", "\\", " ")
@@ -379,7 +379,7 @@ def template(piece: bytes) -> Template | None:
     answer = Answer(0)
     answer.add_calls([ToolCall(index=0, function=FunctionCall(name="look", arguments=""))])
     gaps = gaps_of(chunk, answer)
-    return template_of(piece, gaps, decode) if gaps else None
+    return template_of(piece, gaps, decode, chunk.created or 0) if gaps else None
 
 
 def test_templates_have_one_gap_or_two() -> None:
@@ -417,3 +417,87 @@ def test_a_text_that_stands_elsewhere_too_is_not_mistaken() -> None:
         completion = normalize(saved(*chunks))
         assert completion.text == "aaa" * MANY
         assert completion.extra == {"/mirror": {"content": "c"}}
+
+
+def in_tail(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A chunk whose head comes after its choices."""
+    return {"choices": chunk["choices"], **chunk}
+
+
+TIMES = [1774100001, 1774100002, 1774100003, 999, 0, -1, 1774100001999, 1774100001.5, 10**14]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_stream_may_stamp_its_chunks(seed: int) -> None:
+    """Whatever `created` is in each chunk, a saved stream and its chunks one by one assemble alike."""
+    draw = random.Random(seed)
+    kinds = draw.sample(KINDS, draw.randint(1, 2))
+    ordered = draw.choice([dict, in_tail])
+    times = draw.sample(TIMES, draw.randint(2, 4))
+    chunks = []
+    for _ in range(60):
+        if draw.random() < 0.3:
+            draw.shuffle(times)
+        chunks.append(ordered(draw.choice(kinds)(draw.choice(TEXTS)) | {"created": times[0]}))
+    assert canonical(normalize(saved(*chunks, spaced=draw.random() < 0.5))) == canonical(assemble(chunks))
+
+
+@pytest.mark.parametrize("spaced", [False, True])
+@pytest.mark.parametrize("ordered", [dict, in_tail])
+def test_a_template_knows_where_its_second_stands(ordered: Any, *, spaced: bool) -> None:
+    """The digits of `created` are found before the gap and behind it, and those of another second may stand there."""
+    separators = (", ", ": ") if spaced else (",", ":")
+    piece, later = (
+        json.dumps(ordered(spoken(text) | {"created": created}), separators=separators).encode()
+        for text, created in (("tide", 1774100001), (" turns", 1774100002))
+    )
+    made = template(piece)
+    assert made is not None
+    assert piece[made.clock : made.until] == b"1774100001"
+    found = retimed([(made, frozenset())], later, made.clock, made.until)
+    assert found is not None
+    assert later[found[0].start : found[0].stop] == b'" turns"'
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b'{"mirror":{"created":7},"created" :7,"choices":[{"index":0,"delta":{"content":"a"}}]}',
+        b'{"created":7,"choices":[{"index":0,"delta":{"content":"a"}}],"created":7}',
+        b'{"choices":[{"index":0,"delta":{"content":"a"}}]}',
+        b'{"created":-7,"choices":[{"index":0,"delta":{"content":"a"}}]}',
+    ],
+)
+def test_no_second_without_certainty(piece: bytes) -> None:
+    """Where it is not certain which digits are those of `created`, a template knows none."""
+    lenient = msgspec.json.Decoder(Chunk if b"mirror" not in piece else Mirrored).decode
+    chunk = lenient(piece)
+    gaps = gaps_of(chunk, Answer(0))
+    assert gaps
+    made = template_of(piece, gaps, lenient, chunk.created or 0)
+    assert made is not None
+    assert made.clock == made.until == 0
+
+
+class Mirrored(Chunk):
+    """A chunk with an object beside its choices."""
+
+    mirror: Any = None
+
+
+@pytest.mark.parametrize("other", [b"0774100002", b"177410000x", b'177410000"'])
+def test_what_is_no_second_is_no_reason_to_fit(other: bytes) -> None:
+    """A chunk fits no template by something else in the place of the second's digits."""
+    piece = json.dumps(spoken("tide"), separators=(",", ":")).encode()
+    made = template(piece)
+    assert made is not None
+    assert retimed([(made, frozenset())], piece.replace(b"1774100001", other), made.clock, made.until) is None
+
+
+def test_a_chunk_of_another_second_must_hold_a_text() -> None:
+    """A chunk that fits a template but for its second fits no more where there is no text in a gap."""
+    piece = json.dumps(spoken("tide"), separators=(",", ":")).encode()
+    made = template(piece)
+    assert made is not None
+    later = piece.replace(b"1774100001", b"1774100002").replace(b'"tide"', b'"ti","d":"e"')
+    assert retimed([(made, frozenset())], later, made.clock, made.until) is None
