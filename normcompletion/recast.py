@@ -21,7 +21,7 @@ from . import model
 from .dialect import has_python_arguments, present_members
 from .pointer import escape
 from .spelling import fields_of, is_struct, original_of
-from .widen import ALIAS, CALL, STALE, WHOLE, Paths, Plan
+from .widen import ALIAS, CALL, STALE, TEXT, WHOLE, Paths, Plan
 
 Kind = type[msgspec.Struct]
 Recast = Callable[[Any, str, dict[str, Any]], Any]
@@ -84,7 +84,7 @@ def fold(plan: Plan, usage: Recast | None, logprobs: Recast | None) -> Fold:
         writer.line(2, "pass")
         writer.own(choice, "choice", below, "", 2)
         if WHOLE in choice.special:
-            writer.line(2, f"if (message := choice.{choice.special[WHOLE]}) is not None:")
+            writer.line(2, "if (message := choice.message) is not None:")
             writer.keep("present_members(message)", below, repr("/" + WHOLE), 3)
         if logprobs is not None:
             writer.line(2, "if choice.logprobs is not None:")
@@ -142,6 +142,10 @@ _SPECIAL: Mapping[str, tuple[tuple[int, str], ...]] = {
         (0, "if {owner}.delta is None:"),
         (1, "return None"),
         (0, "extra[{pointer}] = present_members({value})"),
+    ),
+    TEXT: (  # which the delta says too, where there is one
+        (0, "if {owner}.delta is None or {owner}.delta.content != {value}:"),
+        (1, "return None"),
     ),
     CALL: (  # which is remarked or kept in some cases
         (0, "if {owner}.tool_calls or has_python_arguments([call := ToolCall(type='function', function={value})]):"),
@@ -205,10 +209,10 @@ class _Writer:
             for item in fields_of(kind)
             if item.name in wide or _has_twins(item.type)
         ]
-        special = {} if plan is None else {name: key for key, name in plan.special.items()}
-        members += [("/" + key, name, None) for name, key in special.items()]
+        special = frozenset() if plan is None else plan.special
+        members += [("/" + key, key, None) for key in special]
         # The call last: it goes where calls have been looked through by then.
-        for place, name, annotation in sorted(members, key=lambda member: (special.get(member[1]) == CALL, member[0])):
+        for place, name, annotation in sorted(members, key=lambda member: (member[1] == CALL in special, member[0])):
             value, here = self.fresh("value"), (*at, place)
             self.line(depth, f"if ({value} := {owner}.{name}) is not None:")
             if annotation is not None:
@@ -216,7 +220,7 @@ class _Writer:
             elif name not in special:
                 self.line(depth + 1, f"extra[{_joined(here)}] = {value}")
             else:
-                for deeper, text in _SPECIAL[special[name]]:
+                for deeper, text in _SPECIAL[name]:
                     self.line(depth + 1 + deeper, text.format(owner=owner, value=value, pointer=_joined(here)))
 
     def value(  # noqa: PLR0917

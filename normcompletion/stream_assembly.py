@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
-from operator import attrgetter, length_hint
+from operator import length_hint
 from typing import Any, NamedTuple
 
 import msgspec
@@ -131,7 +131,7 @@ class Added:
     top: tuple[tuple[str, str], ...]
     delta: tuple[tuple[str, str], ...]  # with pointers below the choice
     part: bool  # whether the parts of content lists have some
-    beside: Callable[[Any], Any] | None  # the message beside a delta
+    aliased: bool  # whether a choice may have a message and a text beside its delta
     tells_spelling: bool  # whether one of them, or what it holds, can have a schema key in camelCase
 
 
@@ -157,22 +157,40 @@ def _find_added(whole: Plan, *, is_camel: bool, tells: bool) -> Added:
     def inside(name: str, kind: type[msgspec.Struct]) -> Recast | None:
         return gather(camel_twin(kind) if is_camel else kind, found[name]) if name in found else None
 
-    beside = found["choices"].special.get(WHOLE) if "choices" in found else None
     return Added(
         fold=fold(whole, inside("usage", wire.ChatUsage), inside("logprobs", wire.Logprobs)),
         top=whole.added,
         delta=tuple((name, "/delta" + place) for name, place in found["delta"].added) if "delta" in found else (),
         part="content" in found,
-        beside=None if beside is None else attrgetter(beside),
+        aliased="choices" in found and WHOLE in found["choices"].special,
         tells_spelling=tells,
     )
 
 
-def _is_whole(chunk: Any, beside: Callable[[Any], Any] | None) -> bool:
-    """Whether a choice without a delta has a message, which it is then; or any has none and the chunk an odd name."""
-    if is_odd(chunk.object) and not (chunk.choices and all(choice.delta is not None for choice in chunk.choices)):
-        return True
-    return beside is not None and any(choice.delta is None and beside(choice) is not None for choice in chunk.choices)
+def _are_texts(chunk: Any, *, aliased: bool) -> bool | None:
+    """Whether a chunk is one of a text completion or of a chat; `None` where the long road must say what it is.
+
+    It must where a choice without a delta has a message, which it is then; where a text is not what the delta says;
+    and where there is neither, or a text, under an odd name.
+    """
+    word, texts = chunk.object, 0
+    for choice in chunk.choices:
+        text = choice.text if aliased else None
+        if choice.delta is not None:
+            if text is not None and text != choice.delta.content:
+                return None
+        elif aliased and choice.message is not None:
+            return None
+        elif text is not None:
+            texts += 1
+        elif is_odd(word):
+            return None
+    if not chunk.choices:
+        return word in dialect.TEXT_OBJECTS or (None if is_odd(word) else False)
+    if not texts:
+        return False
+    is_named_so = not word or word in dialect.IMPLIED_OBJECTS["text"]
+    return True if is_named_so and texts == len(chunk.choices) else None
 
 
 def _is_foldable(shape: Shape) -> bool:
@@ -520,9 +538,9 @@ class Assembly:
             del pieces[-1]
         shape = self.shape
         decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
-        beside = None if added is None else added.beside
+        aliased = added is not None and added.aliased
         said: str | None = None  # the last `object`
-        odd = False  # whether that is no name of such chunks
+        odd = False  # whether that is no name of the chunks of a chat
         answer: Answer | None = None
         others = 0  # pieces that were not folded here
         content: list[str] = []
@@ -574,7 +592,7 @@ class Assembly:
                     continue
             elif idle and piece in idle:
                 continue
-            chunk = head = None
+            chunk = head = texts = None
             if _LINE_END not in piece:
                 try:
                     chunk = decode(piece)
@@ -587,8 +605,10 @@ class Assembly:
             if chunk is not None:
                 choices = chunk.choices
                 if (
-                    odd or chunk.object is not said or (beside and (len(choices) != 1 or choices[0].delta is None))
-                ) and _is_whole(chunk, beside):
+                    odd
+                    or chunk.object is not said
+                    or (aliased and (len(choices) != 1 or choices[0].delta is None or choices[0].text is not None))
+                ) and (texts := _are_texts(chunk, aliased=aliased)) is None:
                     chunk, reason = None, WHOLE
             if chunk is None:
                 data = data_of(piece)
@@ -606,7 +626,7 @@ class Assembly:
                 chunk = self._reread(data, reason, ended=not (last and is_open and b"\n" not in piece))
                 shape = self.shape
                 decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
-                beside = None if added is None else added.beside
+                aliased = added is not None and added.aliased
                 answer = said = None
                 if self.cut is not None and not last:
                     remaining = list(rest)
@@ -616,10 +636,14 @@ class Assembly:
                 if chunk is None:
                     continue
                 others -= 1
+                texts = _are_texts(chunk, aliased=aliased)
             if chunk.object is not said:
                 said = chunk.object
-                if odd := is_odd(said):
-                    self.extra["/object"] = said
+                odd = is_odd(said)
+            if texts:
+                (self.variants if chunk.choices else self.implied).add(VARIANTS["text"])
+            elif odd:
+                self.extra["/object"] = said
             if (
                 chunk.id != identity
                 or chunk.created != created
@@ -670,6 +694,8 @@ class Assembly:
                         answer.add_calls(delta.tool_calls)
                     if delta.refusal is not None:
                         answer.refusal.append(delta.refusal)
+                elif texts:
+                    self._add_text(answer, choice.text)
                 if choice.finish_reason is not None:
                     self._finish(answer, choice.finish_reason)
                 if choice.native_finish_reason is not None:
@@ -710,7 +736,8 @@ class Assembly:
                     places = {gap.place for gap in gaps}
                     varied |= places
                     repeated = frozenset(kept.same + kept.other if kept is not None else ()) - places
-                    if chunk.choices[0].delta.tool_calls is None and repeated.isdisjoint(varied):
+                    delta = chunk.choices[0].delta
+                    if (delta is None or delta.tool_calls is None) and repeated.isdisjoint(varied):
                         known[: len(known) - MAX_KNOWN + 1] = []
                         known.append((template, repeated))
             elif not keeps:
@@ -732,12 +759,21 @@ class Assembly:
         found = {}
         delta = chunk.choices[0].delta
         for owner, fields, extra in ((chunk, added.top, self.extra), (delta, added.delta, answer.extra)):
-            for name, at in fields:
+            for name, at in fields if owner is not None else ():
                 if isinstance(value := getattr(owner, name), str):
                     found[at] = value
                     if before.get(at, value) != value:
                         gaps.append(padding_of(at, value, name, on_top=owner is chunk, extra=extra))
         return found
+
+    def _add_text(self, answer: Answer, text: str) -> None:
+        """A fragment of a text completion."""
+        if answer.parts is not None:
+            self._add_content(answer, text)
+        elif text:
+            answer.content.append(text)
+        else:
+            answer.has_content = True
 
     def _add_content(self, answer: Answer, content: str | list[Part]) -> None:
         """Content that comes as parts, or after some that did (Mistral's thinking models)."""
@@ -790,7 +826,7 @@ class Assembly:
                 following = self.reader.next_shape(following, str(refusal), tried)
                 continue
             added = _added(following)
-            if _is_whole(chunk, None if added is None else added.beside):
+            if _are_texts(chunk, aliased=added is not None and added.aliased) is None:
                 break
             if not self.camel and following is not self.shape:
                 self._spelling(data)

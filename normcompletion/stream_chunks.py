@@ -15,7 +15,7 @@ from .ledger import Ledger, in_order
 from .model import Choice, Chunk, ChunkChoice, Completion, Message, ReasoningDetail
 from .reader import Reader, Shape, marks_of
 from .spelling import converted
-from .widen import WHOLE, Paths
+from .widen import TEXT, WHOLE, Paths
 
 IDLE_STREAMS = 16
 VARIANTS = {"chat": "chunk", "text": "text_chunk"}
@@ -43,7 +43,9 @@ class ChunkReader(Reader):
     tight_struct = wire.Chunk
     has_texts = False  # their chunks are of the open form
     # The others a delta has anyway.
-    aliases: Mapping[tuple[str, ...], Any] = types.MappingProxyType({("choices", "*", WHOLE): wire.Message | None})
+    aliases: Mapping[tuple[str, ...], Any] = types.MappingProxyType(
+        {("choices", "*", WHOLE): wire.Message | None, ("choices", "*", TEXT): str | None}
+    )
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader.registry)

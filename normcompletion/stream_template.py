@@ -175,24 +175,31 @@ def gaps_of(chunk: Any, answer: Answer) -> list[Gap] | None:
     """The texts of a chunk that adds nothing else to an answer; `None` where it does, or adds several in one place."""
     (choice,) = chunk.choices
     delta = choice.delta
+    text = getattr(choice, "text", None)
     if (
-        delta is None
+        (delta is None) is (text is None)  # neither, or both
         or chunk.usage is not None
         or choice.finish_reason is not None
         or choice.native_finish_reason is not None
         or (choice.logprobs is not None and choice.logprobs != _NO_LOGPROBS)
-        or delta.refusal is not None
     ):
         return None
+    if delta is None:
+        found = [_whole_text(b'"text":', text, _text, answer)] if text else []
+    elif delta.refusal is not None:
+        return None
+    else:
+        found = _gaps_of_delta(delta, answer)
+    gaps = [gap for gap in found if gap is not None]
+    return gaps if len(gaps) == len(found) else None
+
+
+def _gaps_of_delta(delta: Any, answer: Answer) -> list[Gap | None]:
     found: list[Gap | None] = []
     if delta.content:
-        if delta.content.__class__ is not str:
-            found.append(_part(delta.content, answer))
-        elif answer.parts is not None:
-            add = _add_text(answer)
-            found.append(Gap(b'"content":', delta.content, _content, add) if add is not None else None)
-        else:
-            found.append(Gap(b'"content":', delta.content, _content, answer.content.append))
+        is_text = delta.content.__class__ is str
+        gap = _whole_text(b'"content":', delta.content, _content, answer) if is_text else _part(delta.content, answer)
+        found.append(gap)
     if delta.reasoning:
         found.append(Gap(b'"reasoning":', delta.reasoning, _reasoning, answer.reasoning.append))
     if delta.reasoning_content:
@@ -203,8 +210,13 @@ def gaps_of(chunk: Any, answer: Answer) -> list[Gap] | None:
         found.append(_arguments(delta.tool_calls, answer))
     if delta.reasoning_details:
         found.append(_detail(delta.reasoning_details, answer))
-    gaps = [gap for gap in found if gap is not None]
-    return gaps if len(gaps) == len(found) else None
+    return found
+
+
+def _whole_text(key: bytes, text: str, get: Get, answer: Answer) -> Gap | None:
+    """A fragment of the answer that is no list of parts."""
+    add = answer.content.append if answer.parts is None else _add_text(answer)
+    return None if add is None else Gap(key, text, get, add)
 
 
 def _arguments(calls: list[ToolCall], answer: Answer) -> Gap | None:
@@ -292,6 +304,10 @@ def padding_of(pointer: str, text: str, name: str, *, on_top: bool, extra: dict[
         return getattr(chunk if on_top else chunk.choices[0].delta, name)
 
     return Gap(_encode(key) + b":", text, read, partial(extra.__setitem__, pointer), pointer)
+
+
+def _text(chunk: Any) -> Any:
+    return chunk.choices[0].text
 
 
 def _content(chunk: Any) -> Any:

@@ -23,6 +23,8 @@ ALIAS = "reasoning_content"
 STALE = "delta"
 CALL = "function_call"
 WHOLE = "message"
+TEXT = "text"
+_SPECIAL = frozenset({ALIAS, STALE, CALL, WHOLE, TEXT})
 _NO_TYPES: Mapping[tuple[str, ...], Any] = types.MappingProxyType({})
 NESTED = tree_type(6)  # deeper ones are for salvage
 
@@ -34,14 +36,14 @@ def _below(paths: Iterable[tuple[str, ...]]) -> Paths:
 class Plan(NamedTuple):
     """Where the added fields of a widened Struct are: its own, and those of the Structs inside it.
 
-    Each has its attribute and its place as the end of a pointer. `special` are those that are no vendor's: attributes
-    by their keys `ALIAS` (another name for `reasoning`), `STALE` (beside a message), `CALL` (before there were
-    `tool_calls`) and `WHOLE` (beside a delta). What they all hold is moved by `recast.py`.
+    Each has its attribute and its place as the end of a pointer. `special` are those that are no vendor's, attributes
+    with the names of their keys: `ALIAS` (another name for `reasoning`), `STALE` (beside a message), `CALL` (before
+    there were `tool_calls`), `WHOLE` and `TEXT` (beside a delta). What they all hold is moved by `recast.py`.
     """
 
     added: tuple[tuple[str, str], ...]
     inner: tuple[tuple[str, str, Plan], ...]
-    special: Mapping[str, str]
+    special: frozenset[str]
 
 
 def widen(
@@ -87,7 +89,8 @@ def widen(
         inner.append((item.name, "/" + escape(item.encode_name), plan))
     if deeper:
         raise ValueError(f"{original.__name__} has no field for {min(deeper)!r}")
-    added = tuple((f"added_{place}", "/" + escape(key)) for place, key in enumerate(own))
+    special = frozenset(key for key in own if key in _SPECIAL and (key,) in types_)
+    added = tuple((key if key in special else f"added_{place}", "/" + escape(key)) for place, key in enumerate(own))
     more = tuple(
         (
             name,
@@ -97,7 +100,4 @@ def widen(
         for (name, _), key in zip(added, own, strict=True)
     )
     wide = rebuild(original, original.__name__ + "Wide", str, None, more, replaced)
-    names = {key: name for (name, _), key in zip(added, own, strict=True)}
-    special = {key: names[key] for key in (ALIAS, STALE, CALL, WHOLE) if key in names and (key,) in types_}
-    added = tuple(each for each in added if each[0] not in special.values())
-    return wide, Plan(added, tuple(inner), special)
+    return wide, Plan(tuple(each for each in added if each[0] not in special), tuple(inner), special)

@@ -243,11 +243,11 @@ def test_a_vendor_key_in_a_list_leaves_the_others_quick() -> None:
 
 
 def test_a_vendor_key_without_a_place_in_the_open_form_keeps_no_other_from_being_learned() -> None:
-    """After a vendor key of log-probs, whose place the open form has not, one beside a text is learned there."""
+    """After a vendor key of log-probs, whose place the open form has not, one in a chunk of that form is learned."""
     reader = ChunkReader(default_reader())
     listed, beside = chunk_with({"content": "a"}), chunk_with({"content": "a", "token_id": 7})
     listed["choices"][0]["logprobs"] = {"content": [], "entropy": 0.5}
-    beside["choices"][0]["text"] = "a"
+    beside["choices"][0]["reasoning"] = "a"
     for chunk in (listed, beside):
         for _ in range(3):
             reader.chunk(json.dumps(chunk).encode(), Ledger())
@@ -501,3 +501,95 @@ def test_a_chunk_of_another_second_must_hold_a_text() -> None:
     assert made is not None
     later = piece.replace(b"1774100001", b"1774100002").replace(b'"tide"', b'"ti","d":"e"')
     assert retimed([(made, frozenset())], later, made.clock, made.until) is None
+
+
+def written(text: str) -> dict[str, Any]:
+    """A fragment of a text completion."""
+    head = {"id": "cmpl-1", "object": "text_completion", "created": 1774100001, "model": "beacon-2"}
+    return {**head, "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": None}]}
+
+
+def written_beside(text: str) -> dict[str, Any]:
+    """One with a vendor key."""
+    made = written(text)
+    made["choices"][0]["stop_reason"] = None if text else 7
+    return made
+
+
+def misnamed(text: str) -> dict[str, Any]:
+    """One with the name of a chat's chunk."""
+    return written(text) | {"object": "chat.completion.chunk"}
+
+
+def unnamed(text: str) -> dict[str, Any]:
+    """One without a name."""
+    made = written(text)
+    del made["object"]
+    return made
+
+
+def doubled(text: str) -> dict[str, Any]:
+    """A fragment of a chat that is said twice, in the delta and beside it."""
+    made = chunk_with({"content": text, "token_id": len(text)})
+    made["choices"][0]["text"] = text
+    return made
+
+
+def doubtful(text: str) -> dict[str, Any]:
+    """A fragment of a chat with another text beside it."""
+    made = chunk_with({"content": text})
+    made["choices"][0]["text"] = text + "!"
+    return made
+
+
+def textless(text: str) -> dict[str, Any]:
+    """A chunk of a chat with the name of a text completion."""
+    return spoken(text) | {"object": "text_completion"}
+
+
+def halved(text: str) -> dict[str, Any]:
+    """A chunk with a choice of each form."""
+    made = written(text)
+    made["choices"].append({"index": 1, "delta": {"content": text}})
+    return made
+
+
+def paired(text: str) -> dict[str, Any]:
+    """A chunk with two texts."""
+    made = written(text)
+    made["choices"].append({"index": 1, "text": text.upper()})
+    return made
+
+
+def counting(text: str) -> dict[str, Any]:
+    """A chunk without choices."""
+    return written(text) | {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": len(text)}}
+
+
+TEXT_KINDS = [written, written_beside, misnamed, unnamed, doubled, doubtful, textless, halved, paired, counting]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_texts_and_chats_may_be_mixed(seed: int) -> None:
+    """Whatever chunks of texts and of chats a stream holds, saved and one by one they assemble alike."""
+    draw = random.Random(seed)
+    kinds = draw.sample(TEXT_KINDS, draw.randint(1, 2)) + draw.sample(
+        [spoken, listed, silent, dated], draw.randint(0, 1)
+    )
+    chunks = [draw.choice(kinds)(draw.choice(TEXTS)) for _ in range(40)]
+    body = saved(*chunks)
+    expected = canonical(assemble(chunks))
+    assert all(canonical(normalize(body)) == expected for _ in range(3))
+
+
+def test_a_text_has_a_template() -> None:
+    """A fragment of a text completion leaves one gap; one that a delta says too leaves none."""
+    texts = ChunkReader(default_reader()).tight_alias.decode
+    for kind, number in ((written, 1), (doubled, 0)):
+        made = kind("tide")
+        made["choices"][0].get("delta", {}).pop("token_id", None)
+        piece = json.dumps(made).encode()
+        gaps = gaps_of(texts(piece), Answer(0))
+        assert len(gaps or ()) == number
+        if gaps:
+            assert template_of(piece, gaps, texts, 0) is not None
