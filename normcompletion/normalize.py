@@ -50,10 +50,12 @@ def default_chunk_reader() -> ChunkReader:
 
 
 def read_stream(payload: bytes | list[Any], ledger: Ledger) -> Completion:
-    """A saved stream that stands in place of a response: its text, or the list of its chunks."""
+    """A saved stream that stands in place of a response: its text, or the list of its chunks, parsed or as texts."""
     assembly = Assembly(default_chunk_reader(), source=ledger.source, fallback=ledger.fallback)
     if isinstance(payload, bytes):
         assembly.add_stream(payload)
+    elif isinstance(payload[0], bytes):
+        assembly.add_texts(payload)
     else:
         for chunk in payload:
             assembly.add_tree(chunk)

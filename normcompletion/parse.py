@@ -35,6 +35,7 @@ _BACKSLASH = ord("\\")
 LEVELS = 9  # msgspec takes twice as long to compile each further one
 Scalar = Integer | float | str | bool | None
 _decode = msgspec.json.Decoder(strict=True).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -117,6 +118,14 @@ def parse_unclean(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
         except _Refusal:
             pass
     return parse(raw, depth=depth), needs_cleaning(raw)
+
+
+def members_of(raw: bytes) -> list[bytes] | None:
+    """The members of a JSON list, as texts; `None` where its text holds what only `parse` can read."""
+    try:
+        return [bytes(member) for member in _decode_list(raw)]
+    except _Refusal:
+        return None
 
 
 def needs_cleaning(raw: bytes) -> bool:

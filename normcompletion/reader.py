@@ -24,7 +24,7 @@ from . import dialect, envelope, wire
 from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from .ledger import Ledger, in_order, is_fault
 from .model import Choice, Completion, Envelope, FinishReason, FunctionCall, Message, Note, Usage
-from .parse import BLANKS, looks_like_stream, parse
+from .parse import BLANKS, looks_like_stream, members_of, parse
 from .pointer import camel
 from .recast import Recast, gather, is_in_order, narrow
 from .registry import Registry
@@ -763,7 +763,7 @@ class Reader:
         if not isinstance(tree, dict):
             if isinstance(tree, list):
                 if self.stream is not None and envelope.are_chunks(tree):
-                    return self.stream(tree, ledger)
+                    return self.stream(tree if raw is None else members_of(raw) or tree, ledger)
                 raise UnknownPayloadError(
                     "the payload is a list; normalize_many() yields its records", code="list", path=where
                 )

@@ -10,7 +10,7 @@ canonical words without making a `Chunk` of each; whatever it cannot read goes t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from operator import length_hint
@@ -65,6 +65,7 @@ _MAX_EVENT_NAMES = 64
 _PATIENCE = 4  # chunks in a row from which a template is made in vain
 PAYS_FROM = 12  # chunks to come, for which a template pays
 _NO_PADDING: dict[str, str] = {}
+_WRAPPER = b'{"data":'
 _LINE_END = ord("\n")  # looked for as a number, which is found much faster
 
 
@@ -191,6 +192,20 @@ def _are_texts(chunk: Any, *, aliased: bool) -> bool | None:
         return False
     is_named_so = not word or word in dialect.IMPLIED_OBJECTS["text"]
     return True if is_named_so and texts == len(chunk.choices) else None
+
+
+def _unwrapped(pieces: list[bytes]) -> list[bytes]:
+    """Chunks without the event objects of an SDK around them, where these seem to hold nothing else.
+
+    What is left of one that does is no JSON.
+    """
+    if not pieces or not pieces[0].lstrip(BLANKS).startswith(_WRAPPER):
+        return pieces
+    bare = [piece.strip(BLANKS) for piece in pieces]
+    return [
+        each[len(_WRAPPER) : -1] if each.startswith(_WRAPPER) and each.endswith(b"}") else piece
+        for each, piece in zip(bare, pieces, strict=True)
+    ]
 
 
 def _is_foldable(shape: Shape) -> bool:
@@ -523,11 +538,8 @@ class Assembly:
 
     # -- a whole stream
 
-    def add_stream(self, raw: bytes) -> None:  # noqa: PLR0915 - inlined: a call costs as much as a chunk's words
-        """A whole saved stream; chunks in canonical words are folded without making a `Chunk` of each.
-
-        Every line of the loop is paid for each chunk: measure before adding one.
-        """
+    def add_stream(self, raw: bytes) -> None:
+        """A whole saved stream."""
         pieces = pieces_of(raw)
         if not pieces:
             self._add_events([raw])
@@ -536,6 +548,38 @@ class Assembly:
         if pieces[-1].strip(BLANKS) == DONE:
             is_open = False
             del pieces[-1]
+        folded = self._fold(pieces, _unwrapped(pieces), is_open=is_open)
+        if folded < len(pieces):
+            self._add_events([b"data:", NEXT.join(pieces[folded:]), b"" if is_open else b"\n"])
+
+    def add_texts(self, texts: list[bytes]) -> None:
+        """The chunks of a list, as JSON texts."""
+        self._fold(texts, _unwrapped([text.replace(b"\n", b" ") for text in texts]))
+
+    def _add_events(self, pieces: Iterable[bytes]) -> None:
+        reader = EventReader()
+        for piece in pieces:
+            self._add_all(reader.feed(piece))
+        self._add_all(reader.close())
+
+    def _add_all(self, events: list[Event]) -> None:
+        if events and self.cut is None:
+            sent = [event.data for event in events]
+            names = [event.name for event in events]
+            pieces = _unwrapped([data.replace(b"\n", b" ") for data in sent])
+            events = events[self._fold(sent, pieces, names, is_open=not events[-1].ended) :]
+        for event in events:
+            self.add_event(event)
+
+    def _fold(  # noqa: PLR0915 - inlined: a call costs as much as a chunk's words
+        self, sent: list[bytes], pieces: list[bytes], names: Sequence[str | None] = (), *, is_open: bool = False
+    ) -> int:
+        """Chunks; those in canonical words are folded without making a `Chunk` of each.
+
+        `sent` is what the pieces were before they were made ready, `names` those of their events; with `is_open` the
+        last one may be cut off. Gives how many were taken: not one that is several lines, nor what is behind a cut one.
+        Every line of the loop is paid for each chunk: measure before adding one.
+        """
         shape = self.shape
         decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
         aliased = added is not None and added.aliased
@@ -612,27 +656,27 @@ class Assembly:
                     chunk, reason = None, WHOLE
             if chunk is None:
                 data = data_of(piece)
+                at = len(pieces) - length_hint(rest) - 1
                 if data is None:  # other fields, or a value over several lines
-                    remaining = [piece, *rest]
-                    self.chunks += len(pieces) - len(remaining) - others
-                    self._add_events([b"data:", NEXT.join(remaining), b"" if is_open else b"\n"])
-                    return
+                    self.chunks += at - others
+                    return at
                 known.clear()
                 idle.clear()
                 others += 1
                 if not data or data == DONE or data.startswith(b":"):
                     continue
-                last = length_hint(rest) == 0
-                chunk = self._reread(data, reason, ended=not (last and is_open and b"\n" not in piece))
+                chunk = self._reread(data, reason)
+                if chunk is None:
+                    ended = not (is_open and at == len(pieces) - 1 and b"\n" not in piece)
+                    data = data if piece is sent[at] else sent[at].strip(BLANKS)
+                    self.add_data(data, names[at] if names else None, ended=ended)
                 shape = self.shape
                 decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
                 aliased = added is not None and added.aliased
                 answer = said = None
-                if self.cut is not None and not last:
-                    remaining = list(rest)
-                    self.chunks += len(pieces) - len(remaining) - others
-                    self._add_events([b"data:", NEXT.join(remaining), b"\n"])
-                    return
+                if self.cut is not None and at < len(pieces) - 1:
+                    self.chunks += at + 1 - others
+                    return at + 1
                 if chunk is None:
                     continue
                 others -= 1
@@ -745,6 +789,7 @@ class Assembly:
         self.chunks += len(pieces) - others
         needed = bool(self.extra) or any([answer.extra for answer in self.answers.values()])  # noqa: C419 - half the time
         self.reader.remember(self.shape, needed=needed)
+        return len(pieces)
 
     def _itemised(self, usage: Any) -> None:
         """Perplexity's cost, in its parts."""
@@ -809,8 +854,8 @@ class Assembly:
         if logprobs is not None:
             answer.add_logprobs(logprobs)
 
-    def _reread(self, data: bytes, reason: str, *, ended: bool) -> Any:
-        """A chunk that the shape at hand refused, by a shape that fits; `None` where it went the long road."""
+    def _reread(self, data: bytes, reason: str) -> Any:
+        """A chunk that the shape at hand refused, by a shape that fits; `None` where it must go the long road."""
         following: Shape | None = self.shape
         tried: list[Shape] = []
         if reason:  # otherwise a comment stood behind the data
@@ -832,16 +877,7 @@ class Assembly:
                 self._spelling(data)
             self.shape = following
             return chunk
-        self.add_data(data, ended=ended)
         return None
-
-    def _add_events(self, pieces: Iterable[bytes]) -> None:
-        reader = EventReader()
-        for piece in pieces:
-            for event in reader.feed(piece):
-                self.add_event(event)
-        for event in reader.close():
-            self.add_event(event)
 
     # -- the result
 

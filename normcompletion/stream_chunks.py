@@ -41,7 +41,7 @@ class ChunkReader(Reader):
 
     __slots__ = ("idle", "stream_hint", "whole")
     tight_struct = wire.Chunk
-    has_texts = False  # their chunks are of the open form
+    has_texts = False  # their chunks are read by the shape of chats, `aliases` has a place for the text
     # The others a delta has anyway.
     aliases: Mapping[tuple[str, ...], Any] = types.MappingProxyType(
         {("choices", "*", WHOLE): wire.Message | None, ("choices", "*", TEXT): str | None}

@@ -6,7 +6,8 @@ in every gap and is otherwise the template's own bytes, so it says what the temp
 That a gap is where a text is read from is proved by reading the template with marks in its gaps.
 
 A template holds as long as nothing but texts has come since: all that its chunk says beside them was said then. It
-holds longer than the next template, for kinds of chunks take turns.
+holds longer than the next template, for kinds of chunks take turns; and longer than the second in `created`, which some
+services stamp on each chunk.
 """
 
 from __future__ import annotations
@@ -72,10 +73,7 @@ Known = tuple[Template, frozenset[str]]  # with the vendor keys that it repeats
 
 
 def retimed(known: list[Known], piece: bytes, clock: int, until: int) -> tuple[Template, list[Known]] | None:
-    """Templates as they are at the second of a chunk, and the one it fits; `None` where it does not fit one of them.
-
-    Some services stamp each chunk, so that the second is another one every few chunks.
-    """
+    """Templates as they are at the second of a chunk, and the one it fits; `None` where it does not fit one of them."""
     digits = piece[clock:until]
     if not digits.isdigit() or digits.startswith(b"0"):
         return None

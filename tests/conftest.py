@@ -126,7 +126,7 @@ def fresh_reader(variants: Iterable[Variant] = built_in()) -> Reader:
             assembly.add_stream(payload)
         else:
             for chunk in payload:
-                assembly.add_data(msgspec.json.encode(chunk))
+                assembly.add_data(chunk if isinstance(chunk, bytes) else msgspec.json.encode(chunk))
         return assembly.completion(ledger, final=True)
 
     reader.stream = stream

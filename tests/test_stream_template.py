@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from normcompletion import Completion, NormalizeError, assemble, normalize
+from normcompletion import Completion, NormalizeError, assemble, iter_events, normalize
 from normcompletion.ledger import Ledger
 from normcompletion.model import FunctionCall, Part, ToolCall
 from normcompletion.normalize import default_reader
@@ -593,3 +593,106 @@ def test_a_text_has_a_template() -> None:
         assert len(gaps or ()) == number
         if gaps:
             assert template_of(piece, gaps, texts, 0) is not None
+
+
+def wrapped(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A chunk in the event object of an SDK."""
+    return {"data": chunk}
+
+
+def wrapped_beside(chunk: dict[str, Any]) -> dict[str, Any]:
+    """One with something beside it."""
+    return {"data": chunk, "event": "message"}
+
+
+def bare(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A chunk in nothing."""
+    return chunk
+
+
+def in_events(pieces: list[bytes]) -> bytes:
+    """A stream whose events have names."""
+    return b"".join(b"event: message\nid: 7\ndata: " + piece + b"\n\n" for piece in pieces) + b"data: [DONE]\n\n"
+
+
+def in_lines(pieces: list[bytes]) -> bytes:
+    """A stream whose blank lines were dropped."""
+    return b"".join(b"data: " + piece + b"\n" for piece in pieces)
+
+
+def in_json_lines(pieces: list[bytes]) -> bytes:
+    """One chunk a line."""
+    return b"\n".join(pieces) + b"\n"
+
+
+def in_list(pieces: list[bytes]) -> bytes:
+    """A list of chunks."""
+    return b"[" + b",\n ".join(pieces) + b"]"
+
+
+def in_pretty_list(pieces: list[bytes]) -> bytes:
+    """A list of chunks for people to read."""
+    return json.dumps([json.loads(piece) for piece in pieces], indent=2, ensure_ascii=False).encode()
+
+
+def over_lines(pieces: list[bytes]) -> bytes:
+    """A stream whose events go over several lines."""
+    texts = [json.dumps(json.loads(piece), indent=1, ensure_ascii=False).encode() for piece in pieces]
+    return b"".join(b"data: " + text.replace(b"\n", b"\ndata: ") + b"\n\n" for text in texts)
+
+
+def in_broken_lines(pieces: list[bytes]) -> bytes:
+    """A stream that a recorder ended with half a line, and with comments between the others."""
+    return b": one\n\n" + b": keep\n\n".join(b"id: 1\ndata: " + piece + b"\n\n" for piece in pieces) + b"data: "
+
+
+EVENTS = [saved, in_events, in_lines, over_lines, in_broken_lines]
+DOCUMENTS = [in_json_lines, in_list, in_pretty_list]
+
+
+def drawn(seed: int, kinds: list[Any], wrapper: Any) -> list[dict[str, Any]]:
+    """Chunks of a few kinds, one of them in nothing."""
+    draw = random.Random(seed)
+    kinds = draw.sample(kinds, draw.randint(1, 3))
+    chunks = [wrapper(draw.choice(kinds)(draw.choice(TEXTS))) for _ in range(40)]
+    chunks[draw.randrange(1, 40)] = chunk_with({"content": "bare"})
+    return chunks
+
+
+def as_json(chunks: list[dict[str, Any]]) -> list[bytes]:
+    """Chunks as JSON texts."""
+    return [json.dumps(chunk, separators=(",", ":"), ensure_ascii=False).encode() for chunk in chunks]
+
+
+@pytest.mark.parametrize("wrapper", [bare, wrapped, wrapped_beside])
+@pytest.mark.parametrize("framing", EVENTS)
+@pytest.mark.parametrize("seed", range(20))
+def test_events_of_any_form_give_what_they_give_one_by_one(framing: Any, wrapper: Any, seed: int) -> None:
+    """However the events of a stream were saved, together and one by one they assemble alike."""
+    pieces = as_json(drawn(seed, [*KINDS, *TEXT_KINDS, *OTHERS], wrapper))
+    body = saved(*pieces) if framing is saved else framing(pieces)
+    expected = canonical(assemble(iter_events([body])))
+    assert all(canonical(normalize(body)) == expected for _ in range(3))
+
+
+@pytest.mark.parametrize("wrapper", [bare, wrapped])
+@pytest.mark.parametrize("framing", DOCUMENTS)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_document_of_chunks_gives_what_they_give_one_by_one(framing: Any, wrapper: Any, seed: int) -> None:
+    """However chunks were saved in one document, together and one by one they assemble alike."""
+    chunks = drawn(seed, [*KINDS, *OTHERS], wrapper)
+    expected = canonical(assemble(chunks))
+    assert all(canonical(normalize(framing(as_json(chunks)))) == expected for _ in range(3))
+
+
+def test_what_is_cut_in_another_frame_is_cut() -> None:
+    """A stream of named events that ends in the middle of one says so, and one that goes on behind it is refused."""
+    pieces = [json.dumps(spoken("ab")).encode() for _ in range(MANY)]
+    cut = in_events(pieces).removesuffix(b"data: [DONE]\n\n")[:-20]
+    completion = normalize(cut)
+    assert completion.text == "ab" * (MANY - 1)
+    assert completion.notes[0].code == "incomplete_stream"
+    with pytest.raises(NormalizeError):
+        normalize(cut + b"\n\n" + in_events(pieces))
+    with pytest.raises(NormalizeError):
+        normalize(in_json_lines([*pieces, pieces[0][:-20], *pieces]))
