@@ -41,7 +41,7 @@ from .reader import Refusal, Shape, ambiguous
 from .recast import Fold, Recast, fold, gather
 from .spelling import camel_twin, converted, keys_of
 from .stream_chunks import VARIANTS, ChunkReader, is_foldable, is_odd
-from .stream_events import DONE, NEXT, Event, EventReader, data_of, pieces_of
+from .stream_events import DATA, DONE, Event, EventReader, is_dropped, lines_of
 from .stream_parts import Answer, canonical
 from .stream_template import (
     MAX_GAPS,
@@ -66,7 +66,6 @@ _PATIENCE = 4  # chunks in a row from which a template is made in vain
 PAYS_FROM = 12  # chunks to come, for which a template pays
 _NO_PADDING: dict[str, str] = {}
 _WRAPPER = b'{"data":'
-_LINE_END = ord("\n")  # looked for as a number, which is found much faster
 
 
 class Placed(NamedTuple):
@@ -194,17 +193,17 @@ def _are_texts(chunk: Any, *, aliased: bool) -> bool | None:
     return True if is_named_so and texts == len(chunk.choices) else None
 
 
-def _unwrapped(pieces: list[bytes]) -> list[bytes]:
-    """Chunks without the event objects of an SDK around them, where these seem to hold nothing else.
+def _unwrapped(texts: list[bytes]) -> list[bytes]:
+    """Chunks, each without the event object of an SDK around it, where that seems to hold nothing else.
 
     What is left of one that does is no JSON.
     """
-    if not pieces or not pieces[0].lstrip(BLANKS).startswith(_WRAPPER):
-        return pieces
-    bare = [piece.strip(BLANKS) for piece in pieces]
+    if not texts[0].lstrip(BLANKS).startswith(_WRAPPER):
+        return texts
+    bare = [text.strip(BLANKS) for text in texts]
     return [
-        each[len(_WRAPPER) : -1] if each.startswith(_WRAPPER) and each.endswith(b"}") else piece
-        for each, piece in zip(bare, pieces, strict=True)
+        each[len(_WRAPPER) : -1] if each.startswith(_WRAPPER) and each.endswith(b"}") else text
+        for each, text in zip(bare, texts, strict=True)
     ]
 
 
@@ -540,21 +539,22 @@ class Assembly:
 
     def add_stream(self, raw: bytes) -> None:
         """A whole saved stream."""
-        pieces = pieces_of(raw)
-        if not pieces:
+        lines = lines_of(raw)
+        first = next((line for line in lines if line.startswith(DATA)), b"")
+        if not first or first[len(DATA) :].lstrip(BLANKS).startswith(_WRAPPER):
             self._add_events([raw])
             return
         is_open = not raw.endswith(b"\n")  # then the last event may be cut off
-        if pieces[-1].strip(BLANKS) == DONE:
+        if lines[-1].startswith(DATA) and lines[-1][len(DATA) :].strip(BLANKS) == DONE:
             is_open = False
-            del pieces[-1]
-        folded = self._fold(pieces, _unwrapped(pieces), is_open=is_open)
-        if folded < len(pieces):
-            self._add_events([b"data:", NEXT.join(pieces[folded:]), b"" if is_open else b"\n"])
+            del lines[-1]
+        folded = self._fold(lines, lead=len(DATA), is_open=is_open)
+        if folded < len(lines):
+            self._add_events([b":\n", b"\n".join(lines[folded:])])  # which are those of events, whatever they look like
 
     def add_texts(self, texts: list[bytes]) -> None:
         """The chunks of a list, as JSON texts."""
-        self._fold(texts, _unwrapped([text.replace(b"\n", b" ") for text in texts]))
+        self._fold(_unwrapped(texts), sent=texts)
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()
@@ -566,18 +566,24 @@ class Assembly:
         if events and self.cut is None:
             sent = [event.data for event in events]
             names = [event.name for event in events]
-            pieces = _unwrapped([data.replace(b"\n", b" ") for data in sent])
-            events = events[self._fold(sent, pieces, names, is_open=not events[-1].ended) :]
+            events = events[self._fold(_unwrapped(sent), sent=sent, names=names, is_open=not events[-1].ended) :]
         for event in events:
             self.add_event(event)
 
     def _fold(  # noqa: PLR0915 - inlined: a call costs as much as a chunk's words
-        self, sent: list[bytes], pieces: list[bytes], names: Sequence[str | None] = (), *, is_open: bool = False
+        self,
+        pieces: list[bytes],
+        *,
+        lead: int = 0,
+        sent: Sequence[bytes] = (),
+        names: Sequence[str | None] = (),
+        is_open: bool = False,
     ) -> int:
         """Chunks; those in canonical words are folded without making a `Chunk` of each.
 
-        `sent` is what the pieces were before they were made ready, `names` those of their events; with `is_open` the
-        last one may be cut off. Gives how many were taken: not one that is several lines, nor what is behind a cut one.
+        The pieces are lines of a stream with a `lead`, or what `_unwrapped` made of what was `sent`, in events with
+        these `names`; with `is_open` the last one may be cut off. Gives how many were taken: no line that
+        `EventReader` must explain, and nothing behind a chunk that was cut.
         Every line of the loop is paid for each chunk: measure before adding one.
         """
         shape = self.shape
@@ -637,15 +643,22 @@ class Assembly:
             elif idle and piece in idle:
                 continue
             chunk = head = texts = None
-            if _LINE_END not in piece:
-                try:
-                    chunk = decode(piece)
-                    if proves:
-                        shape.prove(piece, chunk)
-                except Refusal as refusal:
-                    reason = str(refusal)
-            else:
-                reason = ""
+            data = piece
+            if lead:
+                if not piece.startswith(DATA):
+                    if not is_dropped(piece):
+                        at = len(pieces) - length_hint(rest) - 1
+                        self.chunks += at - others
+                        return at
+                    others += 1
+                    continue
+                data = piece[lead:]
+            try:
+                chunk = decode(data)
+                if proves:
+                    shape.prove(data, chunk)
+            except Refusal as refusal:
+                reason = str(refusal)
             if chunk is not None:
                 choices = chunk.choices
                 if (
@@ -655,20 +668,17 @@ class Assembly:
                 ) and (texts := _are_texts(chunk, aliased=aliased)) is None:
                     chunk, reason = None, WHOLE
             if chunk is None:
-                data = data_of(piece)
-                at = len(pieces) - length_hint(rest) - 1
-                if data is None:  # other fields, or a value over several lines
-                    self.chunks += at - others
-                    return at
                 known.clear()
                 idle.clear()
                 others += 1
+                data = data.strip(BLANKS)
                 if not data or data == DONE or data.startswith(b":"):
                     continue
                 chunk = self._reread(data, reason)
+                at = len(pieces) - length_hint(rest) - 1
                 if chunk is None:
-                    ended = not (is_open and at == len(pieces) - 1 and b"\n" not in piece)
-                    data = data if piece is sent[at] else sent[at].strip(BLANKS)
+                    data = sent[at].strip(BLANKS) if sent else data
+                    ended = not (is_open and at == len(pieces) - 1)
                     self.add_data(data, names[at] if names else None, ended=ended)
                 shape = self.shape
                 decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
@@ -756,13 +766,7 @@ class Assembly:
                 self.doubtful.append(piece)
             if known and kept is not None:
                 known[:] = [each for each in known if each[1].isdisjoint(kept.other)]
-            if (
-                not pays
-                or answer is None
-                or len(chunk.choices) != 1
-                or _LINE_END in piece
-                or (gaps := gaps_of(chunk, answer)) is None
-            ):
+            if not pays or answer is None or len(chunk.choices) != 1 or (gaps := gaps_of(chunk, answer)) is None:
                 known.clear()
                 idle.clear()
                 continue
@@ -773,7 +777,7 @@ class Assembly:
                 patience = max(0, patience - 2)  # those to come will have as many
             elif gaps:
                 patience -= 1
-                template = template_of(piece, gaps, decode, created or 0)
+                template = template_of(piece, gaps, decode, created or 0, lead)
                 if template is not None:
                     head, middle, tail, start, stop, after, add_first, add_second, clock, until = template
                     stamp = piece[clock:until]
@@ -856,11 +860,8 @@ class Assembly:
 
     def _reread(self, data: bytes, reason: str) -> Any:
         """A chunk that the shape at hand refused, by a shape that fits; `None` where it must go the long road."""
-        following: Shape | None = self.shape
-        tried: list[Shape] = []
-        if reason:  # otherwise a comment stood behind the data
-            tried.append(self.shape)
-            following = self.reader.next_shape(self.shape, reason, tried)
+        tried = [self.shape]
+        following = self.reader.next_shape(self.shape, reason, tried)
         while following is not None and _is_foldable(following):
             try:
                 chunk = following.decode(data)

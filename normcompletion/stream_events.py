@@ -7,8 +7,8 @@ for the whole stream, plain text where a stream was expected.
 
 from __future__ import annotations
 
+import io
 import re
-import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 import msgspec
@@ -17,13 +17,11 @@ from .errors import MalformedPayloadError
 from .parse import BLANKS, MAX_RECORD_BYTES
 
 DONE = b"[DONE]"
-NEXT = b"\n\ndata:"  # between the data of two events
+DATA = b"data:"
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _FIELDS = (b"data", b"event", b"id", b"retry")
-# Which is faster at splitting, measured: from Python 3.13 on `bytes.split`, before it a pattern where much is to split.
-_NEXT = re.compile(NEXT)
-_PATTERN_FROM = 20_000 if sys.version_info < (3, 13) else sys.maxsize
+_WITHOUT_DATA = (b":", b"event:", b"id:", b"retry:")
 _BOM = b"\xef\xbb\xbf"
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -187,33 +185,21 @@ async def aiter_events(pieces: AsyncIterable[bytes | str]) -> AsyncIterator[Even
         yield event
 
 
-def pieces_of(raw: bytes) -> list[bytes]:
-    """A whole stream, cut at each blank line and `data:`.
+def lines_of(raw: bytes) -> list[bytes]:
+    """The lines of a whole stream, where each has a blank one behind it and is an event of its own or none.
 
-    The fast road for saved streams. No value is cut, for no line end stands inside one; a piece of several lines may
-    have more behind its data, `data_of` says what. Empty where the stream does not start like one of events.
+    The fast road for saved streams. They come with their line ends and without the blank lines between them; `DATA` is
+    before their data, and one that `is_dropped` holds none. Empty where `EventReader` must say what the lines mean.
     """
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n")
-        if b"\r" in raw:
-            return []
-    pieces = raw.split(NEXT) if len(raw) < _PATTERN_FROM else _NEXT.split(raw)
-    first = pieces[0]
-    if first.startswith(b"data:"):
-        pieces[0] = first[5:]
-    elif all(not line or line.startswith(b":") for line in first.split(b"\n")):
-        del pieces[0]
-    else:
-        pieces.clear()
-    if pieces:
-        pieces[-1] = pieces[-1].rstrip(b"\n")
-    return pieces
+    if b"\r" in raw or not raw.startswith((DATA, b":")):
+        return []
+    lines = io.BytesIO(raw).readlines()  # looks for line ends as `memchr` does, twice as fast as any way to split
+    blank = lines[1::2]
+    return lines[::2] if blank.count(b"\n") == len(blank) else []
 
 
-def data_of(piece: bytes) -> bytes | None:
-    """The data of a piece that has only comments and blank lines behind it; `None` where `EventReader` must decide."""
-    data, _, rest = piece.partition(b"\n")
-    lines = rest.split(b"\n")
-    if lines[0] or any(line and not line.startswith(b":") for line in lines):
-        return None
-    return data.strip(BLANKS)
+def is_dropped(line: bytes) -> bool:
+    """Whether a line between blank ones is a comment or a field that means nothing alone."""
+    return line.startswith(_WITHOUT_DATA) or not line.strip(BLANKS)

@@ -107,8 +107,10 @@ def _has_texts(template: Template, piece: bytes) -> bool:
     return True
 
 
-def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any], created: int) -> Template | None:
-    """The template of a chunk, by its bytes, its one or two gaps and its `created`, or 0.
+def template_of(
+    piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any], created: int, lead: int
+) -> Template | None:
+    """The template of a chunk, by its bytes, its one or two gaps and its `created`, or 0; the JSON is behind the lead.
 
     `None` where a gap cannot be told for certain.
     """
@@ -132,7 +134,7 @@ def template_of(piece: bytes, gaps: list[Gap], decode: Callable[[bytes], Any], c
     clock, until = _clock(head, tail, created) if created > 0 else (0, 0)
     if clock:
         marked = marked[:clock] + b"%d" % (created ^ 1) + marked[until:]  # as many digits
-    chunk = decode(marked)
+    chunk = decode(marked[lead:])
     if first.get(chunk) != _MARKS[0] or (middle is not None and second.get(chunk) != _MARKS[1]):
         return None
     if chunk.created != created ^ 1:

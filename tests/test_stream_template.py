@@ -379,7 +379,7 @@ def template(piece: bytes) -> Template | None:
     answer = Answer(0)
     answer.add_calls([ToolCall(index=0, function=FunctionCall(name="look", arguments=""))])
     gaps = gaps_of(chunk, answer)
-    return template_of(piece, gaps, decode, chunk.created or 0) if gaps else None
+    return template_of(piece, gaps, decode, chunk.created or 0, 0) if gaps else None
 
 
 def test_templates_have_one_gap_or_two() -> None:
@@ -474,7 +474,7 @@ def test_no_second_without_certainty(piece: bytes) -> None:
     chunk = lenient(piece)
     gaps = gaps_of(chunk, Answer(0))
     assert gaps
-    made = template_of(piece, gaps, lenient, chunk.created or 0)
+    made = template_of(piece, gaps, lenient, chunk.created or 0, 0)
     assert made is not None
     assert made.clock == made.until == 0
 
@@ -592,7 +592,7 @@ def test_a_text_has_a_template() -> None:
         gaps = gaps_of(texts(piece), Answer(0))
         assert len(gaps or ()) == number
         if gaps:
-            assert template_of(piece, gaps, texts, 0) is not None
+            assert template_of(piece, gaps, texts, 0, 0) is not None
 
 
 def wrapped(chunk: dict[str, Any]) -> dict[str, Any]:
@@ -683,6 +683,17 @@ def test_a_document_of_chunks_gives_what_they_give_one_by_one(framing: Any, wrap
     chunks = drawn(seed, [*KINDS, *OTHERS], wrapper)
     expected = canonical(assemble(chunks))
     assert all(canonical(normalize(framing(as_json(chunks)))) == expected for _ in range(3))
+
+
+def test_a_line_end_in_a_text_is_refused_in_any_frame() -> None:
+    """A line end inside a text is no white space, and no stream with one is read."""
+    pieces = [json.dumps(spoken("ab")).encode() for _ in range(MANY)]
+    halves = pieces[0].replace(b'"ab"', b'"a\nb"')
+    for body in (over_lines(pieces), in_list(pieces)):
+        assert normalize(body).text == "ab" * MANY
+    for body in (in_events([*pieces, halves.replace(b"\n", b"\ndata: "), *pieces]), in_list([*pieces, halves])):
+        with pytest.raises(NormalizeError):
+            normalize(body)
 
 
 def test_what_is_cut_in_another_frame_is_cut() -> None:
