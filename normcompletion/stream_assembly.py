@@ -671,19 +671,18 @@ class Assembly:
                 known.clear()
                 idle.clear()
                 others += 1
-                data = data.strip(BLANKS)
-                if not data or data == DONE or data.startswith(b":"):
+                at = len(pieces) - length_hint(rest) - 1
+                whole = (sent[at] if sent else data).strip(BLANKS)
+                if not whole or whole == DONE or whole.startswith(b":"):
                     continue
                 chunk = self._reread(data, reason)
-                at = len(pieces) - length_hint(rest) - 1
                 if chunk is None:
-                    data = sent[at].strip(BLANKS) if sent else data
                     ended = not (is_open and at == len(pieces) - 1)
-                    self.add_data(data, names[at] if names else None, ended=ended)
+                    self.add_data(whole, names[at] if names else None, ended=ended)
                 shape = self.shape
                 decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
                 aliased = added is not None and added.aliased
-                answer = said = None
+                answer, said, odd = None, None, False
                 if self.cut is not None and at < len(pieces) - 1:
                     self.chunks += at + 1 - others
                     return at + 1

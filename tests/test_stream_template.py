@@ -696,6 +696,23 @@ def test_a_line_end_in_a_text_is_refused_in_any_frame() -> None:
             normalize(body)
 
 
+@pytest.mark.parametrize("broken", [b'{"data":}', b'{"data"::{}}', b'{"data":[DONE]}', b'{"data": : keep}'])
+def test_what_is_left_of_an_event_object_is_no_comment(broken: bytes) -> None:
+    """An event object that holds no JSON is refused, whatever it would be without its braces."""
+    pieces = as_json([wrapped(spoken("ab"))] * 3)
+    for body in (saved(*pieces, broken, *pieces), in_json_lines([*pieces, broken, *pieces])):
+        with pytest.raises(NormalizeError):
+            normalize(body)
+
+
+def test_an_odd_name_is_forgotten_behind_a_chunk_that_went_the_long_road() -> None:
+    """A chunk without a name does not take the one that was before, nor one that is null."""
+    chunks = [textless("a"), doubtful("b"), {**spoken("c"), "object": None}]
+    completion = normalize(saved(*chunks))
+    assert completion.extra == {"/choices/0/text": "b!", "/object": "text_completion"}
+    assert canonical(completion) == canonical(assemble(chunks))
+
+
 def test_what_is_cut_in_another_frame_is_cut() -> None:
     """A stream of named events that ends in the middle of one says so, and one that goes on behind it is refused."""
     pieces = [json.dumps(spoken("ab")).encode() for _ in range(MANY)]
