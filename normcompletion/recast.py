@@ -211,8 +211,8 @@ class _Writer:
         ]
         special = frozenset() if plan is None else plan.special
         members += [("/" + key, key, None) for key in special]
-        # The call last: it goes where calls have been looked through by then.
-        for place, name, annotation in sorted(members, key=lambda member: (member[1] == CALL in special, member[0])):
+        last = CALL if CALL in special else None  # it goes where calls have been looked through by then
+        for place, name, annotation in sorted(members, key=lambda member: (member[1] == last, member[0])):
             value, here = self.fresh("value"), (*at, place)
             self.line(depth, f"if ({value} := {owner}.{name}) is not None:")
             if annotation is not None:

@@ -3,8 +3,8 @@
 What is a word (id, model, role, finish reason, a call's id and name) is never concatenated; what is text always is.
 Null never overwrites. Time and memory are linear in the chunks: fragments are joined once, at the end.
 
-Two roads lead in. `add` takes a canonical `Chunk`. `add_stream` takes the text of a saved stream and folds chunks in
-canonical words without making a `Chunk` of each; whatever it cannot read goes through the reader, to `add`.
+Two roads lead in. `add` takes a canonical `Chunk`. `add_stream` and `add_texts` take a saved stream and fold chunks in
+canonical words without making a `Chunk` of each; whatever they cannot read goes through the reader, to `add`.
 """
 
 from __future__ import annotations
@@ -554,7 +554,8 @@ class Assembly:
 
     def add_texts(self, texts: list[bytes]) -> None:
         """The chunks of a list, as JSON texts."""
-        self._fold(_unwrapped(texts), sent=texts)
+        for text in texts[self._fold(_unwrapped(texts), sent=texts) :]:
+            self.add_data(text)
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()
@@ -586,6 +587,8 @@ class Assembly:
         `EventReader` must explain, and nothing behind a chunk that was cut.
         Every line of the loop is paid for each chunk: measure before adding one.
         """
+        if self.reader.registry.outsiders:
+            return 0  # whose claims must see each chunk
         shape = self.shape
         decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
         aliased = added is not None and added.aliased
@@ -605,6 +608,7 @@ class Assembly:
         middle: bytes | None = None
         tail, start, stop, after, clock, until, patience, padding = b"", 0, 0, 0, 0, 0, _PATIENCE, _NO_PADDING
         stamp = b""  # the digits of `created` that templates have
+        restless = moved_at = 0  # chunks in a row whose second was another one; where the last of these was
         add_first = add_second = content.append
         identity = model = created = provider = fingerprint = tier = role = None
         index: int | None = None
@@ -617,13 +621,21 @@ class Assembly:
                         head, middle, tail, start, stop, after, add_first, add_second, clock, until = template
                         break
                 else:
-                    if known and piece[clock:until] != stamp and (moved := retimed(known, piece, clock, until)):
+                    if (
+                        known
+                        and piece[clock:until] != stamp
+                        and restless < _PATIENCE
+                        and (moved := retimed(known, piece, clock, until))
+                    ):
                         template, known = moved
                         head, middle, tail, start, stop, after, add_first, add_second, clock, until = template
                         stamp = piece[clock:until]
                         created = int(stamp)
                         self._word("created", created, self.created)
                         idle.clear()
+                        left = length_hint(rest)
+                        restless = restless + 1 if left == moved_at - 1 else 0
+                        moved_at = left
             if head is not None:
                 try:
                     if middle is None:
@@ -693,6 +705,8 @@ class Assembly:
             if chunk.object is not said:
                 said = chunk.object
                 odd = is_odd(said)
+                known.clear()
+                idle.clear()
             if texts:
                 (self.variants if chunk.choices else self.implied).add(VARIANTS["text"])
             elif odd:
@@ -748,7 +762,7 @@ class Assembly:
                     if delta.refusal is not None:
                         answer.refusal.append(delta.refusal)
                 elif texts:
-                    self._add_text(answer, choice.text)
+                    self._add_written(answer, choice.text)
                 if choice.finish_reason is not None:
                     self._finish(answer, choice.finish_reason)
                 if choice.native_finish_reason is not None:
@@ -785,7 +799,7 @@ class Assembly:
                     repeated = frozenset(kept.same + kept.other if kept is not None else ()) - places
                     delta = chunk.choices[0].delta
                     if (delta is None or delta.tool_calls is None) and repeated.isdisjoint(varied):
-                        known[: len(known) - MAX_KNOWN + 1] = []
+                        del known[: max(0, len(known) - MAX_KNOWN + 1)]
                         known.append((template, repeated))
             elif not keeps:
                 idle.add(piece)
@@ -814,7 +828,7 @@ class Assembly:
                         gaps.append(padding_of(at, value, name, on_top=owner is chunk, extra=extra))
         return found
 
-    def _add_text(self, answer: Answer, text: str) -> None:
+    def _add_written(self, answer: Answer, text: str) -> None:
         """A fragment of a text completion."""
         if answer.parts is not None:
             self._add_content(answer, text)
@@ -873,7 +887,7 @@ class Assembly:
             added = _added(following)
             if _are_texts(chunk, aliased=added is not None and added.aliased) is None:
                 break
-            if not self.camel and following is not self.shape:
+            if not self.camel:
                 self._spelling(data)
             self.shape = following
             return chunk

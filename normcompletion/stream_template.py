@@ -30,6 +30,7 @@ MAX_KNOWN = 4
 
 decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NO_LOGPROBS = Logprobs()
 _MARKS = ("gap 1 \u00a7", "gap 2 \u00a7")
 _QUOTED = tuple(_encode(mark) for mark in _MARKS)
@@ -53,8 +54,8 @@ class Template(NamedTuple):
 
     The texts of a chunk that fits are in `chunk[start:stop]`, the second one `after` bytes behind the beginning of the
     middle; the sinks are where they go. The quotes of the texts belong to all these bytes, so that a text in a gap has
-    no white space around it: a line end there ends the event. The digits of `created` are `chunk[clock:until]`, counted
-    from the end where they stand in the tail; nothing where they are not known.
+    no white space around it: a line end there may end the event. The digits of `created` are `chunk[clock:until]`,
+    counted from the end where they stand in the tail; nothing where they are not known.
     """
 
     head: bytes
@@ -73,7 +74,7 @@ Known = tuple[Template, frozenset[str]]  # with the vendor keys that it repeats
 
 
 def retimed(known: list[Known], piece: bytes, clock: int, until: int) -> tuple[Template, list[Known]] | None:
-    """Templates as they are at the second of a chunk, and the one it fits; `None` where it does not fit one of them."""
+    """The template that a chunk fits but for its second, and all at that second; `None` where it fits none."""
     digits = piece[clock:until]
     if not digits.isdigit() or digits.startswith(b"0"):
         return None
@@ -102,7 +103,7 @@ def _has_texts(template: Template, piece: bytes) -> bool:
             at = piece.find(template.middle, template.start)
             decode_text(piece[template.start : at + 1])
             decode_text(piece[at + template.after : template.stop])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return False
     return True
 
@@ -134,7 +135,10 @@ def template_of(
     clock, until = _clock(head, tail, created) if created > 0 else (0, 0)
     if clock:
         marked = marked[:clock] + b"%d" % (created ^ 1) + marked[until:]  # as many digits
-    chunk = decode(marked[lead:])
+    try:
+        chunk = decode(marked[lead:])
+    except _UNREADABLE:  # the mark stands where something else does
+        return None
     if first.get(chunk) != _MARKS[0] or (middle is not None and second.get(chunk) != _MARKS[1]):
         return None
     if chunk.created != created ^ 1:

@@ -183,7 +183,7 @@ class ChunkChoice(Wire, kw_only=True):
     logprobs: Logprobs | None = None
 
 
-# What chunks with deltas are called; some services have other words for the last one or for all (Perplexity, TGI).
+# What chunks are called; some services have other words for the last one of a chat or for all (Perplexity, TGI).
 ChunkWord = Literal["chat.completion.chunk", "", "chat.completion.done", "chat.completion", "text_completion"]
 
 

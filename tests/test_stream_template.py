@@ -724,3 +724,42 @@ def test_what_is_cut_in_another_frame_is_cut() -> None:
         normalize(cut + b"\n\n" + in_events(pieces))
     with pytest.raises(NormalizeError):
         normalize(in_json_lines([*pieces, pieces[0][:-20], *pieces]))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b'{"mirror":{"created":17976e304},"created":17976,"choices":[{"index":0,"delta":{"content":"a"}}]}',
+        b'{"m":{"created":9223372036854775807},"created":922337203685477580,"choices":[{"delta":{"content":"a"}}]}',
+    ],
+)
+def test_digits_that_another_number_begins_with_are_no_second(piece: bytes) -> None:
+    """A number that begins with the digits of `created` is not taken for it, and does no harm."""
+    for _ in range(4):
+        assert normalize(saved(*[piece] * MANY)).text == "a" * MANY
+
+
+def test_a_key_that_stands_in_two_places_does_no_harm() -> None:
+    """A vendor key with the name of a delta's, now and then escaped, is kept as what it was last."""
+    pieces = [
+        b'{"choices":[{"index":0,"delta":{"role":"user","content":"a"}}],"role":"%b"}' % word
+        for word in (b"one", b"us\\u0065r", b"two", b"us\\u0065r") * MANY
+    ]
+    for _ in range(4):
+        assert canonical(normalize(saved(*pieces))) == canonical(assemble(iter_events([saved(*pieces)])))
+
+
+@pytest.mark.parametrize("text", ["a", ""])
+def test_the_last_odd_name_stands(text: str) -> None:
+    """Of several odd names the last one is kept, though many chunks have it."""
+    done, odd = ({**spoken(text), "object": word} for word in ("chat.completion.done", "text_completion"))
+    body = saved(done, odd, *[done] * MANY)
+    assert normalize(body).extra == {"/object": "chat.completion.done"}
+    assert canonical(normalize(body)) == canonical(assemble(iter_events([body])))
+
+
+def test_a_stream_that_stamps_each_chunk_is_read_as_any() -> None:
+    """However often the second changes, a saved stream and its chunks one by one assemble alike."""
+    for each in (1, 2, 3):
+        chunks = [spoken(TEXTS[at % 7]) | {"created": 1774100001 + at // each} for at in range(90)]
+        assert canonical(normalize(saved(*chunks))) == canonical(assemble(chunks))
