@@ -554,8 +554,7 @@ class Assembly:
 
     def add_texts(self, texts: list[bytes]) -> None:
         """The chunks of a list, as JSON texts."""
-        for text in texts[self._fold(_unwrapped(texts), sent=texts) :]:
-            self.add_data(text)
+        self._add_all([Event(text) for text in texts])
 
     def _add_events(self, pieces: Iterable[bytes]) -> None:
         reader = EventReader()
@@ -565,26 +564,18 @@ class Assembly:
 
     def _add_all(self, events: list[Event]) -> None:
         if events and self.cut is None:
-            sent = [event.data for event in events]
-            names = [event.name for event in events]
-            events = events[self._fold(_unwrapped(sent), sent=sent, names=names, is_open=not events[-1].ended) :]
+            events = events[self._fold(_unwrapped([event.data for event in events]), events) :]
         for event in events:
             self.add_event(event)
 
     def _fold(  # noqa: PLR0915 - inlined: a call costs as much as a chunk's words
-        self,
-        pieces: list[bytes],
-        *,
-        lead: int = 0,
-        sent: Sequence[bytes] = (),
-        names: Sequence[str | None] = (),
-        is_open: bool = False,
+        self, pieces: list[bytes], events: Sequence[Event] = (), *, lead: int = 0, is_open: bool = False
     ) -> int:
         """Chunks; those in canonical words are folded without making a `Chunk` of each.
 
-        The pieces are lines of a stream with a `lead`, or what `_unwrapped` made of what was `sent`, in events with
-        these `names`; with `is_open` the last one may be cut off. Gives how many were taken: no line that
-        `EventReader` must explain, and nothing behind a chunk that was cut.
+        The pieces are what `_unwrapped` made of the data of these events; or lines of a stream with a `lead`, of which
+        the last one may be cut off where `is_open` says so. Gives how many were taken: no line that `EventReader` must
+        explain, and nothing behind a chunk that was cut.
         Every line of the loop is paid for each chunk: measure before adding one.
         """
         if self.reader.registry.outsiders:
@@ -684,13 +675,13 @@ class Assembly:
                 idle.clear()
                 others += 1
                 at = len(pieces) - length_hint(rest) - 1
-                whole = (sent[at] if sent else data).strip(BLANKS)
+                event = events[at] if events else Event(data, ended=not (is_open and at == len(pieces) - 1))
+                whole = event.data.strip(BLANKS)
                 if not whole or whole == DONE or whole.startswith(b":"):
                     continue
-                chunk = self._reread(data, reason)
-                if chunk is None:
-                    ended = not (is_open and at == len(pieces) - 1)
-                    self.add_data(whole, names[at] if names else None, ended=ended)
+                found = self._reread(data, reason)
+                if found is None:
+                    self.add_data(whole, event.name, ended=event.ended)
                 shape = self.shape
                 decode, added, proves = shape.decode, _added(shape), bool(shape.raw_keys)
                 aliased = added is not None and added.aliased
@@ -698,10 +689,10 @@ class Assembly:
                 if self.cut is not None and at < len(pieces) - 1:
                     self.chunks += at + 1 - others
                     return at + 1
-                if chunk is None:
+                if found is None:
                     continue
                 others -= 1
-                texts = _are_texts(chunk, aliased=aliased)
+                chunk, texts = found
             if chunk.object is not said:
                 said = chunk.object
                 odd = is_odd(said)
@@ -871,8 +862,11 @@ class Assembly:
         if logprobs is not None:
             answer.add_logprobs(logprobs)
 
-    def _reread(self, data: bytes, reason: str) -> Any:
-        """A chunk that the shape at hand refused, by a shape that fits; `None` where it must go the long road."""
+    def _reread(self, data: bytes, reason: str) -> tuple[Any, bool] | None:
+        """A chunk that the shape at hand refused, by a shape that fits, and whether it is one of a text completion.
+
+        `None` where it must go the long road.
+        """
         tried = [self.shape]
         following = self.reader.next_shape(self.shape, reason, tried)
         while following is not None and _is_foldable(following):
@@ -885,12 +879,13 @@ class Assembly:
                 following = self.reader.next_shape(following, str(refusal), tried)
                 continue
             added = _added(following)
-            if _are_texts(chunk, aliased=added is not None and added.aliased) is None:
+            texts = _are_texts(chunk, aliased=added is not None and added.aliased)
+            if texts is None:
                 break
             if not self.camel:
                 self._spelling(data)
             self.shape = following
-            return chunk
+            return chunk, texts
         return None
 
     # -- the result

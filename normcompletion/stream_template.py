@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .model import Part, ThinkingText, ToolCall
+from .reader import Refusal
 from .stream_parts import Answer, Piece
 from .wire import DetailFragment, Logprobs
 
@@ -30,7 +31,6 @@ MAX_KNOWN = 4
 
 decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NO_LOGPROBS = Logprobs()
 _MARKS = ("gap 1 \u00a7", "gap 2 \u00a7")
 _QUOTED = tuple(_encode(mark) for mark in _MARKS)
@@ -103,7 +103,7 @@ def _has_texts(template: Template, piece: bytes) -> bool:
             at = piece.find(template.middle, template.start)
             decode_text(piece[template.start : at + 1])
             decode_text(piece[at + template.after : template.stop])
-    except _UNREADABLE:
+    except Refusal:
         return False
     return True
 
@@ -137,7 +137,7 @@ def template_of(
         marked = marked[:clock] + b"%d" % (created ^ 1) + marked[until:]  # as many digits
     try:
         chunk = decode(marked[lead:])
-    except _UNREADABLE:  # the mark stands where something else does
+    except Refusal:  # the mark stands where something else does
         return None
     if first.get(chunk) != _MARKS[0] or (middle is not None and second.get(chunk) != _MARKS[1]):
         return None

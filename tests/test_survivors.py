@@ -38,7 +38,7 @@ from normcompletion.sources.log10 import Record
 from normcompletion.stream_events import EventReader
 from normcompletion.variant import Variant
 from normcompletion.wire import Body, Chat, Wire
-from tests.conftest import PAIRS, canonical
+from tests.conftest import PAIRS, canonical, fresh_reader
 
 
 def chat(**members: Any) -> dict[str, Any]:
@@ -739,6 +739,21 @@ def test_a_source_without_a_dialect_of_its_own_keeps_its_name() -> None:
     reader = Reader(Registry((*built_in(), acme)))
     for body in (chat(), ODD_WORD, chat(vendor=1)):
         assert reader.read(json.dumps(body).encode(), Ledger(source="acme")).source == "acme"
+
+
+@pytest.mark.parametrize("frame", [b"data: %b\n\n", b"event: message\ndata: %b\n\n", b'data: {"data":%b}\n\n'])
+def test_a_third_party_claims_chunks_of_a_saved_stream_too(frame: bytes) -> None:
+    """A claim that looks at what a chunk says is asked for each, in whatever frame the stream was saved."""
+    acme = Variant(
+        source="acme",
+        name="chunk",
+        wire=Body,
+        adapt=lambda sent, ledger: dialect.completion(sent, ledger, source="acme"),
+        claims=lambda tree: "`model`" if tree.get("model") == "acme-1" else None,
+    )
+    chunk = {"model": "acme-1", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}
+    reader = fresh_reader((*built_in(), acme))
+    assert reader.read(frame % json.dumps(chunk).encode() * 3, Ledger()).source == "acme"
 
 
 @pytest.mark.parametrize("says", [True, False])
