@@ -305,7 +305,10 @@ class _Column:
 
     def build(self, holders: Values) -> pa.Array:
         """The array for some objects, none of which is None."""
-        values = self.read(holders)
+        return self.array(self.read(holders))
+
+    def array(self, values: Values) -> pa.Array:
+        """The array of values that were read."""
         if not values or (values[0] is None and values.count(None) == len(values)):  # as in most columns
             return pa.nulls(len(values), self.kind)
         return self.make(values)
@@ -471,13 +474,15 @@ class _FlatPlan:
                 column.make = _count if name == "choice_count" else _json
             self.columns[name] = (tuple(parents), column)
 
-    def build(self, completions: Values, names: Iterable[str]) -> dict[str, pa.Array]:
-        """Some columns of the view."""
+    def read(self, completions: Values, columns: Mapping[str, Values]) -> None:
+        """Add the values of some completions to columns of the view."""
         holders: dict[tuple[str, ...], Values] = {(): completions}
-        return {name: column.build(self._at(path, holders)) for name in names for path, column in [self.columns[name]]}
+        for name, values in columns.items():
+            path, column = self.columns[name]
+            values.extend(column.read(self._at(path, holders)))
 
     def _at(self, path: tuple[str, ...], holders: dict[tuple[str, ...], Values]) -> Values:
-        # No function inside `build`: one that calls itself is a cycle, which holds all completions until it is found.
+        # No function inside `read`: one that calls itself is a cycle, which holds all completions until it is found.
         if path not in holders:
             read, blank = self.structs[path]
             holders[path] = [blank if value is None else value for value in read(self._at(path[:-1], holders))]
@@ -485,14 +490,6 @@ class _FlatPlan:
 
 
 _flat_plan = cache(_FlatPlan)
-
-
-def _build(completions: Values, names: Sequence[str], *, flat: bool) -> dict[str, pa.Array]:
-    names = [name for name in names if name not in _GIVEN]
-    if flat:
-        return _flat_plan().build(completions, names)
-    plan = _nested_plan()
-    return {name: plan[name].build(completions) for name in names}
 
 
 def schema(*, flat: bool = False, columns: Iterable[str] | None = None) -> pa.Schema:
@@ -529,21 +526,69 @@ def record_batch(
             `completions`.
 
     """
-    wanted = schema(flat=flat, columns=columns)
-    rows = list(completions)
-    if carried is not None and len(carried) != len(rows):
-        raise ValueError(f"{len(carried)} carried for {len(rows)} completions; hand in one for each, or None")
-    overflow: list[dict[str, Any] | None] = []
-    try:
-        arrays = _build(rows, wanted.names, flat=flat)
-    except _OverflowError:
-        for place, completion in enumerate(rows):
-            rows[place], beyond = _without_overflow(completion)
-            overflow.append(beyond)
-        arrays = _build(rows, wanted.names, flat=flat)
-    arrays["overflow"] = _json(overflow) if overflow else pa.nulls(len(rows), _TEXT)
-    arrays["carried"] = _json(list(carried)) if carried is not None else pa.nulls(len(rows), _TEXT)
-    return pa.RecordBatch.from_arrays([arrays[name] for name in wanted.names], schema=wanted)
+    rows = Rows(flat=flat, columns=columns)
+    rows.add(completions)
+    return rows.batch(carried)
+
+
+class Rows:
+    """Rows in the making, of `SCHEMA` or `FLAT_SCHEMA`: completions are added piece by piece.
+
+    The flat view takes what its columns show while a piece is still in the processor's cache, and keeps no completions;
+    the nested rows are built of them at the end. The arguments are those of `record_batch`.
+    """
+
+    def __init__(self, *, flat: bool = False, columns: Iterable[str] | None = None) -> None:
+        self._schema = schema(flat=flat, columns=columns)
+        self._flat = flat
+        self._names = [name for name in self._schema.names if name not in _GIVEN]
+        self._completions: Values = []
+        self._columns: dict[str, Values] = {name: [] for name in self._names}
+        self._count = 0
+
+    def add(self, completions: Sequence[Completion]) -> None:
+        """Take in further completions."""
+        self._count += len(completions)
+        if self._flat:
+            _flat_plan().read(list(completions), self._columns)
+        else:
+            self._completions += completions
+
+    def batch(self, carried: Sequence[Mapping[str, Any] | None] | None = None) -> pa.RecordBatch:
+        """The rows; raises `ValueError` as `record_batch` does."""
+        if carried is not None and len(carried) != self._count:
+            raise ValueError(f"{len(carried)} carried for {self._count} completions; hand in one for each, or None")
+        overflow: list[dict[str, Any] | None] = []
+        try:
+            arrays = self._arrays()
+        except _OverflowError:
+            overflow = self._without_overflow()
+            arrays = self._arrays()
+        arrays["overflow"] = _json(overflow) if overflow else pa.nulls(self._count, _TEXT)
+        arrays["carried"] = _json(list(carried)) if carried is not None else pa.nulls(self._count, _TEXT)
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
+
+    def _arrays(self) -> dict[str, pa.Array]:
+        if self._flat:
+            plan = _flat_plan().columns
+            return {name: plan[name][1].array(values) for name, values in self._columns.items()}
+        columns = _nested_plan()
+        return {name: columns[name].build(self._completions) for name in self._names}
+
+    def _without_overflow(self) -> list[dict[str, Any] | None]:
+        """Take out the numbers that do not fit their columns; for each row those, by JSON Pointer."""
+        if not self._flat:
+            pairs = [_without_overflow(completion) for completion in self._completions]
+            self._completions = [completion for completion, _ in pairs]
+            return [overflow for _, overflow in pairs]
+        found: list[dict[str, Any] | None] = [None] * self._count
+        for pointer in _LIMITED:
+            values = self._columns.get(_FLAT_NAMES[pointer], [])
+            for row, value in enumerate(values):
+                if not _fits(pointer, value):
+                    values[row] = None
+                    found[row] = {**(found[row] or {}), pointer: value}
+        return found
 
 
 _LIMITED: Mapping[str, Make] = {
@@ -555,18 +600,27 @@ _LIMITED: Mapping[str, Make] = {
     "/envelope/duration": _number,
 }
 
+_FLAT_NAMES = {"/" + path.replace(".", "/"): name for name, path in FLAT_COLUMNS.items()}
+
+
+def _fits(pointer: str, value: Any) -> bool:
+    """Whether the column of the field at a pointer can hold a value exactly."""
+    try:
+        if value is not None:
+            _LIMITED[pointer]([value])
+    except _OverflowError:
+        return False
+    return True
+
 
 def _without_overflow(completion: Completion) -> tuple[Completion, dict[str, Any] | None]:
     """A completion all of whose numbers fit their columns, and by JSON Pointer those that did not."""
     overflow: dict[str, Any] = {}
-    for path, make in _LIMITED.items():
+    for path in _LIMITED:
         holder, name = _holder(completion, path)
         value = getattr(holder, name, None)
-        if value is not None:
-            try:
-                make([value])
-            except _OverflowError:
-                overflow[path] = value
+        if not _fits(path, value):
+            overflow[path] = value
     if not overflow:
         return completion, None
     kept = copy.deepcopy(completion)

@@ -241,6 +241,30 @@ def test_chosen_columns_are_the_same_columns():
         arrow.record_batch(EVERY, columns=["id", "id"])
 
 
+@pytest.mark.parametrize(
+    ("layout", "columns"),
+    [
+        ("nested", None),
+        ("nested", ["overflow", "id", "usage"]),
+        ("flat", None),
+        ("flat", ["overflow", "content", "cost", "created"]),
+    ],
+)
+def test_rows_may_come_in_pieces(layout: str, columns: list[str] | None):
+    """Completions added piece by piece give the rows that they give at once, with overflow and what is carried."""
+    flat = layout == "flat"
+    beyond = Completion(source="openai", variant="chat", created=10**13, usage=Usage(cost=1e-30))
+    every = [*EVERY, beyond, *EVERY]
+    carried = [{"place": place} for place in range(len(every))]
+    rows = arrow.Rows(flat=flat, columns=columns)
+    for start in range(0, len(every), 7):
+        rows.add(every[start : start + 7])
+    whole = arrow.record_batch(every, flat=flat, columns=columns, carried=carried)
+    assert rows.batch(carried).equals(whole, check_metadata=True)
+    with pytest.raises(ValueError, match=f"1 carried for {len(every)} completions"):
+        rows.batch(carried[:1])
+
+
 def test_what_is_carried_is_json_text():
     """`carried` gives each row its JSON text or null, and must be as long as the completions."""
     batch = arrow.record_batch(EVERY[:2], carried=[{"day": "1", "n": Decimal("0.10")}, None])

@@ -323,26 +323,32 @@ class Converter:
 
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
         """What comes of some blocks, or of their first `limit` units."""
-        data: bytes | pa.RecordBatch
-        if self._layout is None:
-            texts: list[bytes] = []
-
-            def drain(found: Found) -> None:
-                texts.append(json_lines(found))
-                found.completions.clear()
-                found.carried.clear()
-
-            found = self._conversion(blocks, limit, drain)
-            data = b"".join(texts)
-        else:
-            found = self._conversion(blocks, limit)
-            data = arrow_rows(found, self._layout, self._columns)
+        written = _Lines() if self._layout is None else _Rows(self._layout, self._columns)
+        found = self._conversion(blocks, limit, written.take)
+        data = written.data()
         rejects = [[reject for _, reject in each] for each in found.rejects]
         return Converted(data, rejects, found.lines, found.report, found.broken)
 
 
-def json_lines(found: Found) -> bytes:
-    """The records as canonical JSON lines; what goes along is under the key `carried`."""
+class _Lines:
+    """Canonical JSON lines in the making."""
+
+    def __init__(self) -> None:
+        self._texts: list[bytes] = []
+
+    def take(self, found: Found) -> None:
+        """Take the records out of what was found."""
+        self._texts.append(_json_lines(found))
+        found.completions.clear()
+        found.carried.clear()
+
+    def data(self) -> bytes:
+        """All of them."""
+        return b"".join(self._texts)
+
+
+def _json_lines(found: Found) -> bytes:
+    """The records; what goes along is under the key `carried`."""
     if not found.carried:
         return _encoder.encode_lines(found.completions)
     lines = []
@@ -352,11 +358,25 @@ def json_lines(found: Found) -> bytes:
     return b"\n".join([*lines, b""])
 
 
-def arrow_rows(found: Found, layout: Layout, columns: tuple[str, ...] | None = None) -> pa.RecordBatch:
-    """The records as rows of `arrow_schema(layout, columns)`."""
-    from ..arrow import record_batch
+class _Rows:
+    """Arrow rows in the making, of `arrow_schema(layout, columns)`."""
 
-    return record_batch(found.completions, flat=layout == "flat", columns=columns, carried=found.carried or None)
+    def __init__(self, layout: Layout, columns: tuple[str, ...] | None) -> None:
+        from ..arrow import Rows
+
+        self._rows = Rows(flat=layout == "flat", columns=columns)
+        self._carried: list[Carried] = []
+
+    def take(self, found: Found) -> None:
+        """Take the records out of what was found."""
+        self._rows.add(found.completions)
+        self._carried += found.carried
+        found.completions.clear()
+        found.carried.clear()
+
+    def data(self) -> pa.RecordBatch:
+        """All of them."""
+        return self._rows.batch(self._carried or None)
 
 
 def arrow_schema(layout: Layout, columns: tuple[str, ...] | None = None) -> pa.Schema:
