@@ -1,6 +1,7 @@
 """A log of generated responses to Parquet and to JSON lines, beside what else people would use.
 
     python -m benchmarks.batch [--bytes 430MB] [--rounds 2] [--only WORD] [--mix openrouter=40,openai=40,atoma=20]
+    python -m benchmarks.batch --stages [--bytes 430MB] [--rounds 2]
 
 Each contender is a process of its own, started in turn; what counts is the CPU time of all its processes, the wall
 time, and the peak of the memory that they hold together (where /proc tells). The Parquet contenders write the same nine
@@ -8,6 +9,9 @@ columns (`COLUMNS`) with zstd level 1, and must agree on the rows and on the tok
 one thread for Parquet, and to a loop of `orjson.loads` and `orjson.dumps` for JSON lines. The floor is `msgspec` into
 hand-written Structs of those columns, which skip what they do not know: no reader that makes objects in Python, one for
 each record, can take less, however little it keeps.
+
+`--stages` says where the time of a conversion with one job goes: each stage is a process that does what the one before
+it does, and one thing more.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -179,6 +184,73 @@ def ours_lines(log: str, output: str, jobs: int) -> None:
     convert(log, output, jobs=jobs)
 
 
+# -- the stages of a conversion, each with all before it
+
+LAYOUTS: dict[str, dict[str, Any]] = {"parquet": {"layout": "flat", "columns": COLUMNS}, "jsonl": {}}
+
+
+def start(log: str, layout: str) -> None:  # noqa: ARG001 - it reads nothing
+    """Start Python, and import what the conversion needs."""
+    import_module("normcompletion.batch")
+    if layout == "parquet":
+        import_module("normcompletion.arrow")
+        import_module("pyarrow.parquet")
+
+
+def read(log: str, layout: str) -> None:
+    """Read the file and cut it into lines."""
+    from normcompletion.batch.conversion import parts
+    from normcompletion.parse import MAX_RECORD_BYTES
+
+    start(log, layout)
+    for task in _tasks(log, layout):
+        for block in task:
+            for part in parts(block, MAX_RECORD_BYTES):
+                assert isinstance(part.data, bytes)
+                part.data.split(b"\n")
+
+
+def count(log: str, layout: str) -> None:
+    """Make completions, count what the report says of them, and drop them."""
+    from normcompletion.batch.conversion import Conversion, ConverterOptions
+
+    start(log, layout)
+    convert = Conversion(ConverterOptions())
+    for task in _tasks(log, layout):
+        convert(task, drain=lambda found: found.completions.clear())
+
+
+def build(log: str, layout: str) -> None:
+    """Make canonical lines or rows of them, and drop these."""
+    from normcompletion.batch.conversion import Converter, ConverterOptions
+
+    start(log, layout)
+    convert = Converter(ConverterOptions(**LAYOUTS[layout]))
+    for task in _tasks(log, layout):
+        convert(task)
+
+
+def _tasks(log: str, layout: str) -> Iterator[list[Any]]:
+    """The log in the pieces that `convert` makes of it."""
+    from normcompletion.batch.units import BLOCK_BYTES, Block, Range
+
+    gc.disable()
+    size = Path(log).stat().st_size
+    starts = range(0, size, BLOCK_BYTES)
+    blocks = [Block(0, 0, at, Range(log, at, min(at + BLOCK_BYTES, size))) for at in starts]
+    many = 4 if layout == "parquet" else 1
+    for at in range(0, len(blocks), many):
+        yield blocks[at : at + many]
+
+
+STAGES = {
+    "start Python, import": start,
+    "read, cut into lines": read,
+    "normalize, count": count,
+    "columns, or JSON text": build,
+}
+
+
 class Contender(NamedTuple):
     """A function, its name in the table, how many processors it uses, what its output is called, what it needs."""
 
@@ -273,13 +345,21 @@ def main() -> None:
     parser.add_argument("--mix", default=MIX)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", default="", help="only contenders with this in their names")
+    parser.add_argument("--stages", action="store_true", help="where the time of a conversion goes")
     parser.add_argument("--run", nargs=3, metavar=("NAME", "LOG", "OUTPUT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
         name, log, output = given.run
-        CONTENDERS[name].run(log, output, CONTENDERS[name].jobs)
+        if name in CONTENDERS:
+            CONTENDERS[name].run(log, output, CONTENDERS[name].jobs)
+        else:
+            stage, layout = name.split(":")
+            STAGES[stage](log, layout)
         return
     path = cached(parse_mix(given.mix), seed=1, count=None, size=given.bytes, jobs=os.cpu_count() or 1)
+    if given.stages:
+        stages(path, given.rounds)
+        return
     chosen = {name: one for name, one in CONTENDERS.items() if given.only in name and _is_there(one)}
     best: dict[str, Cost] = {}
     found: dict[str, tuple[int, int, int]] = {}
@@ -305,6 +385,28 @@ def main() -> None:
             f"{chosen[name].label:36}{chosen[name].suffix[1:]:>8}{cost.cpu:8.2f}{cost.wall:8.2f}{rate:7.0f}"
             f"{cost.memory:11.0f}{cost.cpu / base.cpu:8.2f}{cost.wall / base.wall:8.2f}"
         )
+
+
+def stages(path: Path, rounds: int) -> None:
+    """Run the stages in turn, print what each adds, and what it all is beside DuckDB and the `orjson` loop."""
+    runs = [f"{stage}:{layout}" for stage in STAGES for layout in LAYOUTS]
+    best = dict.fromkeys([*runs, "parquet-1", "lines-1", "duckdb-1", "orjson"], float("inf"))
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for name in best:
+                output = Path(folder) / f"out{CONTENDERS[name].suffix if name in CONTENDERS else ''}"
+                best[name] = min(best[name], measure(name, path, output).cpu)
+    print(f"{path.stat().st_size / 1e6:.0f} MB, one job, CPU seconds; {versions()}")
+    print(f"{'':32}{'parquet':>10}{'jsonl':>10}")
+    before = [0.0, 0.0]
+    for stage, so_far in [
+        *((stage, [best[f"{stage}:{layout}"] for layout in LAYOUTS]) for stage in STAGES),
+        ("compress, write", [best["parquet-1"], best["lines-1"]]),
+    ]:
+        print(f"{stage:32}" + "".join(f"{now - then:10.2f}" for now, then in zip(so_far, before, strict=True)))
+        before = so_far
+    print(f"{'all of it':32}" + "".join(f"{seconds:10.2f}" for seconds in before))
+    print(f"{'DuckDB; the orjson loop':32}{best['duckdb-1']:10.2f}{best['orjson']:10.2f}")
 
 
 def _is_there(contender: Contender) -> bool:
