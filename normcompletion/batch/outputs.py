@@ -649,6 +649,8 @@ class _Part:
         table = pa.Table.from_batches(batches, self._schema).combine_chunks()
         batches.clear()
         self._writer.write_table(table, row_group_size=table.num_rows)
+        del table
+        pa.default_memory_pool().release_unused()  # which keeps up to 50 MB otherwise, on a long run
 
     def finish(self) -> None:
         """Write the footer, sync and close."""
