@@ -702,6 +702,7 @@ def _restore(value: Any) -> None:
 
 PIECE_ROWS = 8192
 PIECE_BYTES = 64 << 20
+_ADDED_ROWS = 64  # of which the processor's cache holds all
 
 
 RESERVED = frozenset({*SCHEMA.names, *FLAT_SCHEMA.names, "row", "reject"})
@@ -767,6 +768,8 @@ class _Conversion(NamedTuple):
         built: list[Completion] = []
         places: list[int] = []
         rejects: dict[int, NormalizeError] = {}
+        ours = [name for name in schema(flat=self.flat, columns=self.columns).names if name != "carried"]
+        rows = Rows(flat=self.flat, columns=ours)
         source, variant, strict, limit = self.source, self.variant, self.strict, self.max_record_bytes
         for place, body in enumerate(_bodies(batch.column(self.body)).to_pylist()):
             try:
@@ -777,16 +780,18 @@ class _Conversion(NamedTuple):
                     if isinstance(item, NormalizeError):
                         completion = _failed_call(item)
                         if completion is None or self.completions_only:
-                            rejects[len(built)] = item
+                            rejects[len(places)] = item
                         built.append(_refused(item) if completion is None else completion)
                     else:
                         built.append(item)
                     places.append(place)
-        ours = [name for name in schema(flat=self.flat, columns=self.columns).names if name != "carried"]
-        rows = record_batch(built, flat=self.flat, columns=ours)
+            if len(built) >= _ADDED_ROWS:
+                rows.add(built)
+                built = []
+        rows.add(built)
         taken = pa.array(places, _INTEGER)
         columns = [batch.column(name).take(taken) for name in self.carry]
-        columns += [pc.add(taken, first_row), *rows.columns, _rejects(rejects, len(built))]
+        columns += [pc.add(taken, first_row), *rows.batch().columns, _rejects(rejects, len(places))]
         return pa.RecordBatch.from_arrays(columns, schema=result)
 
     def others(self, body: bytes | None, error: NormalizeError) -> Iterable[Completion | NormalizeError]:

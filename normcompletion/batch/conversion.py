@@ -121,6 +121,7 @@ class Conversion:
 
     def __init__(self, options: ConverterOptions) -> None:
         options.check()
+        bytes(_KEPT_BYTES)  # and free again
         self._options = options
         self._opener = options.envelopes.opener(options.max_record_bytes, source=options.source, strict=options.strict)
         self._carries = bool(options.envelopes.carry)
@@ -316,7 +317,6 @@ class Converter:
     """Turns tasks into what is written: canonical JSON lines, or Arrow rows."""
 
     def __init__(self, options: ConverterOptions) -> None:
-        bytes(_KEPT_BYTES)  # and free again
         self._conversion = Conversion(options)
         self._layout = options.layout
         self._columns = options.columns
