@@ -541,18 +541,18 @@ class Rows:
     def __init__(self, *, flat: bool = False, columns: Iterable[str] | None = None) -> None:
         self._schema = schema(flat=flat, columns=columns)
         self._flat = flat
-        self._names = [name for name in self._schema.names if name not in _GIVEN]
+        self._columns: dict[str, Values] = {name: [] for name in self._schema.names if name not in _GIVEN}
         self._completions: Values = []
-        self._columns: dict[str, Values] = {name: [] for name in self._names}
         self._count = 0
 
-    def add(self, completions: Sequence[Completion]) -> None:
+    def add(self, completions: Iterable[Completion]) -> None:
         """Take in further completions."""
-        self._count += len(completions)
+        added = list(completions)
+        self._count += len(added)
         if self._flat:
-            _flat_plan().read(list(completions), self._columns)
+            _flat_plan().read(added, self._columns)
         else:
-            self._completions += completions
+            self._completions += added
 
     def batch(self, carried: Sequence[Mapping[str, Any] | None] | None = None) -> pa.RecordBatch:
         """The rows; raises `ValueError` as `record_batch` does."""
@@ -570,10 +570,10 @@ class Rows:
 
     def _arrays(self) -> dict[str, pa.Array]:
         if self._flat:
-            plan = _flat_plan().columns
-            return {name: plan[name][1].array(values) for name, values in self._columns.items()}
-        columns = _nested_plan()
-        return {name: columns[name].build(self._completions) for name in self._names}
+            columns = _flat_plan().columns
+            return {name: columns[name][1].array(values) for name, values in self._columns.items()}
+        plan = _nested_plan()
+        return {name: plan[name].build(self._completions) for name in self._columns}
 
     def _without_overflow(self) -> list[dict[str, Any] | None]:
         """Take out the numbers that do not fit their columns; for each row those, by JSON Pointer."""
