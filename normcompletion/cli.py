@@ -13,7 +13,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,12 @@ TRACEBACK = "NORMCOMPLETION_TRACEBACK"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _open_standard_streams()
+    messages: Any = _Messages(sys.stderr)
+    with redirect_stderr(messages):
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     if sys.stdout is None and (options.run is not _convert or (options.output == "-" and not options.dry_run)):
         return _fail(OUTPUT, "standard output is closed; open it, or name a file with -o")
@@ -62,10 +68,38 @@ def _open_standard_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the end of the process
 
 
-def _reader_gone() -> int:
-    """Whoever read our output has ended (`| head`): nothing more is said there, also when the process ends."""
+class _Messages:
+    """Standard error: where it cannot be written, messages are lost and nothing else."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except OSError:  # its reader has ended, its disk is full, its terminal was closed
+            _silence(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _silence(self._stream)
+
+
+def _silence(stream: Any) -> None:
+    """Let what is still written to a stream go nowhere, also when the process ends."""
     with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has ended (`| head`): nothing more is said there."""
+    _silence(sys.stdout)
     return OUTPUT
 
 

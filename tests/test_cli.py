@@ -353,6 +353,29 @@ def test_closed_standard_streams_do_no_harm(log, tmp_path, closed):
     assert len(rows(tmp_path / "rejects.jsonl")) == 2
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("is_full", [True, False])
+@pytest.mark.parametrize(
+    ("more", "code"), [("--jobs=1", 1), ("--progress=on", 1), ("--max-errors=0", 6), ("--limit=-1", 2)]
+)
+def test_messages_that_cannot_be_written_do_no_harm(log, tmp_path, is_full, more, code):
+    """With a full device or no reader behind standard error, the output and the exit code are what they would be."""
+    out = tmp_path / "out.jsonl"
+    if is_full:
+        nowhere = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, nowhere = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "normcompletion", "convert", str(log), "-o", str(out), more]
+    try:
+        assert subprocess.run(command, stderr=nowhere, check=False).returncode == code
+    finally:
+        os.close(nowhere)
+    assert out.exists() == (code == 1)
+    if code == 1:
+        assert [row["id"] for row in rows(out)] == ["1", None, None, "2", "3", "4"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="streams are closed in another way here")
 @pytest.mark.parametrize("command", ["convert", "survey", "detect"])
 def test_a_closed_standard_output_takes_no_records(log, command):
