@@ -124,6 +124,9 @@ def _code(error: Exception) -> int:
             return _fail(USAGE, error)
         case batch.WorkerError():
             return _fail(DEFECT, error)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EIO, filename=None):  # print() failed
+            _silence(sys.stdout)
+            return _fail(OUTPUT, batch.OutputError(error.errno, error.strerror, "standard output"))
         case MemoryError():
             return _fail(DEFECT, "there is not enough memory; use fewer --jobs or a smaller --max-record-bytes")
     what = f"{type(error).__name__}: {excerpt(error)}"

@@ -354,6 +354,18 @@ def test_closed_standard_streams_do_no_harm(log, tmp_path, closed):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["convert", "survey", "detect", "explain", "verify", "sources"])
+def test_a_full_standard_output_is_no_defect(log, command):
+    """With a full device as standard output every command says so and ends with exit code 5."""
+    arguments = [sys.executable, "-m", "normcompletion", command, *([] if command == "sources" else [str(log)])]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 5
+    expected = b"normcompletion: standard output: No space left on device; free some space or write elsewhere"
+    assert expected in done.stderr.splitlines()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("is_full", [True, False])
 @pytest.mark.parametrize(
     ("more", "code"), [("--jobs=1", 1), ("--progress=on", 1), ("--max-errors=0", 6), ("--limit=-1", 2)]
