@@ -9,6 +9,7 @@ stopped by SIGINT and SIGTERM.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections import Counter
@@ -64,6 +65,8 @@ def _open_standard_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is shown as an escape, as on standard error
+        sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the end of the process
 
@@ -436,7 +439,7 @@ def _survey(options: argparse.Namespace) -> int:
         except batch.Interrupted as stop:
             return _fail(128 + stop.signal, stop)
     if options.json:
-        sys.stdout.write(found.to_json().decode())
+        _print_json(found.to_json())
     else:
         report = batch.Report.from_builtins(found.report)
         print("\n".join(text for text in (str(report).split("\n")[0], str(found)) if text))
@@ -570,10 +573,19 @@ def _bench(options: argparse.Namespace) -> int:
     if options.json:
         import msgspec
 
-        print(msgspec.json.encode(found).decode())
+        _print_json(msgspec.json.encode(found) + b"\n")
     else:
         print(found)
     return DONE
+
+
+def _print_json(text: bytes) -> None:
+    """Write JSON to standard output: it is UTF-8, whatever the encoding of that."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text)
+    else:
+        sys.stdout.write(text.decode())
 
 
 def _share(part: int, whole: int) -> str:

@@ -353,6 +353,26 @@ def test_closed_standard_streams_do_no_harm(log, tmp_path, closed):
     assert len(rows(tmp_path / "rejects.jsonl")) == 2
 
 
+@pytest.mark.parametrize(
+    "command", ["convert", "survey", "survey --json", "detect", "explain", "verify", "bench --json"]
+)
+def test_an_encoding_without_the_letters_does_no_harm(tmp_path, command):
+    """On a standard output that knows ASCII alone, text has escapes for other letters, and JSON is UTF-8."""
+    log = tmp_path / "größe.jsonl"
+    log.write_text(2 * (GOOD[:-1] % "é" + ',"größe":1}\n'), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "normcompletion", *command.split(), str(log)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    if command == "convert" or "--json" in command:
+        assert json.loads(done.stdout.split(b"\n")[0] if command == "convert" else done.stdout)
+    assert ("größe".encode() in done.stdout) == (command in {"convert", "survey --json"})
+    assert (b"gr\\xf6\\xdfe" in done.stdout) == (command in {"survey", "detect", "explain"})
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", ["convert", "survey", "detect", "explain", "verify", "sources"])
 def test_a_full_standard_output_is_no_defect(log, command):
