@@ -3,7 +3,7 @@
 A leaf is a number, a boolean or a non-empty string. It is accounted for when it stands in `extra` or in a note under
 its pointer, or when the canonical fields hold its value; numbers and booleans are matched one to one. JSON inside a
 string (tool arguments, a log row's response) is accounted for when the text is kept or all its leaves are. The word
-in `object` that a variant implies needs no place.
+in `object` that a variant implies needs no place. What a canonical record has in `extra` and `notes` belongs there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from .dialect import IMPLIED_OBJECTS
+from .envelope import is_canonical
 from .errors import NormalizeError
 from .model import Completion
 from .parse import escape_surrogates, parse, replace_surrogates
@@ -37,6 +38,8 @@ class Placement(msgspec.Struct, frozen=True):
 def placements(payload: Any, completion: Completion) -> list[Placement]:
     """Where each leaf of a parsed payload went in its completion."""
     books = _Books(completion)
+    if is_canonical(payload):
+        books.adopt(payload)
     return [Placement(path, value, books.place(path, value)) for path, value in _expanded(payload, books)]
 
 
@@ -48,6 +51,8 @@ def lost(payload: Any, completion: Completion) -> list[str]:
 class _Books:
     def __init__(self, completion: Completion) -> None:
         self.extra = completion.extra
+        self.note_count = len(completion.notes)
+        self.adopted: frozenset[str] = frozenset()
         self.implied = IMPLIED_OBJECTS.get(completion.variant, ())
         self.repaired = {note.path: note.before for note in completion.notes}
         self.reread = {path for path, before in self.repaired.items() if isinstance(before, dict | list)}
@@ -61,7 +66,15 @@ class _Books:
             else:
                 self.numbers.setdefault(_number(value), []).append(path)
 
+    def adopt(self, record: dict[str, Any]) -> None:
+        """Take the `extra` and `notes` of a canonical record for accounted, where the completion has them."""
+        kept = [f"/extra/{escape(key)}" for key in record["extra"] if key in self.extra]
+        kept += [f"/notes/{place}" for place in range(min(len(record["notes"]), self.note_count))]
+        self.adopted = frozenset(kept)
+
     def place(self, path: str, value: Any) -> str:
+        if self.adopted and _within(path, self.adopted):
+            return path.split("/")[1]
         if _within(path, self.extra):
             return "extra"
         if path in self.repaired or (self.reread and _within(path, self.reread)):

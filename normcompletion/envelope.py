@@ -54,6 +54,18 @@ def _is_record(item: Any) -> bool:
     )
 
 
+def is_canonical(tree: Any) -> bool:
+    """Whether an object is a `Completion` as this library writes it."""
+    return (
+        isinstance(tree, dict)
+        and isinstance(tree.get("source"), str)
+        and isinstance(tree.get("variant"), str)
+        and isinstance(tree.get("extra"), dict)
+        and isinstance(tree.get("notes"), list)
+        and "choices" in tree
+    )
+
+
 def recognise(tree: Tree) -> str | None:
     """What an object is, in words, when it is known and no whole completion."""
     word = tree.get("object")

@@ -73,7 +73,7 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
 
     Args:
         payload: JSON as bytes, bytearray, memoryview or str; a mapping; or an SDK object (a pydantic model, a msgspec
-            Struct, a dataclass).
+            Struct, a dataclass). A `Completion`, or its JSON, is read as that.
         source: who wrote the payload, where the caller knows; it is believed. Detected otherwise.
         variant: the only shape to accept, such as `"text"`.
         strict: raise one `InvalidPayloadError` that names every fault, instead of repairing with notes.
@@ -433,6 +433,9 @@ def _response(tree: dict[str, Any], completion: Completion) -> dict[str, Any]:
 def evidence_of(reader: Reader, tree: Any, completion: Completion) -> Iterator[str]:
     """The marks that hold, as `source: mark`."""
     if not isinstance(tree, dict):
+        return
+    if envelope.is_canonical(tree):
+        yield f"{completion.source}: `source` of a canonical record"
         return
     for variant in reader.registry.claiming:
         claim = variant.claims(tree) if variant.claims is not None else None

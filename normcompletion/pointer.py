@@ -17,6 +17,11 @@ def escape(key: str | int) -> str:
     return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
+def unescape(token: str) -> str:
+    """The key of a reference token."""
+    return token.replace("~1", "/").replace("~0", "~") if "~" in token else token
+
+
 def pointer(path: Iterable[str | int]) -> str:
     """The pointer of a path; the root is the empty string."""
     keys = tuple(path)

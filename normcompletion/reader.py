@@ -55,6 +55,7 @@ FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 _PLAIN_REASONS: frozenset[str | None] = FINISH_REASONS | {None}
 EARLIEST, LATEST = -dialect.MICROSECONDS_FROM, dialect.MILLISECONDS_FROM  # what `dialect.created` takes as it is
 TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk, wire.Text})
+CANONICAL_KEY = "variant"  # of a record that this library wrote: no decoder may take its value for a vendor's
 _UNKNOWN_FIELD = "Object contains unknown field `"
 _NO_JSON = "(byte 0)"  # end of the refusal of an event stream, among others
 _WORDS = ("at `$.object`", ".finish_reason`")  # ends of refusals of words
@@ -232,9 +233,8 @@ class Reader:
         self.widest_open = {False: self.body, True: self.body_camel}
         typed = [variant for variant in registry.claiming if variant.typed is not None]
         self.typed = {kind: variant for variant in typed for kind in (variant.wire, variant.tight) if kind is not None}
-        self.claim_keys: Kinds = frozenset(
-            ((key,), None) for variant in registry.claiming for key in variant.claim_keys
-        )
+        claim_keys = {key for variant in registry.claiming for key in variant.claim_keys}
+        self.claim_keys: Kinds = frozenset(((key,), None) for key in claim_keys | {CANONICAL_KEY})
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
         self.open_keys = keys_of(wire.Body)
         self.text_keys = {False: keys_of(wire.Text), True: set(map(camel, keys_of(wire.Text)))}
@@ -776,6 +776,8 @@ class Reader:
                 code="not_object",
                 path=where,
             )
+        if envelope.is_canonical(tree):
+            return _canonical(tree, ledger)
         variant = self._claimed(tree, ledger)
         if variant is not None:
             return self._adapt(variant, tree, ledger)
@@ -952,6 +954,28 @@ def spelling_of(tree: Any) -> Literal["snake", "camel"]:
         elif isinstance(value, list):
             stack.extend(value)
     return "camel" if balance > 0 else "snake"
+
+
+def _canonical(tree: dict[str, Any], ledger: Ledger) -> Completion:
+    """The completion of a record that this library wrote; what somebody put beside its members goes to `extra`."""
+    aside = Ledger(ledger.prefix)  # a number out of range has its note already
+    tree = aside.clean(tree, ledger.prefix)
+    try:
+        completion = msgspec.convert(tree, Completion)
+    except msgspec.ValidationError as refusal:
+        raise InvalidPayloadError(
+            f"a canonical record whose members are no longer canonical ({refusal}); convert the response itself",
+            code="wrong_type",
+            path=ledger.prefix or None,
+        ) from None
+    completion.source = ledger.source or completion.source
+    ledger.extra.update(completion.extra)
+    for name in tree.keys() - frozenset(Completion.__struct_fields__):
+        ledger.extra[ledger.member(name, ledger.prefix)] = tree[name]
+    ledger.notes += completion.notes
+    ledger.notes += [note for note in aside.notes if note.code == "lone_surrogate"]
+    completion.extra, completion.notes = ledger.extra, ledger.notes
+    return completion
 
 
 def _completion(sent: Any, source: str, variant: str, extra: dict[str, Any], notes: list[Note]) -> Completion:

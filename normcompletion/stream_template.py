@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .model import Part, ThinkingText, ToolCall
+from .pointer import unescape
 from .reader import Refusal
 from .stream_parts import Answer, Piece
 from .wire import DetailFragment, Logprobs
@@ -302,7 +303,7 @@ def _while_last(held: list[Piece], add_part: Sink, add_whole: Sink) -> Sink:
 
 def padding_of(pointer: str, text: str, name: str, *, on_top: bool, extra: dict[str, Any]) -> Gap:
     """A text under a vendor key, an attribute of the chunk or of its delta; the last one stands."""
-    key = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+    key = unescape(pointer.rpartition("/")[2])
 
     def read(chunk: Any) -> Any:
         return getattr(chunk if on_top else chunk.choices[0].delta, name)

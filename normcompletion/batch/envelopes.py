@@ -38,7 +38,7 @@ from ..ledger import Ledger, in_order
 from ..model import Completion, Envelope, Note, ServiceError
 from ..normalize import answered, default_reader, normalize
 from ..parse import MAX_RECORD_BYTES, in_range, looks_like_stream, parse
-from ..pointer import escape, pointer
+from ..pointer import escape, pointer, unescape
 from ..reader import Refusal
 from ..stream_events import iter_events
 from .units import Unit
@@ -150,7 +150,7 @@ def _tokens(place: str) -> list[str]:
     """The tokens of a JSON Pointer. Raises `ValueError`."""
     if not place.startswith("/"):
         raise ValueError(f"{excerpt(place)!r} is no JSON Pointer; one begins with a slash, such as /response/body")
-    return [token.replace("~1", "/").replace("~0", "~") for token in place[1:].split("/")]
+    return [unescape(token) for token in place[1:].split("/")]
 
 
 # -- one opened unit

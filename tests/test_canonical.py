@@ -1,0 +1,147 @@
+"""Records that this library wrote, read again: they come back as they were."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import msgspec
+import pytest
+
+from normcompletion import (
+    Completion,
+    EncryptedPayloadError,
+    InvalidPayloadError,
+    SourceReportedError,
+    detect,
+    explain,
+    normalize,
+)
+from normcompletion.batch import convert
+from normcompletion.errors import NormalizeError
+from normcompletion.ledger import Ledger
+from tests.conftest import CORPUS, PAIRS, fresh_reader, outcome, recorded
+
+SIGNED = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"created":1.5,'
+SIGNED += b'"signature":"s","response_hash":"h","vendor":{"a/b":[1,99999999999999999999]}}'
+
+
+def completion_of(payload: object) -> Completion | None:
+    """What a payload gives, a failed or encrypted call included."""
+    return outcome(lambda: normalize(payload)).completion
+
+
+def comes_back(completion: Completion) -> bool:
+    """Whether a completion, and its JSON, are read as that completion."""
+    before = copy.deepcopy(completion)
+    return completion_of(completion) == before == completion_of(msgspec.json.encode(completion)) == completion
+
+
+def test_what_was_written_comes_back():
+    """The completion of every fixture, read again from its JSON or as an object, is the same completion."""
+    found = [(pair.name, each) for pair in PAIRS if (each := completion_of(pair.raw)) is not None]
+    assert len(found) > 300
+    assert [name for name, completion in found if not comes_back(completion)] == []
+
+
+@pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not part of the repository")
+def test_what_was_written_of_recorded_bodies_comes_back():
+    """The completion of every recorded body, read again from its JSON, is the same completion."""
+    kinds = ("chat", "text", "error", "log_record")
+    found = [(name, each) for name, raw in recorded(*kinds) if (each := completion_of(raw)) is not None]
+    assert len(found) > 1000
+    assert [name for name, completion in found if not comes_back(completion)] == []
+
+
+def test_a_call_that_failed_still_has():
+    """The record of a failed call raises what the call did, and that of an encrypted body too."""
+    with pytest.raises(SourceReportedError) as failed:
+        normalize(b'{"error":{"message":"busy","code":503}}')
+    with pytest.raises(SourceReportedError) as again:
+        normalize(failed.value.completion)
+    assert again.value.completion == failed.value.completion
+    assert again.value.error == failed.value.error
+    with pytest.raises(EncryptedPayloadError) as encrypted:
+        normalize(b'{"nonce":"n","ciphertext":"c","usage":{"total_tokens":3}}')
+    with pytest.raises(EncryptedPayloadError):
+        normalize(msgspec.json.encode(encrypted.value.completion))
+
+
+def test_converting_again_changes_nothing(tmp_path):
+    """Converting canonical lines gives the same bytes, those of failed and encrypted calls included."""
+    log, once, twice = (tmp_path / name for name in ("log.jsonl", "once.jsonl", "twice.jsonl"))
+    trees = [pair.tree for pair in PAIRS if completion_of(pair.raw) is not None]
+    log.write_text("".join(json.dumps(tree) + "\n" for tree in trees if tree is not None))
+    first = convert(log, once)
+    second = convert(once, twice)
+    assert first.records > 100
+    assert (second.records, second.rejected) == (first.records, 0)
+    assert twice.read_bytes() == once.read_bytes()
+    assert second.sources == first.sources
+
+
+def test_no_decoder_takes_it_for_another_body():
+    """A reader that has learned the same keys as a vendor's still reads a canonical record as one."""
+    reader = fresh_reader()
+    body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],%s}'
+    record = msgspec.json.encode(normalize(SIGNED))
+    for vendor in (
+        b'"source":"x","variant":null,"extra":{"a":1},"notes":[1],"envelope":null,"error":null',
+        b'"source":"x","variant":"y","extra":"z","notes":[],"envelope":{"a":1},"error":null',
+    ):
+        for _ in range(40):
+            assert reader.read(body % vendor, Ledger(read=reader.read_inside)).source == "openai"
+            assert reader.read(record, Ledger(read=reader.read_inside)).source == "atoma"
+
+
+def test_what_was_put_beside_goes_to_extra():
+    """A key that somebody added to a canonical record is in `extra`, beside what was there."""
+    completion = normalize(SIGNED)
+    record = {**msgspec.to_builtins(completion), "carried": {"day": 1}}
+    again = normalize(record)
+    assert again.extra == {**completion.extra, "/carried": {"day": 1}}
+    assert again.notes == completion.notes
+
+
+def test_a_record_in_an_envelope_is_read_as_one():
+    """A canonical record in place of a response keeps its source, and has the envelope that stands around it."""
+    completion = normalize(SIGNED)
+    found = normalize({"data": msgspec.to_builtins(completion)})
+    assert (found.source, found.variant, found.envelope.kind) == ("atoma", "chat", "data")
+    assert found.extra == completion.extra
+
+
+def test_a_caller_who_knows_the_source_is_believed():
+    """`source` is believed for a canonical record too, and another `variant` is refused."""
+    record = msgspec.json.encode(normalize(SIGNED))
+    assert normalize(record, source="openrouter").source == "openrouter"
+    with pytest.raises(InvalidPayloadError, match="the payload is atoma chat, not text"):
+        normalize(record, variant="text")
+
+
+def test_a_record_that_was_changed_is_refused():
+    """A canonical record with a member of another type is refused, and the message says what to do."""
+    record = msgspec.to_builtins(normalize(SIGNED))
+    record["usage"] = {"prompt_tokens": "many"}
+    with pytest.raises(InvalidPayloadError, match=r"prompt_tokens.*; convert the response itself") as refused:
+        normalize(record)
+    assert refused.value.code == "wrong_type"
+
+
+def test_half_a_surrogate_pair_in_a_record_is_replaced():
+    """Half a surrogate pair in a canonical record is replaced with a note, and strict mode refuses it."""
+    record = msgspec.json.encode(normalize(SIGNED)).replace(b'"content":"hi"', b'"content":"\\ud800"')
+    found = normalize(record)
+    assert found.text == "\N{REPLACEMENT CHARACTER}"
+    assert [(note.code, note.path) for note in found.notes][-1:] == [("lone_surrogate", "/choices/0/message/content")]
+    with pytest.raises(NormalizeError, match="lone_surrogate"):
+        normalize(record, strict=True)
+
+
+def test_detect_and_explain_know_it():
+    """`detect` is certain of a canonical record's source, and `explain` finds a place for each of its leaves."""
+    record = msgspec.json.encode(normalize(SIGNED))
+    assert detect(record).certain
+    assert detect(record).evidence == ("atoma: `source` of a canonical record",)
+    assert explain(record).lost == []
+    assert {"extra", "notes", "/source"} <= {placement.place for placement in explain(record).placements}
