@@ -308,7 +308,7 @@ class Usage(Leaf, kw_only=True):
     total_tokens: Integer | None = None
 
 
-class Note(Struct, kw_only=True):
+class Note(Struct, kw_only=True, forbid_unknown_fields=True):
     """One repair: what was done (`code`, see `normcompletion.NOTES`), where, and the value as it stood before."""
 
     code: str
@@ -316,7 +316,7 @@ class Note(Struct, kw_only=True):
     before: Any = None
 
 
-class Envelope(Struct, kw_only=True):
+class Envelope(Struct, kw_only=True, forbid_unknown_fields=True):
     """What stood around the response.
 
     `kind` names it (`log10_record`, `success_data`, …). `duration` is in seconds; `created_at` is the envelope's own

@@ -960,8 +960,9 @@ def _canonical(tree: dict[str, Any], ledger: Ledger) -> Completion:
     """The completion of a record that this library wrote; what somebody put beside its members goes to `extra`."""
     aside = Ledger(ledger.prefix)  # a number out of range has its note already
     tree = aside.clean(tree, ledger.prefix)
+    beside = tree.keys() - frozenset(Completion.__struct_fields__)
     try:
-        completion = msgspec.convert(tree, Completion)
+        completion = msgspec.convert(tree, Completion)  # only here, at the top, does it take unknown keys
     except msgspec.ValidationError as refusal:
         raise InvalidPayloadError(
             f"a canonical record whose members are no longer canonical ({refusal}); convert the response itself",
@@ -970,7 +971,7 @@ def _canonical(tree: dict[str, Any], ledger: Ledger) -> Completion:
         ) from None
     completion.source = ledger.source or completion.source
     ledger.extra.update(completion.extra)
-    for name in tree.keys() - frozenset(Completion.__struct_fields__):
+    for name in beside:
         ledger.extra[ledger.member(name, ledger.prefix)] = tree[name]
     ledger.notes += completion.notes
     ledger.notes += [note for note in aside.notes if note.code == "lone_surrogate"]

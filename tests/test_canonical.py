@@ -120,12 +120,16 @@ def test_a_caller_who_knows_the_source_is_believed():
 
 
 def test_a_record_that_was_changed_is_refused():
-    """A canonical record with a member of another type is refused, and the message says what to do."""
+    """A canonical record with another type or a new key inside is refused, and the message says what to do."""
+    for wrong in ({"prompt_tokens": "many"}, {"tokens": 1}, {"cost_details": {"mine": 1}}):
+        record = {**msgspec.to_builtins(normalize(SIGNED)), "usage": wrong}
+        with pytest.raises(InvalidPayloadError, match=r"(tokens|mine).*; convert the response itself") as refused:
+            normalize(record)
+        assert refused.value.code == "wrong_type"
     record = msgspec.to_builtins(normalize(SIGNED))
-    record["usage"] = {"prompt_tokens": "many"}
-    with pytest.raises(InvalidPayloadError, match=r"prompt_tokens.*; convert the response itself") as refused:
+    record["notes"][0]["mine"] = 1
+    with pytest.raises(InvalidPayloadError, match="mine"):
         normalize(record)
-    assert refused.value.code == "wrong_type"
 
 
 def test_half_a_surrogate_pair_in_a_record_is_replaced():
