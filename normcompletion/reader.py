@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from . import dialect, envelope, wire
-from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
+from .errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError, excerpt
 from .ledger import Ledger, in_order, is_fault
 from .model import Choice, Completion, Envelope, FinishReason, FunctionCall, Message, Note, Usage
 from .parse import BLANKS, looks_like_stream, members_of, parse
@@ -964,8 +964,9 @@ def _canonical(tree: dict[str, Any], ledger: Ledger) -> Completion:
     try:
         completion = msgspec.convert(tree, Completion)  # only here, at the top, does it take unknown keys
     except msgspec.ValidationError as refusal:
+        what, _, where = str(refusal).partition(" - at ")
         raise InvalidPayloadError(
-            f"a canonical record whose members are no longer canonical ({refusal}); convert the response itself",
+            f"a canonical record was changed: {excerpt(what)} at {excerpt(where)}; convert the response itself",
             code="wrong_type",
             path=ledger.prefix or None,
         ) from None
