@@ -38,8 +38,8 @@ class Placement(msgspec.Struct, frozen=True):
 def placements(payload: Any, completion: Completion) -> list[Placement]:
     """Where each leaf of a parsed payload went in its completion."""
     books = _Books(completion)
-    if is_canonical(payload):
-        books.adopt(payload)
+    for path, record in _records(payload):
+        books.adopt(path, record)
     return [Placement(path, value, books.place(path, value)) for path, value in _expanded(payload, books)]
 
 
@@ -52,7 +52,7 @@ class _Books:
     def __init__(self, completion: Completion) -> None:
         self.extra = completion.extra
         self.note_count = len(completion.notes)
-        self.adopted: frozenset[str] = frozenset()
+        self.adopted: dict[str, str] = {}
         self.implied = IMPLIED_OBJECTS.get(completion.variant, ())
         self.repaired = {note.path: note.before for note in completion.notes}
         self.reread = {path for path, before in self.repaired.items() if isinstance(before, dict | list)}
@@ -66,15 +66,15 @@ class _Books:
             else:
                 self.numbers.setdefault(_number(value), []).append(path)
 
-    def adopt(self, record: dict[str, Any]) -> None:
+    def adopt(self, path: str, record: dict[str, Any]) -> None:
         """Take the `extra` and `notes` of a canonical record for accounted, where the completion has them."""
-        kept = [f"/extra/{escape(key)}" for key in record["extra"] if key in self.extra]
-        kept += [f"/notes/{place}" for place in range(min(len(record["notes"]), self.note_count))]
-        self.adopted = frozenset(kept)
+        self.adopted |= {f"{path}/extra/{escape(key)}": "extra" for key in record["extra"] if key in self.extra}
+        notes = range(min(len(record["notes"]), self.note_count))
+        self.adopted |= {f"{path}/notes/{place}": "notes" for place in notes}
 
     def place(self, path: str, value: Any) -> str:
-        if self.adopted and _within(path, self.adopted):
-            return path.split("/")[1]
+        if self.adopted and (found := _within(path, self.adopted)):
+            return self.adopted[found]
         if _within(path, self.extra):
             return "extra"
         if path in self.repaired or (self.reread and _within(path, self.reread)):
@@ -113,6 +113,18 @@ def _expanded(tree: Any, books: _Books) -> Iterator[tuple[str, Any]]:
             yield path, value
 
 
+def _records(tree: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The canonical records in a payload, each with its pointer."""
+    if is_canonical(tree):
+        yield path, tree
+    elif isinstance(tree, dict):
+        for key, item in tree.items():
+            yield from _records(item, f"{path}/{escape(key)}")
+    elif isinstance(tree, list):
+        for place, item in enumerate(tree):
+            yield from _records(item, f"{path}/{place}")
+
+
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf with its pointer."""
     if isinstance(tree, dict):
@@ -125,13 +137,13 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, tree
 
 
-def _within(path: str, places: Container[str]) -> bool:
-    """Whether a pointer, or one above it, is among the places."""
+def _within(path: str, places: Container[str]) -> str | None:
+    """The pointer, or the nearest one above it, that is among the places."""
     while path:
         if path in places:
-            return True
+            return path
         path = path.rpartition("/")[0]
-    return False
+    return None
 
 
 def _number(value: Any) -> tuple[str, Any]:

@@ -106,9 +106,11 @@ def test_what_was_put_beside_goes_to_extra():
 def test_a_record_in_an_envelope_is_read_as_one():
     """A canonical record in place of a response keeps its source, and has the envelope that stands around it."""
     completion = normalize(SIGNED)
-    found = normalize({"data": msgspec.to_builtins(completion)})
+    enveloped = {"data": msgspec.to_builtins(completion)}
+    found = normalize(enveloped)
     assert (found.source, found.variant, found.envelope.kind) == ("atoma", "chat", "data")
     assert found.extra == completion.extra
+    assert explain(enveloped).lost == []
 
 
 def test_a_caller_who_knows_the_source_is_believed():
