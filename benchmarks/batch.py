@@ -158,7 +158,7 @@ def ours_parquet(log: str, output: str, jobs: int) -> None:
     """`convert` with the same columns."""
     from normcompletion.batch import convert
 
-    convert(log, output, layout="flat", columns=COLUMNS, jobs=jobs)
+    convert(log, output, jobs=jobs, **LAYOUTS["parquet"])
 
 
 def ours_nested(log: str, output: str, jobs: int) -> None:
@@ -233,15 +233,14 @@ def build(log: str, layout: str) -> None:
 
 def _tasks(log: str, layout: str) -> Iterator[list[Any]]:
     """The log in the pieces that `convert` makes of it."""
-    from normcompletion.batch.units import BLOCK_BYTES, Block, Range
+    from normcompletion.batch.conversion import ConverterOptions
+    from normcompletion.batch.engine import Listener, Position, Reader
+    from normcompletion.batch.inputs import Input
 
     gc.disable()
-    size = Path(log).stat().st_size
-    starts = range(0, size, BLOCK_BYTES)
-    blocks = [Block(0, 0, at, Range(log, at, min(at + BLOCK_BYTES, size))) for at in starts]
-    many = 4 if layout == "parquet" else 1
-    for at in range(0, len(blocks), many):
-        yield blocks[at : at + many]
+    reader = Reader([Input(log, log)], ConverterOptions(**LAYOUTS[layout]), Listener())
+    for task in reader.tasks(Position()):
+        yield task.blocks
 
 
 STAGES = {

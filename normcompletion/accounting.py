@@ -117,24 +117,28 @@ def _records(tree: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """The canonical records in a payload, each with its pointer."""
     if is_canonical(tree):
         yield path, tree
-    elif isinstance(tree, dict):
-        for key, item in tree.items():
-            yield from _records(item, f"{path}/{escape(key)}")
-    elif isinstance(tree, list):
-        for place, item in enumerate(tree):
-            yield from _records(item, f"{path}/{place}")
+    else:
+        for below, item in _members(tree, path):
+            yield from _records(item, below)
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf with its pointer."""
-    if isinstance(tree, dict):
-        for key, item in tree.items():
-            yield from leaves(item, f"{path}/{escape(key)}")
-    elif isinstance(tree, list):
-        for place, item in enumerate(tree):
-            yield from leaves(item, f"{path}/{place}")
+    if isinstance(tree, dict | list):
+        for below, item in _members(tree, path):
+            yield from leaves(item, below)
     elif tree is not None and tree != "":
         yield path, tree
+
+
+def _members(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The members of an object or a list at a pointer, each with its own; a leaf has none."""
+    if isinstance(tree, dict):
+        for key, item in tree.items():
+            yield f"{path}/{escape(key)}", item
+    elif isinstance(tree, list):
+        for place, item in enumerate(tree):
+            yield f"{path}/{place}", item
 
 
 def _within(path: str, places: Container[str]) -> str | None:

@@ -562,7 +562,7 @@ class Rows:
         try:
             arrays = self._arrays()
         except _OverflowError:
-            overflow = self._without_overflow()
+            overflow = self._take_out_overflow()
             arrays = self._arrays()
         arrays["overflow"] = _json(overflow) if overflow else pa.nulls(self._count, _TEXT)
         arrays["carried"] = _json(list(carried)) if carried is not None else pa.nulls(self._count, _TEXT)
@@ -575,7 +575,7 @@ class Rows:
         plan = _nested_plan()
         return {name: plan[name].build(self._completions) for name in self._columns}
 
-    def _without_overflow(self) -> list[dict[str, Any] | None]:
+    def _take_out_overflow(self) -> list[dict[str, Any] | None]:
         """Take out the numbers that do not fit their columns; for each row those, by JSON Pointer."""
         if not self._flat:
             pairs = [_without_overflow(completion) for completion in self._completions]

@@ -54,12 +54,16 @@ def _is_record(item: Any) -> bool:
     )
 
 
+CANONICAL_KEY = "variant"
+"""A key that every record of this library has: no decoder of bodies may take its value for a vendor's."""
+
+
 def is_canonical(tree: Any) -> bool:
     """Whether an object is a `Completion` as this library writes it."""
     return (
         isinstance(tree, dict)
         and isinstance(tree.get("source"), str)
-        and isinstance(tree.get("variant"), str)
+        and isinstance(tree.get(CANONICAL_KEY), str)
         and isinstance(tree.get("extra"), dict)
         and isinstance(tree.get("notes"), list)
         and "choices" in tree

@@ -55,7 +55,6 @@ FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 _PLAIN_REASONS: frozenset[str | None] = FINISH_REASONS | {None}
 EARLIEST, LATEST = -dialect.MICROSECONDS_FROM, dialect.MILLISECONDS_FROM  # what `dialect.created` takes as it is
 TIGHT: frozenset[type[msgspec.Struct]] = frozenset({wire.Chat, wire.Chunk, wire.Text})
-CANONICAL_KEY = "variant"  # of a record that this library wrote: no decoder may take its value for a vendor's
 _UNKNOWN_FIELD = "Object contains unknown field `"
 _NO_JSON = "(byte 0)"  # end of the refusal of an event stream, among others
 _WORDS = ("at `$.object`", ".finish_reason`")  # ends of refusals of words
@@ -234,7 +233,7 @@ class Reader:
         typed = [variant for variant in registry.claiming if variant.typed is not None]
         self.typed = {kind: variant for variant in typed for kind in (variant.wire, variant.tight) if kind is not None}
         claim_keys = {key for variant in registry.claiming for key in variant.claim_keys}
-        self.claim_keys: Kinds = frozenset(((key,), None) for key in claim_keys | {CANONICAL_KEY})
+        self.claim_keys: Kinds = frozenset(((key,), None) for key in claim_keys | {envelope.CANONICAL_KEY})
         self.tight_alias = self._aliased(frozenset(), frozenset()) if self.aliases else self.tight
         self.open_keys = keys_of(wire.Body)
         self.text_keys = {False: keys_of(wire.Text), True: set(map(camel, keys_of(wire.Text)))}

@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from normcompletion import Completion, EncryptedPayloadError, NormalizeError, SourceReportedError, Variant
+from normcompletion import (
+    Completion,
+    EncryptedPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    Variant,
+    normalize,
+)
 from normcompletion.ledger import Ledger
 from normcompletion.model import Chunk
 from normcompletion.reader import Reader
@@ -149,6 +156,11 @@ def outcome(call: Callable[[], Completion]) -> Outcome:
         return Outcome(type(error).__name__, error.completion)
     except NormalizeError as error:
         return Outcome(type(error).__name__, None, (error.code, error.path))
+
+
+def completion_of(payload: object) -> Completion | None:
+    """What a payload gives, a failed or encrypted call included."""
+    return outcome(lambda: normalize(payload)).completion
 
 
 def read_outcome(call: Callable[[], Completion]) -> Outcome:

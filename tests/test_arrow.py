@@ -32,7 +32,7 @@ from normcompletion import (
     to_builtins,
 )
 from normcompletion.model import Choice, CostDetails, Envelope, Message
-from tests.conftest import CORPUS, PAIRS, outcome, recorded
+from tests.conftest import CORPUS, PAIRS, completion_of, recorded
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[batch]'")
 pc = pytest.importorskip("pyarrow.compute")
@@ -40,11 +40,6 @@ pq = pytest.importorskip("pyarrow.parquet")
 arrow = pytest.importorskip("normcompletion.arrow")
 
 relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def completion_of(raw: bytes) -> Completion | None:
-    """What a payload gives, a failed or encrypted call included."""
-    return outcome(lambda: normalize(raw)).completion
 
 
 EVERY = [found for pair in PAIRS if (found := completion_of(pair.raw)) is not None]

@@ -20,15 +20,10 @@ from normcompletion import (
 from normcompletion.batch import convert
 from normcompletion.errors import NormalizeError
 from normcompletion.ledger import Ledger
-from tests.conftest import CORPUS, PAIRS, fresh_reader, outcome, recorded
+from tests.conftest import CORPUS, PAIRS, completion_of, fresh_reader, recorded
 
 SIGNED = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"created":1.5,'
 SIGNED += b'"signature":"s","response_hash":"h","vendor":{"a/b":[1,99999999999999999999]}}'
-
-
-def completion_of(payload: object) -> Completion | None:
-    """What a payload gives, a failed or encrypted call included."""
-    return outcome(lambda: normalize(payload)).completion
 
 
 def comes_back(completion: Completion) -> bool:

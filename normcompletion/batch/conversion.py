@@ -324,7 +324,13 @@ class Converter:
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
         """What comes of some blocks, or of their first `limit` units."""
         written = _Lines() if self._layout is None else _Rows(self._layout, self._columns)
-        found = self._conversion(blocks, limit, written.take)
+
+        def drain(found: Found) -> None:
+            written.add(found)
+            found.completions.clear()
+            found.carried.clear()
+
+        found = self._conversion(blocks, limit, drain)
         data = written.data()
         rejects = [[reject for _, reject in each] for each in found.rejects]
         return Converted(data, rejects, found.lines, found.report, found.broken)
@@ -336,11 +342,9 @@ class _Lines:
     def __init__(self) -> None:
         self._texts: list[bytes] = []
 
-    def take(self, found: Found) -> None:
-        """Take the records out of what was found."""
+    def add(self, found: Found) -> None:
+        """Add the records that were found."""
         self._texts.append(_json_lines(found))
-        found.completions.clear()
-        found.carried.clear()
 
     def data(self) -> bytes:
         """All of them."""
@@ -367,12 +371,10 @@ class _Rows:
         self._rows = Rows(flat=layout == "flat", columns=columns)
         self._carried: list[Carried] = []
 
-    def take(self, found: Found) -> None:
-        """Take the records out of what was found."""
+    def add(self, found: Found) -> None:
+        """Add the records that were found."""
         self._rows.add(found.completions)
         self._carried += found.carried
-        found.completions.clear()
-        found.carried.clear()
 
     def data(self) -> pa.RecordBatch:
         """All of them."""
