@@ -1,6 +1,6 @@
 """Every completion response of Atoma, log10, OpenRouter and the OpenAI dialect, as one canonical model."""
 
-from .accounting import Placement
+from .audit import Placement
 from .errors import (
     AmbiguousPayloadError,
     EncryptedPayloadError,
@@ -11,7 +11,7 @@ from .errors import (
     UnknownPayloadError,
     UnknownSourceError,
 )
-from .ledger import NOTES
+from .findings import NOTES
 from .model import (
     Annotation,
     Audio,
@@ -43,12 +43,10 @@ from .model import (
     TopLogprob,
     Usage,
     json_schema,
-    to_builtins,
 )
-from .normalize import Detection, Explanation, detect, explain, normalize, normalize_many
-from .stream_events import Event, EventReader, aiter_events, iter_events
-from .streams import Assembler, assemble, assemble_async, normalize_chunk
-from .variant import Variant
+from .api import Detection, Explanation, detect, explain, normalize, normalize_many
+from .streams.events import Event, EventReader, aiter_events, iter_events
+from .dialect.variant import Variant
 
 __version__ = "0.1.0"
 

@@ -1,7 +1,7 @@
 """The canonical model: one `Completion` for every source.
 
-A superset of the OpenAI chat completion, with its names and its nesting, so that `msgspec.json.encode(completion)` is
-useful as it stands. What a payload does not say is `None`; zero is zero. This module knows no source.
+A superset of the OpenAI chat completion, with its names and its nesting. What a payload does not say is `None`; zero
+is zero. `Completion.to_json()` and `to_dict()` are the whole record. This module knows no source.
 
 Adding a field is a feature. Removing or renaming one, or changing the `Completion` made from bytes that already
 normalised, is a breaking change (CHANGELOG.md has a *Wire* section for what the services change).
@@ -10,10 +10,13 @@ normalised, is a breaking change (CHANGELOG.md has a *Wire* section for what the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+
+from .extra import Extra
 
 # Counts and times are 64-bit: what Arrow, Parquet and every decoder agree on. Larger ones stay exact in `extra`.
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -24,11 +27,39 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"
 Role = Literal["assistant", "user", "system", "developer", "tool", "function", "unknown"]
 
 
-class Leaf(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+SourceBasis = Literal["marker", "envelope", "object", "caller", "dialect"]
+
+_LONGEST_TEXT = 80
+
+
+class Model(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of the canonical Structs: `repr` shows what is set, and long texts without their middle."""
+
+    def __repr__(self) -> str:
+        """The members that are set."""
+        shown = [
+            f"{name}={_shortened(value)}"
+            for name in self.__struct_fields__
+            if (value := getattr(self, name)) is not None and not (isinstance(value, list | Extra) and not value)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _shortened(value: Any) -> str:
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        half = _LONGEST_TEXT // 2
+        return repr(f"{value[:half]}…{value[-half:]}")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shortened, value))}]"
+    if isinstance(value, dict | Extra):
+        return f"{{{', '.join(f'{_shortened(key)}: {_shortened(item)}' for key, item in value.items())}}}"
+    return repr(value)
+
+
+class Leaf(Model, kw_only=True, gc=False):
     """Base of the parts that hold only scalars and other leaves.
 
-    They are decoded in place from the wire, so a key without a field here must be refused there, never skipped; and
-    they hold no reference cycles, so the garbage collector need not look at them. Fields stand in the order in which
+    They hold no reference cycles, so the garbage collector need not look at them. Fields are in the order in which
     most bodies have their keys: the decoder looks for the next key behind the last one.
     """
 
@@ -189,7 +220,7 @@ class Annotation(Leaf, kw_only=True):
     web_search_citation: Citation | None = None
 
 
-class Message(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+class Message(Leaf, kw_only=True, gc=False):
     """What the model said.
 
     `content` is the whole text, also where the wire sent a list of parts; the parts themselves are in `parts`.
@@ -234,7 +265,7 @@ class Logprobs(Leaf, kw_only=True):
     refusal: list[TokenLogprob] | None = None
 
 
-class ServiceError(Struct, kw_only=True, forbid_unknown_fields=True):
+class ServiceError(Model, kw_only=True):
     """What a service reported instead of, or beside, an answer.
 
     `code` is the number or word the service sent, `type` its class of error, `metadata` whatever JSON it added.
@@ -247,11 +278,11 @@ class ServiceError(Struct, kw_only=True, forbid_unknown_fields=True):
     provider: str | None = None
 
 
-class Choice(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+class Choice(Leaf, kw_only=True, gc=False):
     """One answer. `index` is the source's own number, never renumbered.
 
     `finish_reason` is closed; `None` where the payload has none. `native_finish_reason` is what the wire sent under
-    that name, or the wire's own word where ours differs. `error` stands beside the partial text it cut off.
+    that name, or the wire's own word where ours differs. `error` is beside the partial text it cut off.
     """
 
     finish_reason: FinishReason | None = None
@@ -308,16 +339,16 @@ class Usage(Leaf, kw_only=True):
     total_tokens: Integer | None = None
 
 
-class Note(Struct, kw_only=True, forbid_unknown_fields=True):
-    """One repair: what was done (`code`, see `normcompletion.NOTES`), where, and the value as it stood before."""
+class Note(Model, kw_only=True):
+    """One repair: what was done (`code`, see `normcompletion.NOTES`), where, and the value before it."""
 
     code: str
     path: str
     before: Any = None
 
 
-class Envelope(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What stood around the response.
+class Envelope(Model, kw_only=True):
+    """What was around the response.
 
     `kind` names it (`log10_record`, `success_data`, …). `duration` is in seconds; `created_at` is the envelope's own
     time as sent; `request` is the logged request, parsed where it was JSON text.
@@ -333,12 +364,12 @@ class Envelope(Struct, kw_only=True, forbid_unknown_fields=True):
     request: Any = None
 
 
-class Completion(Struct, kw_only=True, gc=False):
+class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
     """One response of one service, canonical and whole.
 
-    `source` wrote the payload, `variant` is the shape it wrote, `provider` the upstream that ran the model. `created`
-    is in Unix seconds. `extra` holds, by JSON Pointer into the payload, every value the model has no field for;
-    `notes` every repair. Both are empty, never `None`. Fields stand in the order of most recorded bodies: see `Leaf`.
+    `source` wrote the payload (`source_basis` says how that is known), `variant` is the shape it wrote, `provider` the
+    upstream that ran the model. `created` is in Unix seconds. `extra` holds, by JSON Pointer into the payload, every value the model has no field for;
+    `notes` every repair. Both are empty, never `None`. Fields are in the order of most recorded bodies.
     """
 
     choices: list[Choice] = field(default_factory=list)
@@ -351,10 +382,20 @@ class Completion(Struct, kw_only=True, gc=False):
     usage: Usage | None = None
     source: str
     variant: str
+    source_basis: SourceBasis = "dialect"
     error: ServiceError | None = None
     envelope: Envelope | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=Extra)
     notes: list[Note] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole record as plain dictionaries, lists, strings and numbers, every key in declared order."""
+        built: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain_extra)
+        return built
+
+    def to_json(self) -> bytes:
+        """The whole record as one line of JSON; half a surrogate pair is written as its escape."""
+        return to_json(self)
 
     @property
     def first(self) -> Choice | None:
@@ -374,7 +415,7 @@ class Completion(Struct, kw_only=True, gc=False):
         return [] if choice is None else choice.message.tool_calls or []
 
 
-class ChunkChoice(Struct, kw_only=True):
+class ChunkChoice(Model, kw_only=True):
     """What one chunk adds to one answer; `delta` is a `Message` that holds the new fragments."""
 
     index: Integer | None = None
@@ -385,7 +426,7 @@ class ChunkChoice(Struct, kw_only=True):
     error: ServiceError | None = None
 
 
-class Chunk(Struct, kw_only=True):
+class Chunk(Model, kw_only=True):
     """One event of a streamed response.
 
     `variant` is `chunk`, `text_chunk`, `error` or `confidential`. `error` is set where the event reports one. `extra`
@@ -403,14 +444,38 @@ class Chunk(Struct, kw_only=True):
     system_fingerprint: str | None = None
     service_tier: str | None = None
     error: ServiceError | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=Extra)
     notes: list[Note] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The whole chunk as plain dictionaries, lists, strings and numbers."""
+        built: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain_extra)
+        return built
 
-def to_builtins(completion: Completion) -> dict[str, Any]:
-    """The completion as plain dictionaries, lists, strings and numbers, every key in declared order."""
-    built: dict[str, Any] = msgspec.to_builtins(completion)
-    return built
+    def to_json(self) -> bytes:
+        """The whole chunk as one line of JSON; half a surrogate pair is written as its escape."""
+        return to_json(self)
+
+
+def _plain_extra(value: Any) -> Any:
+    if isinstance(value, Extra):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON; put plain values into the record")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain_extra).encode
+
+
+def to_json(value: Any) -> bytes:
+    """JSON of canonical Structs and plain values. msgspec refuses half a surrogate pair, which is written escaped."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        import json
+
+        tree = msgspec.to_builtins(value, enc_hook=_plain_extra)
+        text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 def json_schema() -> dict[str, Any]:

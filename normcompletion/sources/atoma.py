@@ -8,21 +8,18 @@ its own finish words and log-prob maps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from msgspec import Raw
-
-from .. import dialect, wire
-from ..dialect import FinishWords
-from ..ledger import Ledger
+from ..dialect import adapt, wire
+from ..dialect.adapt import FinishWords
+from ..dialect.variant import Condition, Marker, Variant, both, equals, key, lacks
+from ..findings import Findings
 from ..model import Completion
-from ..variant import Variant
 
 SOURCE = "atoma"
 
 FINISH_WORDS: FinishWords = {
-    **dialect.FINISH_WORDS,
+    **adapt.FINISH_WORDS,
     "stopped": "stop",  # atoma-infer server/src/api/chat_completions.rs
     "length_capped": "length",
 }
@@ -52,45 +49,30 @@ ERROR_CODES = frozenset(
 )
 
 
-def mark(body: wire.Body | wire.Chat, extra: Mapping[str, Any]) -> str | None:
-    """The evidence that an Atoma node or engine wrote a body."""
-    if "/signature" in extra and ("/response_hash" in extra or "/responseHash" in extra):
-        return "`signature` and `response_hash`"
-    if body.object == "chat.completions":
-        return '`object` is "chat.completions"'
-    if body.__class__ is wire.Body and body.choices and isinstance(body.choices[0].logprobs, list):
-        return "`logprobs` is a list of token maps"
-    return None
+MARKERS = (
+    both("signature", "response_hash"),
+    equals("object", "chat.completions"),
+    # The experimental engine's log-probs are a list of token maps.
+    Marker("`logprobs` is a list of token maps", (Condition(("choices", "logprobs", "*")),)),
+)
+ERROR_MARKERS = (
+    both("signature", "response_hash"),
+    equals("error.code", *sorted(ERROR_CODES)) & lacks("error.type"),
+    equals("error.type", "internal_error") & key("error.request_id"),  # atoma-infer
+)
 
 
-def from_body(body: wire.Body, ledger: Ledger) -> Completion:
+def from_body(body: wire.Body, findings: Findings) -> Completion:
     """A chat or text completion of any engine; the experimental one streams the whole text so far in each chunk."""
     for at, choice in enumerate(body.choices):
         if choice.delta is not None and choice.delta.content and isinstance(choice.logprobs, list):
-            ledger.note("cumulative_delta", None, "choices", at, "delta", "content")
-    return dialect.completion(body, ledger, source=SOURCE, finish_words=FINISH_WORDS)
+            findings.note("cumulative_delta", None, "choices", at, "delta", "content")
+    return adapt.completion(body, findings, source=SOURCE, finish_words=FINISH_WORDS)
 
 
-def claims_error(tree: Mapping[str, Any]) -> str | None:
-    """An error of the proxy or the node, or one that the node signed."""
-    if dialect.error_form(tree) is None:
-        return None
-    if "signature" in tree and ("response_hash" in tree or "responseHash" in tree):
-        return "`signature` and `response_hash` beside an error"
-    error = tree.get("error")
-    if not isinstance(error, dict):
-        return None
-    code = error.get("code")
-    if isinstance(code, str) and code in ERROR_CODES and error.get("type") is None:
-        return "`error.code` is one of the proxy's or the node's"
-    if error.get("type") == "internal_error" and "request_id" in error:
-        return "`error.type` is internal_error, with `request_id`"  # atoma-infer
-    return None
-
-
-def from_error(sent: wire.Failed, ledger: Ledger) -> Completion:
+def from_error(sent: wire.Failed, findings: Findings) -> Completion:
     """An error of proxy, node or engine."""
-    return dialect.failed(sent, ledger, source=SOURCE, finish_words=FINISH_WORDS)
+    return adapt.failed(sent, findings, source=SOURCE, finish_words=FINISH_WORDS)
 
 
 class Confidential(wire.Wire, kw_only=True):
@@ -99,34 +81,22 @@ class Confidential(wire.Wire, kw_only=True):
     `nonce` and `ciphertext` are base64, or, from nodes of December 2024, lists of byte values.
     """
 
-    nonce: Raw
-    ciphertext: Raw
-    response_hash: str | None = None
-    signature: str | None = None
+    KEPT: ClassVar[frozenset[str]] = frozenset({"nonce", "ciphertext", "response_hash", "signature"})
+
+    nonce: Any
+    ciphertext: Any
+    response_hash: Any = None
+    signature: Any = None
     usage: wire.Usage | None = None
 
 
-def claims_confidential(tree: Mapping[str, Any]) -> str | None:
-    """`ciphertext` and `nonce` stand together nowhere else."""
-    if tree.get("ciphertext") is not None and tree.get("nonce") is not None:
-        return "`ciphertext` and `nonce`"
-    return None
-
-
-def from_confidential(sent: Confidential, ledger: Ledger) -> Completion:
-    """What can be read of an encrypted body: usage, and the envelope's members in `extra`."""
-    for name in ("nonce", "ciphertext"):
-        ledger.keep(ledger.parsed(bytes(getattr(sent, name)), ledger.pointer(name)), name)
-    for name in ("response_hash", "signature"):
-        value = getattr(sent, name)
-        if value is not None:
-            ledger.keep(value, name)
+def from_confidential(sent: Confidential, findings: Findings) -> Completion:
+    """What can be read of an encrypted body: usage; the envelope's members are in `extra`."""
     return Completion(
         source=SOURCE,
         variant="confidential",
-        usage=dialect.usage(sent.usage, ledger),
-        extra=ledger.extra,
-        notes=ledger.notes,
+        usage=adapt.usage(sent.usage, findings),
+        notes=findings.notes,
     )
 
 
@@ -137,18 +107,24 @@ VARIANTS = (
         wire=wire.Body,
         adapt=from_body,
         finish_words=FINISH_WORDS,
-        mark=mark,
-        mark_keys=("signature",),
+        markers=MARKERS,
         about="chat completion of vLLM, SGLang, mistral.rs or the experimental engine, signed by the node",
     ),
-    Variant(source=SOURCE, name="text", wire=wire.Body, adapt=from_body, about="legacy text completion"),
+    Variant(
+        source=SOURCE,
+        name="text",
+        wire=wire.Body,
+        adapt=from_body,
+        finish_words=FINISH_WORDS,
+        about="legacy text completion",
+    ),
     Variant(
         source=SOURCE,
         name="error",
         wire=wire.Failed,
         adapt=from_error,
-        claims=claims_error,
-        claim_keys=("error",),
+        finish_words=FINISH_WORDS,
+        markers=ERROR_MARKERS,
         about="errors of proxy, node and engines",
     ),
     Variant(
@@ -156,8 +132,7 @@ VARIANTS = (
         name="confidential",
         wire=Confidential,
         adapt=from_confidential,
-        claims=claims_confidential,
-        claim_keys=("ciphertext", "nonce"),
+        markers=(both("ciphertext", "nonce"),),
         about="encrypted envelope (raises `EncryptedPayloadError`; usage is kept)",
     ),
 )

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 import msgspec
 
-from .errors import MalformedPayloadError
-from .parse import BLANKS, MAX_RECORD_BYTES
+from ..errors import MalformedPayloadError
+from ..payload import BLANKS, MAX_RECORD_BYTES
 
 DONE = b"[DONE]"
 DATA = b"data:"

@@ -1,8 +1,7 @@
-"""What stands around a response, and what looks like one and is none.
+"""What is around a response: wrappers of SDKs, gateways and log10's API, pages of records, canonical records.
 
-Gateways, SDKs and log10's API wrap a response in one more object; `unwrap` says under which key it is. Lists of
-records are not one response: `members` says where they are, for `normalize_many`. `recognise` names what this library
-knows and does not turn into a completion.
+`unwrap` says under which key a wrapped response is. A list of records is not one response: `members` says where they
+are, for `normalize_many`.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def unwrap(tree: Tree) -> tuple[str, str] | None:
 
 
 def members(tree: Any) -> Iterator[tuple[str, Any]] | None:
-    """The records of a list envelope with their pointers, or `None` where the tree is none."""
+    """The records of a list envelope with their pointers, or `None` where the tree is not one."""
     if isinstance(tree, list):
         return ((f"/{place}", item) for place, item in enumerate(tree))
     if not isinstance(tree, dict) or "choices" in tree:
@@ -54,8 +53,8 @@ def _is_record(item: Any) -> bool:
     )
 
 
+# A key that every record of this library has: decoders of bodies refuse it.
 CANONICAL_KEY = "variant"
-"""A key that every record of this library has: no decoder of bodies may take its value for a vendor's."""
 
 
 def is_canonical(tree: Any) -> bool:
@@ -68,55 +67,6 @@ def is_canonical(tree: Any) -> bool:
         and isinstance(tree.get("notes"), list)
         and "choices" in tree
     )
-
-
-def recognise(tree: Tree) -> str | None:
-    """What an object is, in words, when it is known and no whole completion."""
-    word = tree.get("object")
-    kind = tree.get("type")
-    if is_chunk(tree):
-        return "one chunk of a stream; normalize_chunk() reads one, assemble() makes the response of all"
-    if isinstance(tree.get("choices"), list):
-        return None
-    if word == "response" or isinstance(tree.get("output"), list):
-        return "a Responses API object (/responses), which is not supported"
-    if isinstance(kind, str) and (kind.startswith("response.") or kind in _MESSAGE_EVENTS):
-        return "one event of a Responses or Messages stream, which is not supported"
-    if kind == "message" and isinstance(tree.get("content"), list):
-        return "an Anthropic-style message (/messages), which is not supported"
-    for record in (tree, tree.get("data")):
-        if isinstance(record, dict) and _GENERATION_KEYS & record.keys():
-            return "an OpenRouter generation record, which holds no text; normalise the completion it names"
-        if isinstance(record, dict) and isinstance(record.get("input"), dict) and "output" in record:
-            return "stored generation content, which is not supported"
-    if word == "batch":
-        return "a batch object; normalise the `response.body` of each result"
-    data = tree.get("data")
-    if word == "embedding" or (isinstance(data, list) and data and _is_embedding(data[0])):
-        return "an embedding, not a completion"
-    if isinstance(data, list) and data and isinstance(data[0], dict) and {"b64_json", "url"} & data[0].keys():
-        return "generated images, not a completion"
-    if {"completionID", "sessionID"} & tree.keys() or (len(tree) == 1 and "session" in tree):
-        return "an acknowledgement of log10's API, not a completion"
-    if "completion_id" in tree and "prompt_messages" in tree:
-        return "a row of a log10 benchmark, not a response"
-    return None
-
-
-_MESSAGE_EVENTS = frozenset(
-    {
-        "message_start",
-        "message_delta",
-        "message_stop",
-        "content_block_start",
-        "content_block_delta",
-        "content_block_stop",
-        "ping",
-    }
-)
-_GENERATION_KEYS = frozenset(
-    {"tokens_prompt", "native_tokens_prompt", "tokensPrompt", "nativeTokensPrompt", "generation_id", "generationId"}
-)
 
 
 def is_chunk(tree: Tree) -> bool:
@@ -140,7 +90,3 @@ def _first_choice_is_delta(tree: Tree) -> bool:
         return False
     first = choices[0]
     return first.get("delta") is not None and first.get("message") is None and tree.get("object") not in REBUILT_OBJECTS
-
-
-def _is_embedding(item: Any) -> bool:
-    return isinstance(item, dict) and (item.get("object") == "embedding" or "embedding" in item)

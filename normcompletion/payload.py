@@ -1,7 +1,7 @@
 """Payload to bytes, bytes to a generic tree, and foreign errors to ours. The only module that catches them.
 
-The typed road never comes here but for an error. Limits: a record of 16 MiB, 128 nested containers (the root
-included) on every Python version, whatever the stack of the caller.
+Limits: a record of 16 MiB; where a tree is built, 128 nested containers (the root included) on every Python version,
+whatever the stack of the caller.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 import datetime
 import math
 import re
-import types
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any, NewType
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import orjson
 
 from .errors import MalformedPayloadError, NormalizeError, UnknownPayloadError, excerpt
-from .model import Integer
 from .pointer import pointer
 
 BLANKS = b" \t\r\n"  # what may stand around JSON; `bytes.strip` takes more
@@ -28,29 +25,9 @@ MAX_DEPTH = 128
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# Twenty times faster than a search for 19 digits with `re`.
-_DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
-_LONG_INTEGER = b"0" * 19
-_BACKSLASH = ord("\\")
-LEVELS = 9  # msgspec takes twice as long to compile each further one
-Scalar = Integer | float | str | bool | None
 _decode = msgspec.json.Decoder(strict=True).decode
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_Refusal = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-def tree_type(levels: int) -> Any:
-    """The type of JSON with so many levels of objects and lists, and with integers of 64 bits.
-
-    Each level has a name, for whoever evaluates or hashes annotations would walk a tree of 2 ** levels types.
-    """
-    inner: Any = tree_type(levels - 1) if levels > 1 else Scalar
-    return NewType("_", Scalar | types.GenericAlias(dict, (str, inner)) | types.GenericAlias(list, inner))
-
-
-@cache
-def _plain_decoder() -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(tree_type(LEVELS)).decode
+# What msgspec raises for a text it does not take; the last two are not errors of its own.
+REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def too_deep() -> MalformedPayloadError:
@@ -87,8 +64,8 @@ def _is_deep_at_once(raw: bytes) -> bool:
 def parse(raw: bytes, *, depth: int = 0) -> Any:
     """JSON text to dictionaries and lists, with integers of any size exact.
 
-    `depth` containers stand around the text already. Lone surrogates are kept in the strings, for salvage to replace.
-    Raises `MalformedPayloadError`.
+    `depth` containers are around the text already. Half surrogate pairs are kept in the strings, for the lenient decode
+    to replace. Raises `MalformedPayloadError`.
     """
     if len(raw) > _HEAD and _is_deep_at_once(raw):
         raise too_deep()
@@ -96,7 +73,7 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
         raise too_deep()
     try:
         return _decode(raw)
-    except _Refusal as refusal:
+    except REFUSALS as refusal:
         error = refusal.with_traceback(None)  # which holds this frame, and so the payload
     if b"\\u" in raw and not isinstance(error, UnicodeDecodeError):  # half a surrogate pair, which msgspec refuses
         import json  # only broken text comes here
@@ -110,30 +87,41 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
     raise malformed(raw, error) from None
 
 
-def parse_unclean(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
-    """`parse`, and whether the value can hold half a surrogate pair or an integer beyond 64 bits."""
-    if depth <= MAX_DEPTH - LEVELS:
-        try:  # most JSON is plain; the decoder that proves it needs no look at the text, which would cost as much again
-            return _plain_decoder()(raw), False
-        except _Refusal:
-            pass
-    return parse(raw, depth=depth), needs_cleaning(raw)
+def parse_whatever(raw: bytes) -> Any:
+    """A JSON text that a decoder accepted or skipped, as a tree. Never raises.
 
-
-def members_of(raw: bytes) -> list[bytes] | None:
-    """The members of a JSON list, as texts; `None` where its text holds what only `parse` can read."""
+    A decoder that skips a value does not look at the range of a number or at half surrogate pairs: a number that a
+    float cannot hold is kept as its text, half a pair as it is.
+    """
     try:
-        return [bytes(member) for member in _decode_list(raw)]
-    except _Refusal:
-        return None
+        return _decode(raw)
+    except REFUSALS:
+        import json  # only texts with such values come here
+
+        return json.loads(raw.decode("utf-8", "surrogatepass"), parse_float=_float_or_text, parse_int=_int_or_text)
 
 
-def needs_cleaning(raw: bytes) -> bool:
-    """Whether a JSON text can hold half a surrogate pair or an integer beyond 64 bits."""
-    # One byte, as a number, is found much faster than two, and most texts have no escape at all.
-    return (_BACKSLASH in raw and (b"\\ud" in raw or b"\\uD" in raw)) or (
-        len(raw) > 18 and _LONG_INTEGER in raw.translate(_DIGITS)
-    )
+def _float_or_text(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _int_or_text(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:  # more digits than `int` converts
+        return text
+
+
+def proves_utf8(raw: bytes) -> bool:
+    """Whether a text is UTF-8, also in the values that msgspec skips; a text that is not ASCII is decoded for it."""
+    if raw.isascii():
+        return True
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def in_range(value: int | str) -> bool:

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from .dialect import IMPLIED_OBJECTS
-from .envelope import is_canonical
+from .dialect.adapt import IMPLIED_OBJECTS
+from .envelopes.wrappers import is_canonical
 from .errors import NormalizeError
 from .model import Completion
-from .parse import escape_surrogates, parse, replace_surrogates
+from .payload import escape_surrogates, parse, replace_surrogates
 from .pointer import escape
 
 LOST = "lost"
@@ -56,7 +56,7 @@ class _Books:
         self.implied = IMPLIED_OBJECTS.get(completion.variant, ())
         self.repaired = {note.path: note.before for note in completion.notes}
         self.reread = {path for path, before in self.repaired.items() if isinstance(before, dict | list)}
-        built: dict[str, Any] = msgspec.to_builtins(completion)
+        built: dict[str, Any] = completion.to_dict()
         del built["extra"], built["notes"]
         self.texts: dict[str, list[str]] = {}
         self.numbers: dict[tuple[str, Any], list[str]] = {}

@@ -1,10 +1,8 @@
-"""The salvage road: any JSON object into a wire Struct, nothing lost and nothing silent.
+"""The lenient decode: any JSON object into a wire Struct, nothing lost and nothing silent.
 
-It walks the same wire Structs that the strict decoders use. A key that a Struct knows, in either spelling, is read
-as its type says; a value with one other honest reading is coerced and noted; a value without one goes to `extra`
-with a note, and its field stays `None`; an unknown key goes to `extra`. Null is absence, everywhere.
-
-The paths of unknown keys are collected on the way, for `widen.py` to learn.
+It fills the same wire Structs as the typed decoders, from a parsed tree. A key that a Struct knows, in either
+spelling, is read as its type says; a value with one other honest reading is coerced and noted; a value without one
+goes to `extra` with a note, and its field is `None`; an unknown key goes to `extra`. Null is absence, everywhere.
 """
 
 from __future__ import annotations
@@ -18,11 +16,12 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
-from .errors import InvalidPayloadError
-from .ledger import Ledger
-from .model import ImageURL, Note
-from .parse import in_range
-from .pointer import camel, escape
+from ..errors import InvalidPayloadError
+from ..findings import Findings
+from ..model import ImageURL, to_json
+from ..payload import in_range
+from ..pointer import camel, escape
+from .spelling import is_struct
 
 _INTEGER = re.compile(r"-?\d{1,19}")
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
@@ -30,53 +29,43 @@ EXACT_FLOAT = 2**53
 
 
 class Field(NamedTuple):
-    """How one key of a Struct is read."""
+    """How one key of a Struct is read; the value of one that is `kept` also goes to `extra`."""
 
     attribute: str
     key: str
-    read: Callable[[Salvage, Any, str, tuple[str, ...]], Any]
+    read: Callable[[Walk, Any, str], Any]
+    kept: bool
 
 
-class Salvage:
-    """One walk over one tree.
+class Walk:
+    """One lenient decode of one tree; it counts the keys of either spelling on the way."""
 
-    `unknown` holds the paths of unknown keys, with `*` for a list's index, `nested` those that hold more than a scalar.
-    """
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.unknown: set[tuple[str, ...]] = set()
-        self.nested: set[tuple[str, ...]] = set()
-        self.both_spellings = False
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
         self.camel_keys = 0
         self.snake_keys = 0
 
-    def struct(self, tree: dict[str, Any], wanted: type[msgspec.Struct], at: str, path: tuple[str, ...] = ()) -> Any:
-        """`tree`, which stands at the pointer `at`, as a `wanted`."""
-        fields, twins = _fields(wanted)
+    def struct(self, tree: dict[str, Any], wanted: type[msgspec.Struct], at: str) -> Any:
+        """`tree`, which is at the pointer `at`, as a `wanted`."""
+        fields, camel_fields = _fields(wanted)
         found: dict[str, Any] = {}
         for key, value in tree.items():
             field = fields.get(key)
             if field is None:
-                field = twins.get(key)
+                field = camel_fields.get(key)
                 if field is not None and tree.get(field.key) is not None:
                     field = None  # both spellings: the wire's own key is read, the other is kept
-                    self.both_spellings = True
                 if field is not None:
                     self.camel_keys += 1
             elif field.key != camel(key):
                 self.snake_keys += 1
-            if field is None:
-                self.unknown.add((*path, key))
-                if isinstance(value, dict | list):
-                    self.nested.add((*path, key))
             if value is None:
                 continue
-            if field is None:
-                here = self.ledger.member(key, at)
-                self.ledger.extra[here] = self.ledger.clean(value, here)
-            else:
-                found[field.attribute] = field.read(self, value, f"{at}/{escape(key)}", (*path, key))
+            here = f"{at}/{escape(key)}"
+            if field is None or field.kept:
+                self.findings.extra[here] = value
+            if field is not None:
+                found[field.attribute] = field.read(self, value, here)
         try:
             return wanted(**{name: value for name, value in found.items() if value is not None})
         except TypeError:  # a required field; what was dropped from it has its note
@@ -89,17 +78,14 @@ class Salvage:
 
     def note(self, code: str, at: str, before: Any) -> None:
         """Record a repair at a pointer."""
-        self.ledger.notes.append(Note(code=code, path=at, before=before))
+        self.findings.note_at(at, code, before)
 
     def drop(self, value: Any, at: str, code: str = "wrong_type") -> None:
         """Record a value without an honest reading."""
-        if code != "out_of_range":
-            value = self.ledger.clean(value, at)
-        self.ledger.extra[at] = value
-        self.note(code, at, value)
+        self.findings.drop_at(at, code, value)
 
 
-def _read_integer(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> int | None:
+def _read_integer(walk: Walk, value: Any, at: str) -> int | None:
     if isinstance(value, bool | list | dict):
         walk.drop(value, at)
     elif isinstance(value, int):
@@ -119,7 +105,7 @@ def _read_integer(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> 
     return None
 
 
-def _read_number(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> float | None:
+def _read_number(walk: Walk, value: Any, at: str) -> float | None:
     if isinstance(value, bool | list | dict):
         walk.drop(value, at)
     elif isinstance(value, int):
@@ -136,55 +122,50 @@ def _read_number(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> f
     return None
 
 
-def _read_text(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> str | None:
+def _read_text(walk: Walk, value: Any, at: str) -> str | None:
     if isinstance(value, str):
-        return walk.ledger.text(value, at)
+        return walk.findings.text(value, at)
     if isinstance(value, int | float) and not isinstance(value, bool):
         walk.note("number_as_text", at, value)
         return msgspec.json.encode(value).decode()
-    if isinstance(value, dict | list) and path[-1] == "arguments":
-        value = walk.ledger.clean(value, at)
+    if isinstance(value, dict | list) and at.endswith("/arguments"):
         walk.note("object_as_text", at, value)
-        return msgspec.json.encode(value).decode()
+        return to_json(value).decode()
     walk.drop(value, at)
     return None
 
 
-def _read_flag(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> bool | None:
+def _read_flag(walk: Walk, value: Any, at: str) -> bool | None:
     if isinstance(value, bool):
         return value
     walk.drop(value, at)
     return None
 
 
-def _read_scalar(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> float | str | None:
+def _read_scalar(walk: Walk, value: Any, at: str) -> float | str | None:
     if isinstance(value, bool | list | dict):
         walk.drop(value, at)
     elif isinstance(value, int) and not in_range(value):
         walk.drop(value, at, "out_of_range")
     elif isinstance(value, str):
-        return walk.ledger.text(value, at)
+        return walk.findings.text(value, at)
     else:
         return value  # type: ignore[no-any-return]  # int or float
     return None
 
 
-def _read_raw(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> msgspec.Raw:
-    noted = len(walk.ledger.notes)
-    raw = msgspec.Raw(msgspec.json.encode(walk.ledger.clean(value, at)))
-    # Whoever parses it finds an integer beyond 64 bits again, but no half of a pair.
-    walk.ledger.notes[noted:] = [note for note in walk.ledger.notes[noted:] if note.code != "out_of_range"]
-    return raw
+def _read_any(walk: Walk, value: Any, at: str) -> Any:
+    return value
 
 
 def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
-    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+    def read(walk: Walk, value: Any, at: str) -> Any:
         if isinstance(value, dict):
             if value.get("isUnknown") is True and isinstance(value.get("raw"), dict):
-                return _sdk_unknown(walk, value, wanted, at, path)
-            return walk.struct(value, wanted, at, path)
+                return _sdk_unknown(walk, value, wanted, at)
+            return walk.struct(value, wanted, at)
         if isinstance(value, str) and wanted is ImageURL and value:
-            url = walk.ledger.text(value, at)
+            url = walk.findings.text(value, at)
             walk.note("text_as_object", at, url)
             return ImageURL(url=url)
         walk.drop(value, at)
@@ -193,16 +174,13 @@ def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
     return read
 
 
-def _sdk_unknown(
-    walk: Salvage, value: dict[str, Any], wanted: type[msgspec.Struct], at: str, path: tuple[str, ...]
-) -> Any:
+def _sdk_unknown(walk: Walk, value: dict[str, Any], wanted: type[msgspec.Struct], at: str) -> Any:
     """What a Speakeasy SDK makes of a member it does not know: `{"raw": …, "type": "UNKNOWN", "isUnknown": true}`."""
     for key, item in value.items():
         if key != "raw" and item is not None:
-            here = walk.ledger.member(key, at)
-            walk.ledger.extra[here] = walk.ledger.clean(item, here)
+            walk.findings.extra[f"{at}/{escape(key)}"] = item
     snake = walk.snake_keys
-    built = walk.struct(value["raw"], wanted, f"{at}/raw", (*path, "raw"))
+    built = walk.struct(value["raw"], wanted, f"{at}/raw")
     walk.snake_keys = snake  # what an SDK did not know it did not re-case
     return built
 
@@ -211,19 +189,19 @@ def _list_reader(item: Any, *, nullable: bool) -> Any:
     read_item = _reader(item)
     scalar = not _holds_struct(item)
 
-    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+    def read(walk: Walk, value: Any, at: str) -> Any:
         if not isinstance(value, list):
             walk.drop(value, at)
             return None
-        if path[-1] == "choices":
+        if at.endswith("/choices"):
             for place, member in enumerate(value):
                 if not isinstance(member, dict):
                     raise InvalidPayloadError(
-                        "a choice is no object; `choices` must be a list of objects", path=f"{at}/{place}"
+                        "a choice is not an object; `choices` must be a list of objects", path=f"{at}/{place}"
                     )
-        notes = len(walk.ledger.notes)
+        notes = len(walk.findings.notes)
         built = [
-            None if member is None else read_item(walk, member, f"{at}/{place}", (*path, "*"))
+            None if member is None else read_item(walk, member, f"{at}/{place}")
             for place, member in enumerate(value)
         ]
         if nullable or None not in built:
@@ -231,9 +209,9 @@ def _list_reader(item: Any, *, nullable: bool) -> Any:
         if not scalar:
             return [member for member in built if member is not None]
         # A gap in a list of numbers shifts all that follows: no honest reading.
-        del walk.ledger.notes[notes:]
+        del walk.findings.notes[notes:]
         for place in range(len(value)):
-            walk.ledger.extra.pop(f"{at}/{place}", None)
+            walk.findings.extra.pop(f"{at}/{place}", None)
         walk.drop(value, at)
         return None
 
@@ -243,12 +221,12 @@ def _list_reader(item: Any, *, nullable: bool) -> Any:
 def _map_reader(item: Any) -> Any:
     read_item = _reader(item)
 
-    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+    def read(walk: Walk, value: Any, at: str) -> Any:
         if not isinstance(value, dict):
             walk.drop(value, at)
             return None
-        clean = {walk.ledger.text(key, at): member for key, member in value.items() if member is not None}
-        built = {key: read_item(walk, member, f"{at}/{escape(key)}", (*path, "?")) for key, member in clean.items()}
+        clean = {walk.findings.text(key, at): member for key, member in value.items() if member is not None}
+        built = {key: read_item(walk, member, f"{at}/{escape(key)}") for key, member in clean.items()}
         return {key: member for key, member in built.items() if member is not None}
 
     return read
@@ -256,8 +234,8 @@ def _map_reader(item: Any) -> Any:
 
 def _union_reader(options: tuple[Any, ...]) -> Any:
     """A union of the wire Structs: at most one scalar reading, one object and one list."""
-    scalars = [option for option in options if get_origin(option) not in (list, dict) and not _is_struct(option)]
-    objects = [_reader(option) for option in options if _is_struct(option)]
+    scalars = [option for option in options if get_origin(option) not in (list, dict) and not is_struct(option)]
+    objects = [_reader(option) for option in options if is_struct(option)]
     lists = [_reader(option) for option in options if get_origin(option) is list]
     scalar = None
     if str in scalars and len(scalars) > 1:
@@ -265,28 +243,26 @@ def _union_reader(options: tuple[Any, ...]) -> Any:
     elif scalars:
         scalar = _reader(Union[tuple(scalars)])
 
-    def read(walk: Salvage, value: Any, at: str, path: tuple[str, ...]) -> Any:
+    def read(walk: Walk, value: Any, at: str) -> Any:
         if isinstance(value, dict) and objects:
-            return objects[0](walk, value, at, path)
+            return objects[0](walk, value, at)
         if isinstance(value, list) and lists:
-            return lists[0](walk, value, at, path)
+            return lists[0](walk, value, at)
         if scalar is None:
             walk.drop(value, at)
             return None
-        return scalar(walk, value, at, path)
+        return scalar(walk, value, at)
 
     return read
 
 
-def _is_struct(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)
-
-
 def _holds_struct(annotation: Any) -> bool:
-    return _is_struct(annotation) or any(_holds_struct(argument) for argument in get_args(annotation))
+    return is_struct(annotation) or any(_holds_struct(argument) for argument in get_args(annotation))
 
 
 def _reader(annotation: Any) -> Any:
+    if annotation is Any:
+        return _read_any
     options = tuple(option for option in _options(annotation) if option is not type(None))
     if len(options) > 1 and {_base(option) for option in options} == {int, float}:
         return _read_number
@@ -302,16 +278,14 @@ def _reader(annotation: Any) -> Any:
         return _read_text
     if base is bool:
         return _read_flag
-    if base is msgspec.Raw:
-        return _read_raw
-    if _is_struct(option):
+    if is_struct(option):
         return _struct_reader(option)
     if get_origin(option) is list:
         (item,) = get_args(option)
         return _list_reader(item, nullable=type(None) in _options(item))
     if get_origin(option) is dict:
         return _map_reader(get_args(option)[1])
-    raise TypeError(f"a wire Struct may not hold {annotation!r}; use scalars, lists, string maps, Structs and Raw")
+    raise TypeError(f"a wire Struct may not hold {annotation!r}; use scalars, lists, string maps, Structs and Any")
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
@@ -327,11 +301,12 @@ def _base(annotation: Any) -> Any:
 @cache
 def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, Field]]:
     """The fields of a Struct by wire key, and those whose camelCase key differs by that."""
+    kept: frozenset[str] = getattr(wanted, "KEPT", frozenset())
     fields: dict[str, Field] = {}
-    twins: dict[str, Field] = {}
+    camel_fields: dict[str, Field] = {}
     for item in msgspec.structs.fields(wanted):
-        field = Field(item.name, item.encode_name, _reader(item.type))
+        field = Field(item.name, item.encode_name, _reader(item.type), item.name in kept)
         fields[item.encode_name] = field
         if camel(item.encode_name) != item.encode_name:
-            twins[camel(item.encode_name)] = field
-    return fields, twins
+            camel_fields[camel(item.encode_name)] = field
+    return fields, camel_fields

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import cache
 from typing import Any, Literal, overload
 
 import msgspec
 
-from . import dialect, envelope
-from .accounting import LOST, Placement, placements
+from .audit import LOST, Placement, placements
+from .decoding.engine import Engine
+from .decoding.spelling import spelling_of
+from .envelopes import wrappers
 from .errors import (
     EncryptedPayloadError,
     InvalidPayloadError,
@@ -20,54 +21,26 @@ from .errors import (
     UnknownPayloadError,
     excerpt,
 )
-from .ledger import Ledger, in_order, is_fault
-from .model import Choice, Chunk, Completion, Logprobs, Note
-from .parse import BLANKS, MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
-from .reader import Reader, Refusal, Shape, spelling_of, tidy
-from .registry import installed
-from .salvage import Salvage
-from .stream_assembly import Assembly
-from .stream_chunks import ChunkReader
-from .stream_events import iter_events
-from .wire import Body, TightCompletion
-
-_reader: Reader | None = None
+from .findings import Findings, is_fault
+from .model import Chunk, Completion, Note
+from .payload import BLANKS, MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
+from .sources.registry import installed
+from .streams.events import iter_events
 
 
 @cache
-def default_reader() -> Reader:
-    """The reader of the built-in sources and of those that installed packages offer; made at the first call."""
-    global _reader  # noqa: PLW0603 - a global is the cheapest thing to read on every payload
-    _reader = Reader(installed())
-    _reader.stream = read_stream
-    return _reader
+def default_engine() -> Engine:
+    """The engine of the built-in sources and of those that installed packages offer; made at the first call."""
+    return Engine(installed())
 
 
-@cache
-def default_chunk_reader() -> ChunkReader:
-    """The reader of single chunks; made when the first stream comes."""
-    return ChunkReader(default_reader())
-
-
-def read_stream(payload: bytes | list[Any], ledger: Ledger) -> Completion:
-    """A saved stream that stands in place of a response: its text, or the list of its chunks, parsed or as texts."""
-    assembly = Assembly(default_chunk_reader(), source=ledger.source, fallback=ledger.fallback)
-    if isinstance(payload, bytes):
-        assembly.add_stream(payload)
-    elif isinstance(payload[0], bytes):
-        assembly.add_texts(payload)
-    else:
-        for chunk in payload:
-            assembly.add_tree(chunk)
-    return assembly.completion(ledger, final=True)
-
-
-def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs as much as a mark
+def normalize(
     payload: object,
     source: str | None = None,
     variant: str | None = None,
     strict: bool = False,  # noqa: FBT001, FBT002 - keyword-only defaults cost 90 ns a call (3.11)
     max_record_bytes: int = MAX_RECORD_BYTES,
+    default_source: str | None = None,
 ) -> Completion:
     """Any whole completion response as one canonical `Completion`.
 
@@ -78,89 +51,19 @@ def normalize(  # noqa: PLR0915 - the two quick roads stand here: a call costs a
         variant: the only shape to accept, such as `"text"`.
         strict: raise one `InvalidPayloadError` that names every fault, instead of repairing with notes.
         max_record_bytes: refuse longer texts.
+        default_source: the source of a payload that nothing else decides.
 
     Raises:
         NormalizeError: and nothing else; `errors.py` draws the tree.
 
     """
-    reader = _reader
-    chat: Any = None
-    shape: Shape | None = None
-    tried: list[Shape] | None = None
-    refused = ""
-    if variant is not None or strict or reader is None:
-        pass
-    elif (decode := reader.decode_first) is not None:
-        # One choice in canonical words, by far the most frequent payload, needs no ledger and no copy. Every line here
-        # is paid each time: measure before adding one. Whatever goes wrong goes wrong again, with words, in `read`.
-        try:
-            if len(payload) > max_record_bytes:  # type: ignore[arg-type]
-                raise ValueError  # noqa: TRY301 - caught below, as what is no text is
-            chat = decode(payload)  # type: ignore[arg-type]
-            (choice,) = chat.choices
-        except Refusal as refusal:
-            refused = str(refusal)
-            tried, shape = reader.following(refused)
-        except (TypeError, ValueError, BufferError):
-            pass  # no bytes and no text; too long; or not one choice
-        else:
-            gateway = reader.gateway
-            name: str | None = gateway
-            if source is None:
-                if choice.native_finish_reason is None or chat.provider is None:
-                    name = reader.quick_source(chat)
-            elif source is not gateway:
-                name = source if source in reader.quick_sources else None
-            if (calls := choice.message.tool_calls) is not None:
-                for call in calls:  # as `has_python_arguments`; the comparison alone settles most of them
-                    if (
-                        (function := call.function) is not None
-                        and (text := function.arguments) is not None
-                        and text >= "{'"
-                        and text[:2] == "{'"
-                    ):
-                        name = None
-            if name is not None:
-                if ((logprobs := choice.logprobs) is not None and logprobs.__class__ is not Logprobs) or (
-                    choice.error is not None
-                ):
-                    ledger = Ledger()
-                    tidy(choice, 0, ledger)
-                    chat.extra, chat.notes = ledger.extra, ledger.notes
-                choice.__class__ = Choice  # same layout: see wire.TightChoice
-                chat.__class__ = Completion
-                if name is not gateway:
-                    chat.source = name
-                return chat  # type: ignore[no-any-return]
-    else:
-        shape = reader.quick_hint
-    if shape is not None and reader is not None and (source is None or source in reader.sources):
-        # The same with vendor keys, in camelCase, or with other finish words; and text completions.
-        wide = None
-        try:
-            if len(payload) <= max_record_bytes:  # type: ignore[arg-type]
-                wide = shape.decode(payload)  # type: ignore[arg-type]
-        except Refusal as refusal:
-            refused = str(refusal)
-            tried = [*(tried or ()), shape]
-        except (TypeError, ValueError, BufferError):
-            pass
-        if wide is not None:
-            quick = (reader.quick if shape.is_chat else reader.quick_text)(shape, wide, source)
-            if quick is not None:
-                if tried:
-                    reader.set_hint(payload, shape, wide, quick, tried)  # type: ignore[arg-type]
-                elif quick.extra:
-                    reader.needed += 1
-                elif not shape.is_telling:
-                    reader.doubt_hint(payload)
-                return quick
-            refused = ""
-            tried = [*(tried or ()), shape]
-    raw = to_bytes(payload)
+    raw = payload if type(payload) is bytes else to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
-    return read(raw, source=source, variant=variant, strict=strict, tried=tried, refused=refused, decoded=chat)
+    completion = read_any(raw, source, variant, default_source)
+    if strict or completion.error is not None or completion.variant == "confidential":
+        return answered(completion, _texts(raw) if strict else (), strict=strict)
+    return completion
 
 
 def too_long(length: int, limit: int) -> MalformedPayloadError:
@@ -170,24 +73,6 @@ def too_long(length: int, limit: int) -> MalformedPayloadError:
         code="too_long",
         offset=limit,
     )
-
-
-def read(
-    raw: bytes,
-    *,
-    source: str | None = None,
-    variant: str | None = None,
-    strict: bool = False,
-    tried: list[Shape] | None = None,
-    refused: str = "",
-    decoded: TightCompletion | None = None,
-) -> Completion:
-    """`normalize` for bytes within the limit, by the whole road.
-
-    Where shapes were tried, `refused` is why the last did not fit; `decoded` is what the tight one gave.
-    """
-    completion = read_any(raw, source=source, variant=variant, tried=tried, refused=refused, decoded=decoded)
-    return answered(completion, _texts(raw) if strict else (), strict=strict)
 
 
 def answered(completion: Completion, texts: Iterable[bytes], *, strict: bool) -> Completion:
@@ -202,20 +87,14 @@ def answered(completion: Completion, texts: Iterable[bytes], *, strict: bool) ->
 
 
 def read_any(
-    raw: bytes,
-    *,
-    source: str | None = None,
-    variant: str | None = None,
-    tried: list[Shape] | None = None,
-    refused: str = "",
-    decoded: TightCompletion | None = None,
+    raw: bytes, source: str | None = None, variant: str | None = None, default_source: str | None = None
 ) -> Completion:
-    """`read`, with failed and encrypted calls as completions instead of errors: what bulk conversion wants."""
-    reader = default_reader()
-    if source is not None or variant is not None:
-        reader.registry.check(source, variant)
-    completion = reader.read(raw, Ledger(source=source, read=reader.read_inside), tried, refused, decoded)
-    completion.extra = in_order(completion.extra)
+    """`normalize` for bytes, with failed and encrypted calls as completions instead of errors: for bulk conversion."""
+    engine = default_engine()
+    if source is not None or variant is not None or default_source is not None:
+        engine.registry.check(source, variant)
+        engine.registry.check(default_source, None)
+    completion = engine.read(raw, Findings(source=source, default_source=default_source, read=engine.read_inside))
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(
             f"the payload is {completion.source} {completion.variant}, not {excerpt(variant)}; leave out variant=",
@@ -359,19 +238,18 @@ def _many(
 def _members(payload: object) -> Iterator[tuple[str, Any]] | None:
     """The records of a page with their pointers; `None` for what is none, such as a stream with a list in it."""
     try:
-        return envelope.members(parse(to_bytes(payload)))
+        return wrappers.members(parse(to_bytes(payload)))
     except NormalizeError:
         return None
 
 
 def _records(found: Iterator[tuple[str, Any]], options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
     """The records of a page, each as `normalize` would give it, with pointers from the page's root."""
-    reader = default_reader()
+    engine = default_engine()
     for pointer, item in found:
-        ledger = Ledger(pointer, source=options["source"], read=reader.read_inside)
+        findings = Findings(prefix=pointer, source=options["source"], read=engine.read_inside)
         try:
-            completion = reader.from_tree(item, ledger)
-            completion.extra = in_order(completion.extra)
+            completion = engine.from_tree(item, findings)
             yield answered(completion, (), strict=options["strict"])
         except NormalizeError as error:
             error.path = pointer if not error.path else error.path
@@ -401,15 +279,15 @@ def detect(payload: object) -> Detection:
     raw = to_bytes(payload)
     if len(raw) > MAX_RECORD_BYTES:
         raise too_long(len(raw), MAX_RECORD_BYTES)
-    reader = default_reader()
+    engine = default_engine()
     completion = read_any(raw)
     tree = next((parse(text) for text in _texts(raw)), None)
     if isinstance(tree, list):
         tree = tree[0]
-    evidence = tuple(evidence_of(reader, tree, completion))
+    evidence = tuple(evidence_of(engine, tree, completion))
     marked = {line.split(":", 1)[0] for line in evidence}
     certain = completion.source in marked
-    others = () if certain else tuple(name for name in reader.registry.sources if name != completion.source)
+    others = () if certain else tuple(name for name in engine.registry.sources if name != completion.source)
     return Detection(
         source=completion.source,
         variant=completion.variant,
@@ -430,26 +308,21 @@ def _response(tree: dict[str, Any], completion: Completion) -> dict[str, Any]:
     return tree
 
 
-def evidence_of(reader: Reader, tree: Any, completion: Completion) -> Iterator[str]:
-    """The marks that hold, as `source: mark`."""
+def evidence_of(engine: Engine, tree: Any, completion: Completion) -> Iterator[str]:
+    """The markers that hold, as `source: marker`."""
     if not isinstance(tree, dict):
         return
-    if envelope.is_canonical(tree):
+    if wrappers.is_canonical(tree):
         yield f"{completion.source}: `source` of a canonical record"
         return
-    for variant in reader.registry.claiming:
-        claim = variant.claims(tree) if variant.claims is not None else None
-        if claim is not None and variant.source != "openai":
-            yield f"{variant.source}: {claim}"
+    for variant in engine.registry.shapes:
+        for marker in variant.markers:
+            if marker.holds(tree):
+                yield f"{variant.source}: {marker.evidence}"
     response = _response(tree, completion)
-    if isinstance(response.get("choices"), list):
-        ledger = Ledger()
-        with suppress(NormalizeError):
-            body = Salvage(ledger).struct(response, Body, "")
-            for variant in reader.registry.marked:
-                mark = variant.mark(body, ledger.extra) if variant.mark is not None else None
-                if mark is not None:
-                    yield f"{variant.source}: {mark}"
+    detector = engine.detector if isinstance(response.get("choices"), list) else engine.error_detector
+    for source, marker in detector.evidence(response):
+        yield f"{source}: {marker.evidence}"
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -476,50 +349,3 @@ def explain(payload: object, *, source: str | None = None) -> Explanation:
     detection = detect(raw)
     completion = read_any(raw, source=source)
     return Explanation(detection, placements(parse(raw), completion), completion.notes)
-
-
-def normalize_lines(lines: list[bytes], source: str | None = None) -> list[Completion] | None:
-    """What `normalize` gives for each of some lines, in one decode; `None` where `normalize` must be asked.
-
-    The lines have no line feeds. A value cannot span lines that each start with a brace and end with one, and so as
-    many values as lines are one on each.
-    """
-    reader = default_reader()
-    if reader.registry.outsiders or not all(
-        [line[:1] == b"{" and line[-1:] == b"}" for line in lines]  # noqa: C419 - a list is twice as fast
-    ):
-        return None
-    gateway = reader.gateway
-    if source is not None and source != gateway and source not in reader.quick_sources:
-        return None
-    decoder: Any = reader.decode_tight.__self__  # type: ignore[attr-defined]  # the method of a msgspec Decoder
-    try:
-        chats: list[Any] = decoder.decode_lines(b"\n".join(lines))
-    except Refusal:
-        return None
-    if len(chats) != len(lines):
-        return None
-    for chat in chats:
-        if len(chat.choices) != 1:
-            return None
-        (choice,) = chat.choices
-        logprobs = choice.logprobs
-        calls = choice.message.tool_calls
-        if (
-            choice.error is not None
-            or (logprobs is not None and logprobs.__class__ is not Logprobs)
-            or (calls is not None and dialect.has_python_arguments(calls))
-        ):
-            return None
-        name = source
-        if name is None:
-            name = gateway
-            if choice.native_finish_reason is None or chat.provider is None:
-                name = reader.quick_source(chat)
-                if name is None:
-                    return None
-        choice.__class__ = Choice
-        chat.__class__ = Completion
-        if name is not gateway:
-            chat.source = name
-    return chats

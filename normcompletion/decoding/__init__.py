@@ -1,0 +1,1 @@
+"""From bytes to a `Completion`: typed decoders, the lenient decode, detection, and the engine that picks among them."""

@@ -1,0 +1,504 @@
+"""From bytes to a `Completion`: which decoder reads a payload, and who wrote it.
+
+A body is tried with up to three typed decoders, and then read by the lenient decode:
+
+1. the canonical decoder takes chat completions in canonical words, straight into their final place (`_finished`);
+2. a form of `wire.Body` in either spelling takes whatever else is a body without a fault;
+3. the form of a shape, such as a log10 record, takes objects of that shape.
+
+The key at which a decoder refuses a payload tells which one to try next (`_following`). The decoder that took the last
+payload is tried first; nothing else is remembered, and results do not depend on it.
+
+Every path ends in the adapter of the source that wrote the body. `extra` is collected when it is first read
+(`unknown.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Protocol
+
+import msgspec
+
+from ..dialect import adapt, wire
+from ..dialect.variant import Variant
+from ..envelopes import wrappers
+from ..envelopes.unsupported import recognise
+from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
+from ..findings import Findings
+from ..model import Choice, Completion, Envelope
+from ..payload import BLANKS, REFUSALS, looks_like_stream, parse, proves_utf8
+from ..pointer import camel, escape
+from .detection import Detector, ambiguous
+from .lenient import Walk
+from .spelling import Form, Spelling, compiled, formed, keys_of
+from .unknown import Schema, extra_of, schema_of
+
+ReadStream = Callable[[bytes | list[Any], Findings], Completion]
+SPELLINGS: tuple[Spelling, Spelling] = ("snake", "camel")
+
+
+class Registry(Protocol):
+    """What the engine asks of the registry of variants (`sources/registry.py`)."""
+
+    sources: tuple[str, ...]
+    bodies: tuple[Variant, ...]
+    errors: tuple[Variant, ...]
+    shapes: tuple[Variant, ...]
+    dialect: dict[str, Variant]
+    failed: dict[str, Variant]
+
+
+class Decoder:
+    """One form of a wire Struct; compiled when it is first needed. `variant` is the shape it stands for, if any."""
+
+    def __init__(self, original: type[msgspec.Struct], form: Form, variant: Variant | None = None) -> None:
+        self.original = original
+        self.form = form
+        self.variant = variant
+        self.camel = form.spelling == "camel"
+
+    @cached_property
+    def struct(self) -> type[msgspec.Struct]:
+        """The Struct that is decoded."""
+        return self.original if self.original is wire.CanonicalCompletion else formed(self.original, self.form)
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], Any]:
+        """The Struct of a JSON text; raises `REFUSALS`."""
+        return compiled(self.struct)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Which keys the canonical model has a field for."""
+        return schema_of(self.original, self.form.spelling)
+
+
+class Engine:
+    """Reads payloads with the variants of one registry; safe to share between threads.
+
+    `read_stream` assembles an event stream that is in place of a response.
+    """
+
+    def __init__(self, registry: Registry, read_stream: ReadStream | None = None) -> None:
+        self.registry = registry
+        self.read_stream = read_stream
+        watched = frozenset(path for row in registry.bodies for path in _paths(row) if path[0] not in _BODY_FIELDS)
+        nested = frozenset(path for row in registry.bodies for path in _paths(row) if len(path) > 1)
+        telling = {key for variant in registry.shapes for key in _telling_keys(variant)}
+        shapes = frozenset(telling | {wrappers.CANONICAL_KEY, "error"})
+        self.canonical = Decoder(wire.CanonicalCompletion, Form("snake"))
+        self.bodies = {
+            spelling: Decoder(wire.Body, Form(spelling, _both_spellings(shapes), watched | nested))
+            for spelling in SPELLINGS
+        }
+        self.shapes = [
+            Decoder(
+                variant.wire,
+                Form(spelling, _both_spellings((shapes | {"choices"}) - keys_of(variant.wire))),
+                variant,
+            )
+            for variant in registry.shapes
+            for spelling in SPELLINGS
+        ]
+        self.routes = self._routes()
+        self.first = self.canonical
+        self.detector = Detector(registry.bodies, frozenset(path[0] for path in watched))
+        self.canonical_detector = Detector(_only_canonical(registry.bodies))
+        self.error_detector = Detector(registry.errors)
+
+    def _routes(self) -> dict[str, Decoder]:
+        """Which decoder to try for a key that another one refused."""
+        body_keys = keys_of(wire.Body)
+        routes: dict[str, Decoder] = {}
+        for decoder in self.shapes:
+            for name in keys_of(decoder.original) - body_keys:
+                routes.setdefault(decoder.form.key(name), decoder)
+        routes |= {camel(name): self.bodies["camel"] for name in body_keys if camel(name) != name}
+        routes |= {item.encode_name: self.bodies["snake"] for item in msgspec.structs.fields(wire.Body)}
+        return routes
+
+    # -- from bytes
+
+    def read(self, raw: Any, findings: Findings) -> Completion:
+        """One whole response; a reported error is a completion with `error` set.
+
+        Raises `NormalizeError` for what is not a completion.
+        """
+        is_top = findings.depth == 0 and not findings.prefix
+        decoder = self.first if is_top else self.bodies["snake"]
+        tried: list[Decoder] = []
+        while True:
+            following = None
+            try:
+                decoded = decoder.decode(raw) if isinstance(raw, bytes) else msgspec.convert(raw, decoder.struct)
+            except REFUSALS as refusal:
+                following = self._following(decoder, str(refusal))
+            else:
+                completion = self._from_decoded(decoder, decoded, raw, findings)
+                if completion is not None:
+                    if is_top and decoder is not self.first:
+                        self.first = self._preferred(decoder, completion)
+                    return completion
+                if decoder is self.canonical:
+                    following = self.bodies["snake"]
+            tried.append(decoder)
+            if following is None or following in tried:
+                return self._lenient(raw, findings)
+            decoder = following
+
+    def _following(self, decoder: Decoder, reason: str) -> Decoder | None:
+        """The decoder to try after a refusal, or `None` for the lenient decode."""
+        key = refused_key(reason)
+        if key is None:
+            return None
+        following = self.routes.get(key)
+        return self.bodies["snake"] if following is None and decoder is self.canonical else following
+
+    def _preferred(self, decoder: Decoder, completion: Completion) -> Decoder:
+        """The decoder to start with next time: the canonical one for a source whose markers it can see."""
+        if decoder is self.bodies["snake"] and completion.source in self.canonical_detector.decisive_sources:
+            return self.canonical
+        return decoder
+
+    def _from_decoded(self, decoder: Decoder, decoded: Any, raw: bytes, findings: Findings) -> Completion | None:
+        """The completion of a decoded Struct, or `None` where another decoder must see the payload."""
+        if decoder is self.canonical:
+            return self._finished(decoded, findings)
+        if isinstance(raw, bytes) and not proves_utf8(raw):
+            return None
+        return self._adapted(decoder, decoded, raw, findings)
+
+    def _finished(self, sent: Any, findings: Findings) -> Completion | None:
+        """A body in canonical words, which needs no copy; `None` where the general path must note or change something.
+
+        The Structs have the layout of the canonical ones: they become those by assigning `__class__`.
+        """
+        choices = sent.choices
+        for choice in choices:
+            calls = choice.message.tool_calls
+            if calls is not None and not _are_plain(calls):
+                return None
+        marked = findings.source or self.canonical_detector.source_of(sent)
+        source = marked or findings.default_source or "openai"
+        if self.registry.dialect[source].placeholders:
+            return None
+        for choice in choices:
+            choice.__class__ = Choice
+        sent.__class__ = Completion
+        sent.source = source
+        if source != "openai" or marked or findings.default_source:
+            sent.source_basis = basis(findings, marked)
+        return sent  # type: ignore[no-any-return]
+
+    def _adapted(self, decoder: Decoder, decoded: Any, payload: Any, findings: Findings) -> Completion | None:
+        """The completion of a Struct that a form gave, by the adapter of its variant."""
+        variant = decoder.variant
+        findings.camel = decoder.camel
+        if variant is not None:
+            if findings.source not in (None, variant.source) or not any(row.holds(decoded) for row in variant.markers):
+                return None
+            findings.pending.append((findings.prefix, payload, decoder.schema))
+            return self._with_basis(variant.adapt(decoded, findings), findings, "marker")
+        if is_chunk(decoded):
+            return None
+        marked = findings.source or self.detector.source_of(decoded, findings.prefix)
+        findings.pending.append((findings.prefix, payload, decoder.schema))
+        return self._from_body(decoded, marked, findings)
+
+    def _from_body(self, body: Any, marked: str | None, findings: Findings) -> Completion:
+        """A body, by the adapter of its source."""
+        source = marked or findings.default_source or "openai"
+        variant = self.registry.dialect.get(source) or self.registry.dialect["openai"]
+        completion = variant.adapt(body, findings)
+        completion.source = source
+        if variant.placeholders:
+            apply_placeholders(completion, variant.placeholders, findings)
+        return self._with_basis(completion, findings, basis(findings, marked))
+
+    def _with_basis(self, completion: Completion, findings: Findings, why: Any) -> Completion:
+        if completion.source_basis == "dialect":
+            completion.source_basis = why
+        completion.extra = extra_of(findings)
+        return completion
+
+    # -- from a parsed tree
+
+    def _lenient(self, payload: Any, findings: Findings) -> Completion:
+        """A payload that no typed decoder took: parsed, told what it is, and read key by key."""
+        findings.read = self._inside
+        if not isinstance(payload, bytes):
+            return self.from_tree(payload, findings)
+        if payload[:1] != b"{" and self.read_stream is not None and looks_like_stream(payload):
+            return self.read_stream(payload, findings)
+        try:
+            tree = parse(payload, depth=findings.depth)
+        except ValueError:
+            if self.read_stream is not None and _is_one_chunk_a_line(payload):
+                return self.read_stream(payload, findings)
+            raise
+        return self.from_tree(tree, findings)
+
+    def _inside(self, value: Any, findings: Findings) -> Completion:
+        """A response inside a payload that is read leniently: its text is still tried with the typed decoders."""
+        if not isinstance(value, str):
+            return self.from_tree(value, findings)
+        findings.read = self.read_inside
+        findings.depth = 0
+        return self.read(value.encode("utf-8", "surrogatepass"), findings)
+
+    def read_inside(self, value: Any, findings: Findings) -> Completion:
+        """A response inside a payload that a typed decoder took: its JSON text or its tree."""
+        if isinstance(value, str):
+            return self._inside(value, findings)
+        return self.read(value, findings)
+
+    def from_tree(self, tree: Any, findings: Findings) -> Completion:
+        """Any JSON value as a completion, by the lenient decode."""
+        if not isinstance(tree, dict):
+            return self._from_other(tree, findings)
+        if wrappers.is_canonical(tree):
+            return from_record(tree, findings)
+        variant = self._shape_of(tree, findings)
+        if variant is not None:
+            return self._walked(variant, tree, findings)
+        where = findings.prefix or None
+        if wrappers.members(tree) is not None:
+            raise UnknownPayloadError(
+                "the payload is a page of records; normalize_many() yields each", code="list", path=where
+            )
+        wrapper = wrappers.unwrap(tree)
+        if wrapper is not None:
+            return self._unwrapped(tree, *wrapper, findings)
+        name = recognise(tree)
+        if name is None and tree.get("choices") is None:
+            name = (
+                "one with `choices` null and without an error: the service answered nothing"
+                if "choices" in tree
+                else "one with neither `choices` nor an error; hand in the response body"
+            )
+        if name is not None:
+            raise UnknownPayloadError(f"the payload is {name}", path=where)
+        if not isinstance(tree["choices"], list):
+            raise InvalidPayloadError(
+                f"`choices` is {json_word(tree['choices'])}, not a list; hand in the body as it was sent",
+                path=f"{findings.prefix}/choices",
+            )
+        marked = findings.source or self.detector.of_tree(tree, findings.prefix)
+        walk = Walk(findings)
+        body = walk.struct(tree, wire.Body, findings.prefix)
+        findings.camel = walk.camel_keys > walk.snake_keys
+        return self._from_body(body, marked, findings)
+
+    def _from_other(self, tree: Any, findings: Findings) -> Completion:
+        """A JSON value that is not an object: a stream as a list of chunks or as text, or a mistake."""
+        where = findings.prefix or None
+        if isinstance(tree, list):
+            if self.read_stream is not None and wrappers.are_chunks(tree):
+                return self.read_stream(tree, findings)
+            raise UnknownPayloadError(
+                "the payload is a list; normalize_many() yields its records", code="list", path=where
+            )
+        if isinstance(tree, str) and self.read_stream is not None:  # a log may hold the stream as text
+            text = tree.encode("utf-8", "surrogatepass")
+            if looks_like_stream(text):
+                return self.read_stream(text, findings)
+        raise UnknownPayloadError(
+            f"the payload is {json_word(tree)}, not an object; hand in the response body",
+            code="not_object",
+            path=where,
+        )
+
+    def _shape_of(self, tree: dict[str, Any], findings: Findings) -> Variant | None:
+        """The shape or the error variant that an object has; `None` where it is neither."""
+        found = {
+            variant.source: variant
+            for variant in reversed(self.registry.shapes)
+            if findings.source in (None, variant.source) and any(marker.holds(tree) for marker in variant.markers)
+        }
+        if len(found) > 1:
+            raise ambiguous(sorted(found), findings.prefix)
+        if found:
+            return next(iter(found.values()))
+        if adapt.error_form(tree) is None:
+            return None
+        source = findings.source or self.error_detector.of_tree(tree, findings.prefix) or findings.default_source
+        return self.registry.failed.get(source or "openai") or self.registry.failed["openai"]
+
+    def _walked(self, variant: Variant, tree: dict[str, Any], findings: Findings) -> Completion:
+        """An object of a shape, by the lenient decode."""
+        walk = Walk(findings)
+        decoded = walk.struct(tree, variant.wire, findings.prefix)
+        findings.camel = walk.camel_keys > walk.snake_keys
+        completion = variant.adapt(decoded, findings)
+        marked = None if variant.source == "openai" else variant.source
+        if variant.wire is wire.Failed:
+            completion.source = findings.source or marked or findings.default_source or "openai"
+        return self._with_basis(completion, findings, basis(findings, marked))
+
+    def _unwrapped(self, tree: dict[str, Any], kind: str, key: str, findings: Findings) -> Completion:
+        """The response under a key of a wrapper; what is beside it goes to `extra`."""
+        for name, value in tree.items():
+            if name != key and value is not None:
+                findings.extra[f"{findings.prefix}/{escape(name)}"] = value
+        completion = self.from_tree(tree[key], findings.member(key))
+        if completion.envelope is None:
+            completion.envelope = Envelope(kind=kind)
+        return completion
+
+
+_BODY_FIELDS = frozenset(item.encode_name for item in msgspec.structs.fields(wire.Body))
+
+
+def _paths(variant: Variant) -> list[tuple[str, ...]]:
+    """The paths that the markers of a variant look at."""
+    paths = [condition.path for marker in variant.markers for condition in marker.conditions]
+    return [path for path in paths if path[-1] != "*"]
+
+
+def _telling_keys(variant: Variant) -> list[str]:
+    """Top-level keys without which no marker of a shape holds: the last one that each marker asks for."""
+    return [
+        [condition.path[0] for condition in marker.conditions if not condition.absent][-1] for marker in variant.markers
+    ]
+
+
+def _both_spellings(keys: frozenset[str]) -> frozenset[str]:
+    """Keys in both spellings: a shape is told by either, whatever the spelling of the body."""
+    return keys | frozenset(map(camel, keys))
+
+
+def _only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
+    """Variants with the markers that can hold for a body in canonical words."""
+    known = {item.encode_name: item for item in msgspec.structs.fields(wire.CanonicalCompletion)}
+    known |= {"object": known["id"]}
+
+    def can_hold(path: tuple[str, ...]) -> bool:
+        if len(path) == 1:
+            return path[0] in known
+        inner = {"choices": wire.CanonicalChoice, "usage": wire.Usage}.get(path[0])
+        return inner is not None and path[1] in {item.encode_name for item in msgspec.structs.fields(inner)} - {"error"}
+
+    return [
+        msgspec.structs.replace(
+            variant,
+            markers=tuple(
+                marker
+                for marker in variant.markers
+                if all(
+                    can_hold(condition.path)
+                    and (condition.path != ("object",) or "chat.completion" in condition.values)
+                    for condition in marker.conditions
+                )
+            ),
+        )
+        for variant in variants
+    ]
+
+
+def refused_key(reason: str) -> str | None:
+    """The key at which msgspec refused a text, from the text of its error; `None` where it names none.
+
+    The texts are `Object contains unknown field `key``, `Object missing required field `key`` and `… - at
+    `$.choices[...].key``. They are not an interface: a test holds this function against msgspec.
+    """
+    if reason.startswith("Object contains unknown field"):
+        return reason.split("`", 2)[1]
+    _, _, path = reason.rpartition(" - at `$")
+    key = path.rstrip("`").rpartition(".")[2].partition("[")[0]
+    return key or None
+
+
+def basis(findings: Findings, marked: str | None) -> str:
+    """How the source of a response is known."""
+    if findings.source is not None:
+        return "caller"
+    if marked is not None:
+        return "marker"
+    if findings.default_source is None:
+        return "dialect"
+    return "envelope" if findings.in_envelope else "caller"
+
+
+def _are_plain(calls: list[Any]) -> bool:
+    """Whether the arguments of all calls can stay as they are; see `adapt.tool_calls` for those that get a note."""
+    for call in calls:
+        function = call.function
+        if function is not None and (text := function.arguments) is not None and text[:2] == "{'":
+            return False
+    return True
+
+
+def is_chunk(body: Any) -> bool:
+    """Whether a decoded body is one chunk of a streamed chat."""
+    word = body.object
+    if word is not None and word.endswith(".chunk"):
+        return True
+    choices = body.choices
+    return (
+        bool(choices)
+        and choices[0].delta is not None
+        and choices[0].message is None
+        and word not in wrappers.REBUILT_OBJECTS
+    )
+
+
+def apply_placeholders(completion: Completion, placeholders: Mapping[str, Any], findings: Findings) -> None:
+    """Read the values that a source writes for "not known" as `None`, with a remark."""
+    for path, placeholder in placeholders.items():
+        *parents, name = path.split(".")
+        holder: Any = completion
+        for parent in parents:
+            holder = getattr(holder, parent, None)
+        if holder is not None and getattr(holder, name) == placeholder:
+            findings.note("placeholder", placeholder, *parents, name)
+            setattr(holder, name, None)
+
+
+def from_record(tree: dict[str, Any], findings: Findings) -> Completion:
+    """The completion of a record that this library wrote; what somebody put beside its members goes to `extra`."""
+    beside = tree.keys() - frozenset(Completion.__struct_fields__)
+    try:
+        completion = msgspec.convert(tree, Completion)  # only here, at the top, does it take unknown keys
+    except msgspec.ValidationError as refusal:
+        what, _, where = str(refusal).partition(" - at ")
+        raise InvalidPayloadError(
+            f"a canonical record was changed: {excerpt(what)} at {excerpt(where)}; convert the response itself",
+            code="wrong_type",
+            path=findings.prefix or None,
+        ) from None
+    if findings.source is not None:
+        completion.source, completion.source_basis = findings.source, "caller"
+    findings.extra.update(completion.extra)
+    for name in beside:
+        findings.extra[f"{findings.prefix}/{escape(name)}"] = tree[name]
+    findings.notes += completion.notes
+    completion.extra, completion.notes = extra_of(findings), findings.notes
+    return completion
+
+
+def _is_one_chunk_a_line(raw: bytes) -> bool:
+    """Whether a text that is not JSON has one chunk on each line."""
+    if b"\n" not in raw:  # a million brackets need not be copied
+        return False
+    lines = raw.lstrip(BLANKS).split(b"\n", 4)
+    if len(lines) < 2 or not lines[0].startswith(b"{"):
+        return False
+    items = []
+    for line in lines[:4]:
+        try:
+            items.append(parse(line))
+        except MalformedPayloadError:
+            break
+    return wrappers.are_chunks(items)
+
+
+def json_word(value: Any) -> str:
+    """What a JSON value is, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    words: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
+    return words.get(type(value), "a number")

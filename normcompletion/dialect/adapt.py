@@ -1,0 +1,536 @@
+"""Adapters of the OpenAI dialect: from the wire Structs to the canonical model.
+
+One plain function per part, shared by every source, spelling and path; a source adds its finish words and its own
+rules. What has no canonical field, and every repair, goes to the findings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from .. import model
+from ..findings import Findings
+from ..model import Completion, FinishReason, Role
+from ..payload import in_range
+from ..pointer import camel, escape
+from . import wire
+
+FinishWords = Mapping[str, FinishReason]
+Item = TypeVar("Item")
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+# The API's own words (platform.openai.com/docs/api-reference/chat/object, read 2026-11); `function_call` is the name
+# that tool calls had before 2023-11. Gateways and loggers also pass on the words of Anthropic's Messages API and of
+# Gemini's FinishReason (some in lower case), which mean one thing each.
+FINISH_WORDS: FinishWords = {
+    **{word: word for word in get_args(FinishReason)},
+    "function_call": "tool_calls",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
+    **dict.fromkeys(("safety", "recitation", "blocklist", "prohibited_content", "spii"), "content_filter"),
+    "MALFORMED_FUNCTION_CALL": "error",
+    "malformed_function_call": "error",
+}
+ROLES: frozenset[str] = frozenset(get_args(Role))
+TEXT_OBJECTS = frozenset({"text_completion", "text.completion"})
+IMPLIED_OBJECTS = {"chat": ("chat.completion", "chat.completion.chunk"), "text": ("text_completion",)}
+
+# 1e11 seconds is the year 5138 and 1e11 milliseconds is 1973: nothing real lies on the wrong side.
+MILLISECONDS_FROM = 10**11
+MICROSECONDS_FROM = 10**14
+
+
+def completion(body: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
+    """The canonical form of any whole chat or text completion (`wire.Body`); `extra` is filled by the engine."""
+    variant = variant_of(body)
+    if body.object and body.object not in IMPLIED_OBJECTS[variant]:
+        findings.keep(body.object, "object")
+    return Completion(
+        id=body.id,
+        source=source,
+        variant=variant,
+        model=body.model,
+        provider=body.provider,
+        created=created(body.created, findings),
+        choices=[choice(item, at, findings, finish_words) for at, item in enumerate(body.choices)],
+        usage=usage(body.usage, findings),
+        system_fingerprint=body.system_fingerprint,
+        service_tier=body.service_tier,
+        notes=findings.notes,
+    )
+
+
+def variant_of(body: wire.Body) -> str:
+    """`text` where a choice has text and no message, whatever `object` says (OpenRouterTeam/typescript-sdk#101).
+
+    Together streams the text of a chat twice, in the delta and beside it.
+    """
+    for item in body.choices:
+        if item.message is not None or item.delta is not None:
+            return "chat"
+        if item.text is not None:
+            return "text"
+    return "text" if not body.choices and body.object in TEXT_OBJECTS else "chat"
+
+
+def created(value: float | str | None, findings: Findings) -> int | None:
+    """Whole Unix seconds from seconds, milliseconds, fractional seconds, digits or ISO 8601 text."""
+    if value is None or (type(value) is int and -MICROSECONDS_FROM < value < MILLISECONDS_FROM):
+        return value
+    seconds: float
+    if isinstance(value, str):
+        if value.isascii() and value.isdigit() and len(value) <= len(str(MICROSECONDS_FROM)):
+            findings.note("text_as_integer", value, "created")
+            seconds = int(value)
+        else:
+            moment = _moment(value)
+            if moment is None:
+                findings.drop("wrong_type", value, "created")
+                return None
+            findings.note("text_time", value, "created")
+            return moment
+    else:
+        seconds = value
+    if not -MICROSECONDS_FROM < seconds < MICROSECONDS_FROM:
+        findings.drop("out_of_range", value, "created")
+        return None
+    if seconds >= MILLISECONDS_FROM:
+        findings.note("milliseconds", value, "created")
+        seconds = seconds // 1000
+    elif isinstance(seconds, float):
+        findings.note("fractional_time", value, "created")
+    return int(seconds // 1)
+
+
+# A full date and time, with a zone or without (then UTC); `datetime.fromisoformat` alone would also take week dates.
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})? ?(Z|[+-]\d\d:?\d\d)?( UTC)?")
+
+
+def _moment(text: str) -> int | None:
+    found = _ISO.fullmatch(text)
+    if found is None:
+        return None
+    date, clock, _, zone, _ = found.groups()
+    import datetime  # only a body with such a text needs it: start-up matters
+
+    try:
+        moment = datetime.datetime.fromisoformat(f"{date}T{clock}{'+00:00' if zone in (None, 'Z') else zone}")
+    except ValueError:
+        return None
+    return int(moment.timestamp() // 1)
+
+
+def choice(item: Any, at: int, findings: Findings, finish_words: FinishWords) -> model.Choice:
+    """One choice (`wire.Choice`); `at` is its place in the list, which is not always its index."""
+    reason, native = finish_reason(item, at, findings, finish_words)
+    return model.Choice(
+        index=item.index,
+        message=choice_message(item, at, findings),
+        finish_reason=reason,
+        native_finish_reason=native,
+        logprobs=None if item.logprobs is None else logprobs(item.logprobs, findings, "choices", at, "logprobs"),
+        error=None if item.error is None else service_error(item.error, findings, "choices", at, "error"),
+    )
+
+
+def finish_reason(
+    item: Any, at: int, findings: Findings, finish_words: FinishWords
+) -> tuple[FinishReason | None, str | None]:
+    """The canonical finish reason and the wire's own word."""
+    word, native = item.finish_reason, item.native_finish_reason
+    if word is None:
+        return None, native
+    if word == "":
+        findings.note("placeholder", word, "choices", at, "finish_reason")
+        return None, native
+    canonical = finish_words.get(word)
+    if canonical is None:
+        findings.note("unknown_finish_reason", word, "choices", at, "finish_reason")
+        canonical = "unknown"
+    if canonical != word:
+        if native is None:
+            native = word
+        elif native != word:
+            findings.keep(word, "choices", at, "finish_reason")
+    return canonical, native
+
+
+def choice_message(item: Any, at: int, findings: Findings) -> model.Message:
+    """The message of a choice, wherever the producer put it: `message`, `text`, `delta`, `function_call`."""
+    if item.message is not None:
+        built = message(item.message, findings, "choices", at, "message")
+        if item.delta is not None:  # Perplexity's empty delta, log10's last fragment: the message is the whole
+            findings.keep(sent_members(item.delta, findings), "choices", at, "delta")
+    elif item.delta is not None:
+        built = message(item.delta, findings, "choices", at, "delta")
+    else:
+        built = model.Message()
+    if item.text is not None:
+        if built.content is None:
+            built.content = item.text
+        elif built.content != item.text:
+            findings.keep(item.text, "choices", at, "text")
+    if item.reasoning is not None:
+        if built.reasoning is None:
+            built.reasoning = item.reasoning
+        elif built.reasoning != item.reasoning:
+            findings.keep(item.reasoning, "choices", at, "reasoning")
+    if item.function_call is not None:
+        _function_call(item.function_call, built, findings, "choices", at)
+    return built
+
+
+def message(sent: Any, findings: Findings, *path: str | int) -> model.Message:
+    """A message (`wire.Message`) from all its aliases."""
+    word = sent.role
+    built = model.Message(
+        role=word if word in ROLES else role(word, findings, *path),
+        refusal=sent.refusal,
+        name=sent.name,
+    )
+    thought = None
+    if isinstance(sent.content, list):
+        built.parts = leaves(sent.content, model.Part)
+        built.content, thought = joined(built.parts or [])
+    else:
+        built.content = sent.content
+        if sent.parts is not None:
+            built.parts = leaves(sent.parts, model.Part)
+    built.reasoning = reasoning(sent, thought, findings, *path)
+    if sent.reasoning_details is not None:
+        built.reasoning_details = leaves(sent.reasoning_details, model.ReasoningDetail)
+    if sent.tool_calls is not None:
+        built.tool_calls = tool_calls(sent.tool_calls, findings, *path)
+    if sent.annotations is not None:
+        built.annotations = leaves(sent.annotations, model.Annotation)
+    if sent.images is not None:
+        built.images = leaves(sent.images, model.Image)
+    if sent.audio is not None:
+        built.audio = leaf(sent.audio, model.Audio)
+    if sent.function_call is not None:
+        _function_call(sent.function_call, built, findings, *path)
+    return built
+
+
+def reasoning(sent: Any, thought: str | None, findings: Findings, *path: str | int) -> str | None:
+    """The reasoning under either name, else the thinking parts; where the names differ, one is in `extra`."""
+    first, second = sent.reasoning, sent.reasoning_content
+    if second is None and (first or thought is None):
+        return first  # type: ignore[no-any-return]
+    text = first or second
+    if text is None:
+        text = thought
+    if text is None:
+        text = first if first is not None else second
+    if second and second != text:
+        findings.keep(second, *path, "reasoning_content")
+    return text  # type: ignore[no-any-return]
+
+
+def role(word: str | None, findings: Findings, *path: str | int) -> Role | None:
+    """The canonical role."""
+    if word is None or word in ROLES:
+        return word  # type: ignore[return-value]  # a member of ROLES is a Role
+    if word == "":
+        findings.note("placeholder", word, *path, "role")
+        return None
+    findings.note("unknown_role", word, *path, "role")
+    return "unknown"
+
+
+def leaf(sent: Any, kind: type[Kind]) -> Kind:
+    """A canonical leaf from the wire's form of it."""
+    return sent if type(sent) is kind else msgspec.convert(sent, kind, from_attributes=True)
+
+
+def leaves(items: list[Any], kind: type[Kind]) -> list[Kind]:
+    """Canonical leaves from the wire's forms of them, without the nulls between them."""
+    return [leaf(item, kind) for item in items if item is not None]
+
+
+def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
+    """The text of the text parts and the text of the thinking parts."""
+    text: list[str] = []
+    thought: list[str] = []
+    for part in parts:
+        if part.text is not None and part.type in ("text", "output_text", None):
+            text.append(part.text)
+        elif part.thinking is not None:
+            if isinstance(part.thinking, str):
+                thought.append(part.thinking)
+            else:
+                thought.extend(piece.text for piece in part.thinking if piece.text is not None)
+    return ("".join(text) if text else None, "".join(thought) if thought else None)
+
+
+def tool_calls(items: list[Any], findings: Findings, *path: str | int) -> list[model.ToolCall]:
+    """The calls of a message, without the nulls between them."""
+    calls = []
+    for at, item in enumerate(items):
+        if item is not None:
+            function = item.function
+            if function is not None:
+                function = _function(function, findings, *path, "tool_calls", at, "function")
+            calls.append(model.ToolCall(id=item.id, type=item.type, index=item.index, function=function))
+    return calls
+
+
+def _function(sent: Any, findings: Findings, *path: str | int) -> model.FunctionCall:
+    arguments = sent.arguments
+    # A Python repr starts with a single-quoted key (log10's Anthropic rows); it is never parsed.
+    if arguments is not None and arguments[:2] == "{'":
+        findings.note("python_arguments", arguments, *path, "arguments")
+    return model.FunctionCall(name=sent.name, arguments=arguments)
+
+
+def _function_call(sent: Any, built: model.Message, findings: Findings, *path: str | int) -> None:
+    """The legacy form of a single call; beside `tool_calls` it goes to `extra`."""
+    if built.tool_calls:
+        findings.keep(sent_members(sent, findings), *path, "function_call")
+        return
+    function = _function(sent, findings, *path, "function_call")
+    built.tool_calls = [model.ToolCall(type="function", function=function)]
+
+
+def sent_members(part: Any, findings: Findings) -> Any:
+    """A wire Struct as JSON in the payload's spelling, without its absent members."""
+    if isinstance(part, msgspec.Struct):
+        members = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
+        return {
+            camel(key) if findings.camel else key: sent_members(value, findings)
+            for key, name in members
+            if (value := getattr(part, name)) is not None
+        }
+    if isinstance(part, dict):
+        return {key: sent_members(value, findings) for key, value in part.items() if value is not None}
+    if isinstance(part, list):
+        return [sent_members(value, findings) for value in part]
+    return part
+
+
+def usage(sent: Any, findings: Findings) -> model.Usage | None:
+    """Token counts (`wire.Usage`); Perplexity's itemised cost keeps its total, and the items are in `extra`."""
+    if sent is None:
+        return None
+    prompt, answer, cost = sent.prompt_tokens_details, sent.completion_tokens_details, sent.cost
+    return model.Usage(
+        prompt_tokens=sent.prompt_tokens,
+        completion_tokens=sent.completion_tokens,
+        total_tokens=sent.total_tokens,
+        prompt_tokens_details=None if prompt is None else prompt_details(prompt),
+        completion_tokens_details=None if answer is None else completion_details(answer),
+        cost=cost if cost is None or isinstance(cost, int | float) else total_cost(cost, findings),
+        is_byok=sent.is_byok,
+        cost_details=None if sent.cost_details is None else leaf(sent.cost_details, model.CostDetails),
+    )
+
+
+def prompt_details(sent: Any) -> model.PromptTokensDetails:
+    """Parts of `prompt_tokens`, copied by hand: nearly every body has them."""
+    return model.PromptTokensDetails(
+        audio_tokens=sent.audio_tokens,
+        cache_write_tokens=sent.cache_write_tokens,
+        cached_tokens=sent.cached_tokens,
+        image_tokens=sent.image_tokens,
+        text_tokens=sent.text_tokens,
+        video_tokens=sent.video_tokens,
+    )
+
+
+def completion_details(sent: Any) -> model.CompletionTokensDetails:
+    """Parts of `completion_tokens`, copied by hand: nearly every body has them."""
+    return model.CompletionTokensDetails(
+        accepted_prediction_tokens=sent.accepted_prediction_tokens,
+        audio_tokens=sent.audio_tokens,
+        image_tokens=sent.image_tokens,
+        reasoning_tokens=sent.reasoning_tokens,
+        rejected_prediction_tokens=sent.rejected_prediction_tokens,
+    )
+
+
+def total_cost(sent: Any, findings: Findings) -> float | None:
+    """The total of an itemised cost (`wire.PerplexityCost`)."""
+    for name in ("input_tokens_cost", "output_tokens_cost", "request_cost"):
+        item = getattr(sent, name)
+        if item is not None:
+            findings.keep(item, "usage", "cost", name)
+    return sent.total_cost  # type: ignore[no-any-return]
+
+
+def logprobs(sent: Any, findings: Findings, *path: str | int) -> model.Logprobs | None:
+    """Log-probs of either form. The parallel lists of text completions become one list of tokens."""
+    if isinstance(sent, int | float):  # one number for a whole answer: nothing says which tokens it is of
+        findings.drop("wrong_type", sent, *path)
+        return None
+    if isinstance(sent, list):
+        return _engine_logprobs(sent, findings, *path)
+    names = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+    columns = {name: column for name in names if (column := getattr(sent, name)) is not None}
+    if columns and sent.content is None:
+        return _text_logprobs(sent, columns, findings, *path)
+    for name, column in columns.items():
+        findings.keep(column, *path, name)
+    return model.Logprobs(content=_tokens(sent.content), refusal=_tokens(sent.refusal))
+
+
+def _tokens(sent: list[Any] | None) -> list[model.TokenLogprob] | None:
+    """The tokens of one list, all at once: a long answer has thousands."""
+    if sent is None:
+        return None
+    present = [token for token in sent if token is not None]
+    if present and type(present[0]) is model.TokenLogprob:
+        return present
+    return msgspec.convert(present, list[model.TokenLogprob], from_attributes=True)
+
+
+def _text_logprobs(
+    sent: Any, columns: dict[str, list[Any]], findings: Findings, *path: str | int
+) -> model.Logprobs | None:
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        findings.drop("uneven_logprobs", sent_members(sent, findings), *path)
+        return None
+    nothing = [None] * lengths.pop()
+    names = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+    rows = zip(*(columns.get(name, nothing) for name in names), strict=True)
+    return model.Logprobs(
+        content=[
+            model.TokenLogprob(
+                token=token,
+                logprob=logprob,
+                top_logprobs=None if top is None else _top_logprobs(top),
+                text_offset=offset,
+            )
+            for token, logprob, top, offset in rows
+        ],
+        refusal=_tokens(sent.refusal),
+    )
+
+
+def _top_logprobs(tokens: dict[str, Any]) -> list[model.TopLogprob]:
+    return [model.TopLogprob(token=token, logprob=logprob) for token, logprob in tokens.items()]
+
+
+def _engine_logprobs(positions: list[dict[str, Any]], findings: Findings, *path: str | int) -> model.Logprobs:
+    """The maps of token id to log-prob of Atoma's experimental engine; ids and ranks are in `extra`.
+
+    A map with one entry names the chosen token; of several, nothing says which one was chosen.
+    """
+    if positions:
+        findings.keep(sent_members(positions, findings), *path)
+    content = []
+    for position in positions:
+        tokens = [model.TopLogprob(token=entry.decoded_token, logprob=entry.logprob) for entry in position.values()]
+        if len(tokens) == 1:
+            content.append(model.TokenLogprob(token=tokens[0].token, logprob=tokens[0].logprob))
+        else:
+            content.append(model.TokenLogprob(top_logprobs=tokens))
+    return model.Logprobs(content=content)
+
+
+def service_error(value: Any, findings: Findings, *path: str | int) -> model.ServiceError | None:
+    """An error in any form: an object, a sentence, a number. Members without a field go to `extra`.
+
+    An object whose members are all null, like an empty text, is no error.
+    """
+    if value is None or value == "" or (isinstance(value, dict) and all(item is None for item in value.values())):
+        return None
+    if not isinstance(value, dict):
+        if isinstance(value, str):
+            return model.ServiceError(message=findings.text(value, findings.pointer(*path)))
+        if isinstance(value, int) and not isinstance(value, bool) and in_range(value):
+            return model.ServiceError(code=value)
+        findings.keep(value, *path)
+        return model.ServiceError()
+    built = model.ServiceError()
+    here = findings.pointer(*path)
+    for key, item in value.items():
+        if item is None:
+            continue
+        if key == "code" and isinstance(item, int) and not isinstance(item, bool) and in_range(item):
+            built.code = item
+        elif key in ("code", "message", "type") and isinstance(item, str):
+            setattr(built, key, findings.text(item, f"{here}/{key}"))
+        elif key == "metadata" and isinstance(item, dict):
+            built.metadata = item
+            provider = item.get("provider_name", item.get("providerName"))
+            if isinstance(provider, str):
+                built.provider = provider
+        else:
+            findings.extra[f"{here}/{escape(key)}"] = item
+    return built
+
+
+def error_form(tree: Mapping[str, Any]) -> str | None:
+    """Which form of an error body an object has, or `None`."""
+    choices = tree.get("choices")
+    if tree.get("object") == "response" and not isinstance(choices, list):
+        return None  # the Responses API has an error of its own inside a failed object
+    error = tree.get("error")
+    if error not in (None, "", False) and error != {}:
+        return "`error`"
+    if isinstance(choices, list):
+        return None
+    if tree.get("object") == "error":
+        return '`object` is "error"'
+    message = tree.get("message")
+    if isinstance(message, str) and message:
+        if isinstance(tree.get("partial_response"), dict):
+            return "`message` and `partial_response`"
+        if any(tree.get(key) is not None for key in ("code", "type", "metadata", "status", "statusCode")) or all(
+            value is None for key, value in tree.items() if key != "message"
+        ):
+            return "`message` without `choices`"
+    if tree.get("detail") and all(value is None for key, value in tree.items() if key != "detail"):
+        return "`detail`"
+    return None
+
+
+def failed(sent: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
+    """An error body (`wire.Failed`) as a completion with `error` set; choices, usage and ids beside it are kept."""
+    sent.choices = sent.choices or []
+    built = completion(sent, findings, source=source, finish_words=finish_words)
+    if not built.choices:
+        built.variant = "error"
+        if sent.object:  # no variant implies its word any more
+            findings.keep(sent.object, "object")
+    error = service_error(sent.error, findings, "error")
+    flat = {name: value for name in ("message", "code", "type", "metadata") if (value := getattr(sent, name)) is not None}
+    if error is None:
+        error = service_error(flat, findings) or model.ServiceError()
+    else:
+        # `{"code": …, "error": "sentence"}` (xAI): the outer members fill what the inner error leaves open.
+        for name, value in flat.items():
+            if getattr(error, name) is None and _fits(name, value):
+                setattr(error, name, value)
+            else:
+                findings.keep(value, name)
+    if isinstance(sent.detail, str) and error.message is None:
+        error.message = sent.detail
+    elif sent.detail is not None:
+        findings.keep(sent.detail, "detail")
+    if sent.partial_response is not None:
+        partial = findings.inside(sent.partial_response, "partial_response")
+        built.variant = partial.variant
+        for name in ("id", "model", "created", "choices", "usage", "system_fingerprint", "service_tier"):
+            setattr(built, name, getattr(partial, name))
+    built.error = error
+    return built
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == "metadata":
+        return isinstance(value, dict)
+    if name == "code" and isinstance(value, int) and not isinstance(value, bool):
+        return in_range(value)
+    return isinstance(value, str)

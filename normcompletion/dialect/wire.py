@@ -1,0 +1,238 @@
+"""The OpenAI-shaped body as it is really written: every key that this library knows, under every name it has.
+
+The Structs are written in snake_case, with the canonical leaves where the wire has the same ones. Decoders use derived
+forms of them, which skip unknown keys and refuse the known keys of the other spelling (`decoding/spelling.py`). The
+lenient decode fills the Structs as they are written here.
+
+`CanonicalCompletion` is the exception: it forbids unknown keys, and a body in canonical words is decoded straight into
+its final place.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta, Struct, field
+
+from .. import model as canonical
+from ..extra import Extra
+from ..model import Integer, Number
+
+Created = Integer | float | str | None
+Seconds = Annotated[int, Meta(gt=-(10**14), lt=10**11)]  # later ones are milliseconds; see `adapt.created`
+Nothing = Annotated[int, Meta(ge=1, le=0)]  # no JSON value is one
+
+
+class Wire(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Base of the wire Structs: every key is optional unless a body is none without it."""
+
+
+class EngineToken(Wire, kw_only=True):
+    """One entry of the log-prob maps of Atoma's experimental engine."""
+
+    logprob: Number | None = None
+    rank: Integer | None = None
+    decoded_token: str | None = None
+
+
+class Logprobs(Wire, kw_only=True):
+    """Both forms of log-probs: chat (`content`, `refusal`) and text completion (parallel lists)."""
+
+    content: list[canonical.TokenLogprob | None] | None = None
+    refusal: list[canonical.TokenLogprob | None] | None = None
+    tokens: list[str | None] | None = None
+    token_logprobs: list[Number | None] | None = None
+    top_logprobs: list[dict[str, Number] | None] | None = None
+    text_offset: list[Integer | None] | None = None
+
+
+class Message(Wire, kw_only=True):
+    """A message with every alias that hosts use."""
+
+    role: str | None = None
+    content: str | list[canonical.Part | None] | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[canonical.ReasoningDetail | None] | None = None
+    tool_calls: list[canonical.ToolCall | None] | None = None
+    function_call: canonical.FunctionCall | None = None
+    annotations: list[canonical.Annotation | None] | None = None
+    images: list[canonical.Image | None] | None = None
+    audio: canonical.Audio | None = None
+    name: str | None = None
+    parts: list[canonical.Part | None] | None = None
+
+
+class Choice(Wire, kw_only=True):
+    """A choice of a chat or a text completion; log10 rebuilds put `delta` or `function_call` here."""
+
+    index: Integer | None = None
+    message: Message | None = None
+    text: str | None = None
+    reasoning: str | None = None
+    delta: Message | None = None
+    function_call: canonical.FunctionCall | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | list[dict[str, EngineToken]] | Number | None = None
+    error: Any = None
+
+
+class PerplexityCost(Wire, kw_only=True):
+    """Perplexity's `usage.cost`, in US dollars."""
+
+    input_tokens_cost: Number | None = None
+    output_tokens_cost: Number | None = None
+    request_cost: Number | None = None
+    total_cost: Number | None = None
+
+
+class Usage(Wire, kw_only=True):
+    """`canonical.Usage` with a cost that may be itemised."""
+
+    prompt_tokens: Integer | None = None
+    completion_tokens: Integer | None = None
+    total_tokens: Integer | None = None
+    prompt_tokens_details: canonical.PromptTokensDetails | None = None
+    completion_tokens_details: canonical.CompletionTokensDetails | None = None
+    cost: Number | PerplexityCost | None = None
+    is_byok: bool | None = None
+    cost_details: canonical.CostDetails | None = None
+
+
+class Body(Wire, kw_only=True):
+    """Any whole chat or text completion in the OpenAI dialect."""
+
+    id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    object: str | None = None
+    created: Created = None
+    choices: list[Choice]
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    service_tier: str | None = None
+
+
+class Failed(Wire, kw_only=True):
+    """An error body: the error in one of its forms, and what a service put beside it.
+
+    `error` is the object, sentence or number; a flat error has its members at the top.
+    """
+
+    error: Any = None
+    message: Any = None
+    code: Any = None
+    type: Any = None
+    metadata: Any = None
+    detail: Any = None
+    partial_response: Any = None
+    id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    object: str | None = None
+    created: Created = None
+    choices: list[Choice] | None = None
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    service_tier: str | None = None
+
+
+class CanonicalChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A canonical choice, of the same layout. One with an error or other log-probs takes the general path."""
+
+    error: None = None
+    logprobs: canonical.Logprobs | None = None
+
+
+class CanonicalCompletion(
+    canonical.Completion,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    gc=False,
+    tag_field="object",
+    tag="chat.completion",
+):
+    """A chat completion in canonical words, of the same layout as `canonical.Completion`.
+
+    The members that no wire has accept no value, so that a payload with a key of their name is refused.
+    """
+
+    choices: list[CanonicalChoice]  # type: ignore[assignment]
+    created: Seconds | None = None
+    source: Nothing = field(default="openai", name="(source)")  # type: ignore[assignment]
+    variant: Nothing = field(default="chat", name="(variant)")  # type: ignore[assignment]
+    source_basis: Nothing = field(default="dialect", name="(source_basis)")  # type: ignore[assignment]
+    error: Nothing = field(default=None, name="(error)")  # type: ignore[assignment]
+    envelope: Nothing = field(default=None, name="(envelope)")  # type: ignore[assignment]
+    extra: Nothing = field(default_factory=Extra, name="(extra)")  # type: ignore[assignment]
+    notes: Nothing = field(default_factory=list, name="(notes)")  # type: ignore[assignment]
+
+    object: ClassVar[str] = "chat.completion"  # the only word that this Struct accepts, sent or implied
+
+
+class ChatUsage(canonical.Usage, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Canonical usage with a cost that may be itemised."""
+
+    cost: Number | PerplexityCost | None = None  # type: ignore[assignment]  # becomes the total
+
+
+class DetailFragment(Wire, kw_only=True):
+    """A fragment of a member of `reasoning_details`."""
+
+    data: str | None = None
+    format: str | None = None
+    id: str | None = None
+    index: Integer | None = None
+    signature: str | None = None
+    summary: str | None = None
+    text: str | None = None
+    type: str | None = None
+
+
+class Delta(Wire, kw_only=True):
+    """What a chunk adds to a message: the members that come with nearly every chunk of some service.
+
+    The others may only be null here, so that nobody need look at them; a chunk that has one takes the open form.
+    """
+
+    content: str | list[canonical.Part] | None = None
+    role: canonical.Role | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[DetailFragment] | None = None
+    tool_calls: list[canonical.ToolCall] | None = None
+    refusal: str | None = None
+    function_call: None = None
+    annotations: None = None
+    images: None = None
+    audio: None = None
+
+
+class ChunkChoice(Wire, kw_only=True):
+    """A choice of a chunk, in canonical words."""
+
+    index: Integer | None = None
+    delta: Delta | None = None
+    finish_reason: canonical.FinishReason | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+
+
+# What chunks are called; some services have other words for the last one of a chat or for all (Perplexity, TGI).
+ChunkWord = Literal["chat.completion.chunk", "", "chat.completion.done", "chat.completion", "text_completion"]
+
+
+class Chunk(Wire, kw_only=True):
+    """One chunk of a chat completion, in canonical words; keys in the order of most streams, which is no sorted one."""
+
+    id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    object: ChunkWord | None = None
+    created: Integer | None = None
+    choices: list[ChunkChoice]
+    system_fingerprint: str | None = None
+    usage: ChatUsage | None = None
+    service_tier: str | None = None

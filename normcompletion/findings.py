@@ -1,0 +1,136 @@
+"""What was found while a payload was read: every repair, and the values that adapters could not place.
+
+`NOTES` is the closed table of repairs. A *fault* is a known member of a wrong type or out of range, and refuses the
+payload in strict mode; a *remark* is a reading that strict mode lets pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from .model import Completion, Note
+from .payload import escape_surrogates, replace_surrogates
+from .pointer import camel, escape, pointer
+
+Kind = Literal["fault", "remark"]
+
+NOTES: dict[str, tuple[Kind, str]] = {
+    "wrong_type": ("fault", "the value has no honest reading here; the field is None, the value is in `extra`"),
+    "out_of_range": ("fault", "the number does not fit the field; the field is None, the exact value is in `extra`"),
+    "float_as_integer": ("fault", "a whole float where an integer is meant was read as that integer"),
+    "text_as_integer": ("fault", "digits in a string were read as an integer"),
+    "text_as_number": ("fault", "a decimal number in a string was read as that number"),
+    "number_as_text": ("fault", "a number where a string is meant was kept as its digits"),
+    "object_as_text": ("fault", "JSON where a string is meant (tool arguments) was written as compact JSON text"),
+    "text_as_object": ("fault", "a plain string where an object is meant was put into that object's main field"),
+    "uneven_logprobs": ("fault", "the parallel lists of log-probs differ in length; they are in `extra`"),
+    "lone_surrogate": ("fault", "half a surrogate pair was replaced by U+FFFD; `before` shows it escaped"),
+    "duplicate_key": ("fault", "a key occurs twice; the last one was read (only noted in strict mode)"),
+    "fractional_time": ("remark", "`created` was written with a decimal point; it was cut to whole seconds"),
+    "text_time": ("remark", "`created` was ISO 8601 text; it was read as Unix seconds"),
+    "milliseconds": ("remark", "a time was in milliseconds; it was read as seconds"),
+    "unknown_finish_reason": ("remark", "the finish reason is in no table; it is in `native_finish_reason`"),
+    "unknown_role": ("remark", "the role is in no table; `before` holds the word"),
+    "placeholder": ("remark", "a value that this source writes for 'not known' was read as None"),
+    "whole_in_stream": ("fault", "an event of a stream holds a whole response; it was read as one chunk"),
+    "incomplete_stream": ("remark", "the stream ended before it said why; `before` is the text of an event cut off"),
+    "conflicting_value": ("remark", "the stream gave two values; one was kept, `before` is the other"),
+    "cumulative_delta": ("remark", "the engine sends the whole text so far in each chunk; the last one was kept"),
+    "python_arguments": ("remark", "the tool arguments are a Python repr, not JSON; they were left as they are"),
+}
+
+
+def is_fault(note: Note) -> bool:
+    """Whether strict mode refuses a payload for this note."""
+    return NOTES[note.code][0] == "fault"
+
+
+class Findings(Struct, eq=False):
+    """What adapters and the lenient decode record while they read one payload.
+
+    Paths are given in the snake_case names of the wire Structs and written as pointers in the payload's own spelling,
+    below `prefix`: the pointer at which the response is in what was handed in. `source` is what the caller named,
+    `default_source` the source of an unmarked response in this place. `depth` containers are around this one.
+
+    `extra` holds values that an adapter displaced; `pending` says where the keys that no wire Struct declares are to
+    be collected: `(prefix, payload, schema)` for each part that was decoded. `read` reads a response inside this one.
+    """
+
+    prefix: str = ""
+    camel: bool = False
+    source: str | None = None
+    default_source: str | None = None
+    in_envelope: bool = False
+    depth: int = 0
+    read: Callable[[Any, Findings], Completion] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    pending: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+    def pointer(self, *path: str | int) -> str:
+        """The pointer of a path of wire names, in the payload's spelling."""
+        if self.camel:
+            return self.prefix + pointer(camel(key) if isinstance(key, str) else key for key in path)
+        return self.prefix + pointer(path)
+
+    def keep(self, value: Any, *path: str | int) -> None:
+        """Put a value that has no canonical field into `extra`."""
+        self.extra[self.pointer(*path)] = value
+
+    def note(self, code: str, before: Any, *path: str | int) -> None:
+        """Record a repair."""
+        self.note_at(self.pointer(*path), code, before)
+
+    def drop(self, code: str, value: Any, *path: str | int) -> None:
+        """Record a value without an honest reading: its field is None, the value goes to `extra` as it was."""
+        self.drop_at(self.pointer(*path), code, value)
+
+    def note_at(self, at: str, code: str, before: Any) -> None:
+        """Record a repair at a pointer."""
+        self.notes.append(Note(code=code, path=at, before=before))
+
+    def drop_at(self, at: str, code: str, value: Any) -> None:
+        """Record a value without an honest reading at a pointer."""
+        self.extra[at] = value
+        self.note_at(at, code, value)
+
+    def text(self, value: str, at: str) -> str:
+        """A known text at a pointer, without half surrogate pairs."""
+        replaced = replace_surrogates(value)
+        if replaced is None:
+            return value
+        self.note_at(at, "lone_surrogate", escape_surrogates(value))
+        return replaced
+
+    def inside(self, value: Any, *path: str | int, default_source: str | None = None) -> Completion:
+        """The response that is inside this payload: a tree, or the JSON text of one.
+
+        An unmarked response there has the source `default_source`, if given.
+        """
+        assert self.read is not None
+        return self.read(value, self.below(*path, default_source=default_source))
+
+    def below(self, *path: str | int, default_source: str | None = None) -> Findings:
+        """Findings of a response inside this payload; they share what is recorded."""
+        return self.at(self.pointer(*path), len(path), default_source)
+
+    def member(self, key: str) -> Findings:
+        """`below`, for a key as the payload spells it."""
+        return self.at(f"{self.prefix}/{escape(key)}", 1)
+
+    def at(self, prefix: str, levels: int, default_source: str | None = None) -> Findings:
+        """Findings of what is at a pointer, so many levels inside this payload."""
+        return Findings(
+            prefix=prefix,
+            source=self.source if default_source is None else None,
+            default_source=default_source or self.default_source,
+            in_envelope=self.in_envelope or default_source is not None,
+            depth=self.depth + levels,
+            read=self.read,
+            extra=self.extra,
+            notes=self.notes,
+            pending=self.pending,
+        )

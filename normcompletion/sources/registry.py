@@ -1,0 +1,72 @@
+"""The variants of the built-in sources, and those that installed packages offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from ..dialect import wire
+from ..dialect.variant import Variant
+from ..errors import UnknownSourceError, excerpt
+
+BUILT_IN = ("openai", "atoma", "log10", "openrouter")
+ENTRY_POINTS = "normcompletion.sources"
+
+
+class Registry:
+    """An immutable set of variants.
+
+    `bodies` are the variants that tell the source of a body in the OpenAI dialect, `errors` those of an error body;
+    `shapes` have a wire Struct of their own. `dialect` is the variant that reads a source's OpenAI-shaped bodies.
+    """
+
+    def __init__(self, variants: Iterable[Variant]) -> None:
+        self.variants = tuple(variants)
+        self.sources = tuple(dict.fromkeys(variant.source for variant in self.variants))
+        self.by_name = {(variant.source, variant.name): variant for variant in self.variants}
+        if len(self.by_name) < len(self.variants):
+            raise ValueError("two variants have the same source and name; rename one")
+        self.bodies = tuple(variant for variant in self.variants if variant.wire is wire.Body)
+        self.errors = tuple(variant for variant in self.variants if variant.wire is wire.Failed)
+        self.shapes = tuple(variant for variant in self.variants if variant.wire not in (wire.Body, wire.Failed))
+        self.dialect: dict[str, Variant] = {}
+        for variant in self.bodies:
+            self.dialect.setdefault(variant.source, variant)
+        self.failed: dict[str, Variant] = {}
+        for variant in self.errors:
+            self.failed.setdefault(variant.source, variant)
+        if "openai" not in self.dialect or "openai" not in self.failed:
+            raise ValueError("a registry needs the variants of `openai`, which reads unmarked bodies; add them")
+
+    def check(self, source: str | None, variant: str | None) -> None:
+        """Raise `UnknownSourceError` for a name that is not registered."""
+        if source is not None and source not in self.sources:
+            _unknown("source", source, self.sources)
+        names = tuple(row.name for row in self.variants if source in (None, row.source))
+        if variant is not None and variant not in names:
+            _unknown("variant", variant, tuple(dict.fromkeys(names)))
+
+
+def _unknown(what: str, name: str, known: tuple[str, ...]) -> None:
+    from difflib import get_close_matches
+
+    close = get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    error = UnknownSourceError(f"no {what} {excerpt(name)!r}; {hint}known are {', '.join(known)}")
+    error.known = known
+    raise error
+
+
+def built_in() -> tuple[Variant, ...]:
+    """The variants of this package, source by source."""
+    return tuple(variant for source in BUILT_IN for variant in import_module(f".{source}", __package__).VARIANTS)
+
+
+def installed() -> Registry:
+    """The built-in variants and those of every package that offers the entry point."""
+    from importlib import metadata  # costs a third of the whole import, and only the first call needs it
+
+    variants = list(built_in())
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        variants.extend(entry.load().VARIANTS)
+    return Registry(variants)

@@ -1,0 +1,1 @@
+"""Event streams: framing, chunks, and the answer that they make."""
