@@ -60,7 +60,10 @@ def normalize(
     raw = payload if type(payload) is bytes else to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
-    completion = read_any(raw, source, variant, default_source)
+    if source is variant is default_source is None:
+        completion = default_engine().read(raw)
+    else:
+        completion = read_any(raw, source, variant, default_source)
     if strict or completion.error is not None or completion.variant == "confidential":
         return answered(completion, _texts(raw) if strict else (), strict=strict)
     return completion
@@ -94,7 +97,7 @@ def read_any(
     if source is not None or variant is not None or default_source is not None:
         engine.registry.check(source, variant)
         engine.registry.check(default_source, None)
-    completion = engine.read(raw, Findings(source=source, default_source=default_source, read=engine.read_inside))
+    completion = engine.read(raw, source, default_source)
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(
             f"the payload is {completion.source} {completion.variant}, not {excerpt(variant)}; leave out variant=",
@@ -247,7 +250,7 @@ def _records(found: Iterator[tuple[str, Any]], options: dict[str, Any]) -> Itera
     """The records of a page, each as `normalize` would give it, with pointers from the page's root."""
     engine = default_engine()
     for pointer, item in found:
-        findings = Findings(prefix=pointer, source=options["source"], read=engine.read_inside)
+        findings = Findings(prefix=pointer, source=options["source"], read=engine.read_tree)
         try:
             completion = engine.from_tree(item, findings)
             yield answered(completion, (), strict=options["strict"])

@@ -53,7 +53,8 @@ class Findings(Struct, eq=False):
 
     Paths are given in the snake_case names of the wire Structs and written as pointers in the payload's own spelling,
     below `prefix`: the pointer at which the response is in what was handed in. `source` is what the caller named,
-    `default_source` the source of an unmarked response in this place. `depth` containers are around this one.
+    `default_source` the source of an unmarked response in this place. `depth` containers are around this one;
+    `is_clean` says that no text of the payload can hold half a surrogate pair.
 
     `extra` holds values that an adapter displaced; `pending` says where the keys that no wire Struct declares are to
     be collected: `(prefix, payload, schema)` for each part that was decoded. `read` reads a response inside this one.
@@ -65,6 +66,7 @@ class Findings(Struct, eq=False):
     default_source: str | None = None
     in_envelope: bool = False
     depth: int = 0
+    is_clean: bool = False
     read: Callable[[Any, Findings], Completion] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -129,6 +131,7 @@ class Findings(Struct, eq=False):
             default_source=default_source or self.default_source,
             in_envelope=self.in_envelope or default_source is not None,
             depth=self.depth + levels,
+            is_clean=self.is_clean,
             read=self.read,
             extra=self.extra,
             notes=self.notes,

@@ -67,19 +67,24 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
     `depth` containers are around the text already. Half surrogate pairs are kept in the strings, for the lenient decode
     to replace. Raises `MalformedPayloadError`.
     """
+    return parse_checked(raw, depth=depth)[0]
+
+
+def parse_checked(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
+    """`parse`, and whether all texts are proved to have no half surrogate pair."""
     if len(raw) > _HEAD and _is_deep_at_once(raw):
         raise too_deep()
     if raw.count(b"[") + raw.count(b"{") + depth > MAX_DEPTH and nesting(raw) + depth > MAX_DEPTH:
         raise too_deep()
     try:
-        return _decode(raw)
+        return _decode(raw), True
     except REFUSALS as refusal:
         error = refusal.with_traceback(None)  # which holds this frame, and so the payload
     if b"\\u" in raw and not isinstance(error, UnicodeDecodeError):  # half a surrogate pair, which msgspec refuses
         import json  # only broken text comes here
 
         try:
-            return json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
+            return json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite), False
         except MalformedPayloadError:
             raise
         except (ValueError, RecursionError):
@@ -113,10 +118,8 @@ def _int_or_text(text: str) -> int | str:
         return text
 
 
-def proves_utf8(raw: bytes) -> bool:
-    """Whether a text is UTF-8, also in the values that msgspec skips; a text that is not ASCII is decoded for it."""
-    if raw.isascii():
-        return True
+def is_utf8(raw: bytes) -> bool:
+    """Whether a text is UTF-8, also in the values that msgspec skips."""
     try:
         raw.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,10 @@
-"""Who wrote a body: the markers of all sources, compiled for the Structs that the decoders give.
+"""Who wrote a body: the markers of all sources, arranged for the Structs that the decoders give.
 
-Results never depend on the order of the sources: every decisive marker is looked at, and those of two sources make the
-body ambiguous. A body without any marker is `openai`, or has the source of the envelope around it.
+Results never depend on the order of the sources: every decisive marker counts, and those of two sources make the body
+ambiguous. A body without any marker is `openai`, or has the source of the envelope around it.
+
+Most bodies have no marker of most sources, so that each marker is tried only where its telling condition holds. The
+members that need to be there are fetched from each part of the body in one call; so are those that need a value.
 """
 
 from __future__ import annotations
@@ -14,57 +17,109 @@ from ..dialect.variant import Condition, Marker, Variant
 from ..errors import AmbiguousPayloadError
 
 Test = Callable[[Any], bool]
+Row = tuple[str, bool, Test]  # the source, whether the marker is decisive, and whether it holds
 
 
 class Detector:
-    """The markers of some variants.
+    """The markers of some variants, for Structs with the fields that those look at.
 
-    Most bodies have no member that only markers look at, so that these are fetched in one call (`watched`): the
-    markers that need one of them are tried only where there is one.
+    `top`, `choice` and `usage` fetch the members that markers need to be there from the body, its first choice and its
+    usage. A marker that needs a value is tried where `object`, `system_fingerprint` or `usage.total_tokens` has one of
+    the `values`, a marker that needs a pattern where `id` has its prefix; any other marker is tried for every body.
     """
 
-    def __init__(self, variants: Iterable[Variant], watched: frozenset[str] = frozenset()) -> None:
-        self.rows = [(variant.source, marker) for variant in variants for marker in variant.markers]
-        names = sorted(watched)
-        self.watched: Callable[[Any], Any] | None = attrgetter(*names) if names else None
-        self.unset = None if len(names) == 1 else (None,) * len(names)
-        self.common: list[tuple[str, bool, Test]] = []
-        self.rare: list[tuple[str, bool, Test]] = []
-        for source, marker in self.rows:
-            row = (source, marker.decisive, compiled(marker))
-            needs = {condition.path[0] for condition in marker.conditions if not condition.absent}
-            (self.rare if needs & watched else self.common).append(row)
-        self.decisive_sources = {source for source, marker in self.rows if marker.decisive}
+    def __init__(self, variants: Iterable[Variant]) -> None:
+        self.markers = [(variant.source, marker) for variant in variants for marker in variant.markers]
+        self.decisive_sources = {source for source, marker in self.markers if marker.decisive}
+        # Where only one source has decisive markers, the first of them that holds settles it.
+        sole = [compiled(marker) for _, marker in self.markers if marker.decisive]
+        self.settles = sole[0] if len(self.decisive_sources) == 1 else None
+        self.sole = next(iter(self.decisive_sources), None)
+        parts: dict[str, list[tuple[Condition, Row]]] = {}
+        for source, marker in self.markers:
+            telling = _telling(marker)
+            parts.setdefault(_part(telling), []).append((telling, (source, marker.decisive, compiled(marker))))
+        self.top, self.no_top, self.top_rows = _fetched(parts.get("top", []))
+        self.choice, self.no_choice, self.choice_rows = _fetched(parts.get("choice", []))
+        self.usage, self.no_usage, self.usage_rows = _fetched(parts.get("usage", []))
+        self.values = frozenset(value for condition, _ in parts.get("values", []) for value in condition.values)
+        self.value_rows = [row for _, row in parts.get("values", [])]
+        self.prefixes = tuple({condition.prefix for condition, _ in parts.get("id", [])})
+        self.id_rows = [row for _, row in parts.get("id", [])]
+        self.others = [row for _, row in parts.get("others", [])]
 
     def source_of(self, body: Any, path: str = "") -> str | None:
         """The source whose marker a body has, or `None`; raises `AmbiguousPayloadError` for those of two."""
-        strong = weak = None
-        rows = self.common
-        if self.watched is not None and self.watched(body) != self.unset:
-            rows = rows + self.rare
-        for source, decisive, test in rows:
-            if (strong != source if decisive else weak is None) and test(body):
-                if not decisive:
-                    weak = source
-                elif strong is None:
-                    strong = source
-                    if len(self.decisive_sources) == 1:
-                        return strong
-                else:
-                    raise ambiguous(sorted({strong, source}), path)
-        return strong or weak
+        if self.settles is not None and self.settles(body):
+            return self.sole
+        rows = self.others
+        choices, usage, name = body.choices, body.usage, body.id
+        if choices and self.choice(choices[0]) != self.no_choice:
+            rows = rows + self.choice_rows
+        if usage is not None:
+            if self.usage(usage) != self.no_usage:
+                rows = rows + self.usage_rows
+            if usage.total_tokens in self.values:
+                rows = rows + self.value_rows
+        if self.top(body) != self.no_top:
+            rows = rows + self.top_rows
+        if body.object in self.values or body.system_fingerprint in self.values:
+            rows = rows + self.value_rows
+        if name is not None and name.startswith(self.prefixes):
+            rows = rows + self.id_rows
+        return _verdict(rows, body, path) if rows else None
 
     def of_tree(self, tree: Any, path: str = "") -> str | None:
         """`source_of` for a parsed object, in either spelling."""
-        held = self.evidence(tree)
-        strong = {source for source, marker in held if marker.decisive}
-        if len(strong) > 1:
-            raise ambiguous(sorted(strong), path)
-        return next(iter(strong or [source for source, _ in held]), None)
+        return _verdict([(source, marker.decisive, marker.holds) for source, marker in self.markers], tree, path)
 
     def evidence(self, body: Any) -> list[tuple[str, Marker]]:
         """Every marker that holds, with its source."""
-        return [(source, marker) for source, marker in self.rows if marker.holds(body)]
+        return [(source, marker) for source, marker in self.markers if marker.holds(body)]
+
+
+def _verdict(rows: list[Row], body: Any, path: str) -> str | None:
+    strong = weak = None
+    for source, decisive, holds in rows:
+        if (strong != source if decisive else weak is None) and holds(body):
+            if not decisive:
+                weak = source
+            elif strong is not None:
+                raise ambiguous(sorted((strong, source)), path)
+            else:
+                strong = source
+    return strong or weak
+
+
+def _part(condition: Condition) -> str:
+    """Which of the parts of `Detector` looks at a condition."""
+    path = condition.path[:-1] if condition.path[-1] == "*" else condition.path
+    if condition.pattern is not None:
+        return "id" if path == ("id",) else "others"
+    if condition.values:
+        return "values" if path in _VALUED else "others"
+    if len(path) == 1:
+        return "top"
+    return {"usage": "usage", "choices": "choice"}.get(path[0], "others") if len(path) == 2 else "others"
+
+
+_VALUED = (("object",), ("system_fingerprint",), ("usage", "total_tokens"))
+
+
+def _fetched(conditions: list[tuple[Condition, Row]]) -> tuple[Callable[[Any], Any], Any, list[Row]]:
+    """A function that fetches the members of some conditions, what it gives where there are none, and the rows."""
+    keys = [condition.path[:-1] if condition.path[-1] == "*" else condition.path for condition, _ in conditions]
+    names = sorted({key[-1] for key in keys})
+    if not names:
+        return (lambda _: ()), (), []
+    names.append(names[0])  # of a single name, the value would come without a tuple around it
+    return attrgetter(*names), (None,) * len(names), [row for _, row in conditions]
+
+
+def _telling(marker: Marker) -> Condition:
+    """The condition of a marker that the fewest bodies meet: a value or a pattern, else the last one."""
+    present = [condition for condition in marker.conditions if not condition.absent]
+    return next((condition for condition in present if condition.values or condition.pattern), present[-1])
 
 
 def ambiguous(sources: Iterable[str], path: str = "") -> AmbiguousPayloadError:
@@ -78,42 +133,20 @@ def ambiguous(sources: Iterable[str], path: str = "") -> AmbiguousPayloadError:
 
 
 def compiled(marker: Marker) -> Test:
-    """A function that says whether a marker holds for a Struct."""
-    tests = [_compiled(condition) for condition in marker.conditions]
-    if len(tests) == 1:
-        return tests[0]
-    if len(tests) == 2:
-        first, second = tests
-        return lambda body: first(body) and second(body)
-    return lambda body: all(test(body) for test in tests)
-
-
-def _compiled(condition: Condition) -> Test:
-    """`Condition.holds` for the frequent forms of conditions, which are called for every body."""
-    path, values = condition.path, condition.values
-    if condition.absent or len(path) > 2 or len(values) > 1:
-        return condition.holds
-    get = attrgetter(path[-1])
-    if condition.pattern is not None:
-        return _of_text(get, condition.pattern.fullmatch) if len(path) == 1 else condition.holds
-    if values:
-        (wanted,) = values
-        if len(path) == 1:
-            return lambda body: get(body) == wanted
-        test = lambda part: get(part) == wanted  # noqa: E731 - a closure either way
-    else:
-        if len(path) == 1:
-            return lambda body: get(body) is not None
-        test = lambda part: get(part) is not None  # noqa: E731
-    outer = attrgetter(path[0])
-    if path[0] == "choices":
-        return lambda body: bool(items := outer(body)) and test(items[0])
-    return lambda body: (part := outer(body)) is not None and test(part)
-
-
-def _of_text(get: Callable[[Any], Any], match: Callable[[str], Any]) -> Test:
-    def test(body: Any) -> bool:
-        text = get(body)
-        return text is not None and match(text) is not None
-
-    return test
+    """`Marker.holds` for a Struct; the frequent forms of markers in a form that is quick to call."""
+    if any(row.absent or row.values or row.pattern or len(row.path) > 2 or row.path[-1] == "*" for row in marker.conditions):
+        return marker.holds
+    tops = [row.path[0] for row in marker.conditions if len(row.path) == 1]
+    nested = [row.path for row in marker.conditions if len(row.path) == 2]
+    if len(nested) > 1 or len(tops) > 2 or (nested and len(tops) > 1):
+        return marker.holds
+    if not nested:
+        get = attrgetter(tops[0], tops[-1])
+        return lambda body: None not in get(body)
+    holder, name = map(attrgetter, nested[0])
+    if not tops:
+        tops = [nested[0][0]]
+    get = attrgetter(tops[0])
+    if nested[0][0] == "choices":
+        return lambda body: get(body) is not None and bool(items := holder(body)) and name(items[0]) is not None
+    return lambda body: get(body) is not None and (part := holder(body)) is not None and name(part) is not None

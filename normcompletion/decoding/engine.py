@@ -28,7 +28,7 @@ from ..envelopes.unsupported import recognise
 from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
 from ..findings import Findings
 from ..model import Choice, Completion, Envelope
-from ..payload import BLANKS, REFUSALS, looks_like_stream, parse, proves_utf8
+from ..payload import BLANKS, REFUSALS, looks_like_stream, parse, parse_checked, is_utf8
 from ..pointer import camel, escape
 from .detection import Detector, ambiguous
 from .lenient import Walk
@@ -86,8 +86,8 @@ class Engine:
         self.read_stream = read_stream
         watched = frozenset(path for row in registry.bodies for path in _paths(row) if path[0] not in _BODY_FIELDS)
         nested = frozenset(path for row in registry.bodies for path in _paths(row) if len(path) > 1)
-        telling = {key for variant in registry.shapes for key in _telling_keys(variant)}
-        shapes = frozenset(telling | {wrappers.CANONICAL_KEY, "error"})
+        self.telling = [(_both_spellings(_telling_keys(variant)), variant) for variant in registry.shapes]
+        shapes = frozenset({wrappers.CANONICAL_KEY, "error"}).union(*(keys for keys, _ in self.telling))
         self.canonical = Decoder(wire.CanonicalCompletion, Form("snake"))
         self.bodies = {
             spelling: Decoder(wire.Body, Form(spelling, _both_spellings(shapes), watched | nested))
@@ -104,7 +104,10 @@ class Engine:
         ]
         self.routes = self._routes()
         self.first = self.canonical
-        self.detector = Detector(registry.bodies, frozenset(path[0] for path in watched))
+        dialect = {name: registry.dialect.get(name, registry.dialect["openai"]) for name in registry.sources}
+        self.adapters = {name: variant.adapt for name, variant in dialect.items()}
+        self.careful = {name for name, variant in dialect.items() if variant.placeholders}
+        self.detector = Detector(registry.bodies)
         self.canonical_detector = Detector(_only_canonical(registry.bodies))
         self.error_detector = Detector(registry.errors)
 
@@ -116,37 +119,67 @@ class Engine:
             for name in keys_of(decoder.original) - body_keys:
                 routes.setdefault(decoder.form.key(name), decoder)
         routes |= {camel(name): self.bodies["camel"] for name in body_keys if camel(name) != name}
+        routes |= {name: self.bodies["snake"] for name in body_keys if camel(name) != name}
         routes |= {item.encode_name: self.bodies["snake"] for item in msgspec.structs.fields(wire.Body)}
         return routes
 
     # -- from bytes
 
-    def read(self, raw: Any, findings: Findings) -> Completion:
+    def read(self, raw: bytes, source: str | None = None, default_source: str | None = None) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
 
-        Raises `NormalizeError` for what is not a completion.
+        `source` is believed, `default_source` is for a body that nothing else decides. Raises `NormalizeError` for what
+        is not a completion.
         """
-        is_top = findings.depth == 0 and not findings.prefix
-        decoder = self.first if is_top else self.bodies["snake"]
-        tried: list[Decoder] = []
-        while True:
+        decoder = self.first
+        following = None
+        try:
+            decoded = decoder.decode(raw)
+        except REFUSALS as refusal:
+            following = self._following(decoder, str(refusal))
+            findings = Findings(source=source, default_source=default_source, read=self._read_inside)
+        else:
+            if decoder is self.canonical:
+                completion = self._finished(decoded, source, default_source)
+                following = self.bodies["snake"]
+                if completion is not None:
+                    return completion
+            findings = Findings(source=source, default_source=default_source, read=self._read_inside)
+            if decoder is not self.canonical and (raw.isascii() or is_utf8(raw)):
+                completion = self._adapted(decoder, decoded, raw, findings)
+                if completion is not None:
+                    if completion.source in self.canonical_detector.decisive_sources:
+                        self.first = self._preferred(decoder, completion)
+                    return completion
+        completion, taken = self._read(raw, findings, following, [decoder])
+        if taken is not None:
+            self.first = self._preferred(taken, completion)
+        return completion
+
+    def read_tree(self, tree: Any, findings: Findings) -> Completion:
+        """One whole response that was parsed by msgspec, or is inside another one; as `read`."""
+        findings.read = self._read_inside
+        return self._read(tree, findings, self.bodies["snake"], [])[0]
+
+    def _read(
+        self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]
+    ) -> tuple[Completion, Decoder | None]:
+        """A response, by a decoder and those that its refusals lead to, else by the lenient decode; and the decoder."""
+        is_text = isinstance(payload, bytes)
+        while decoder is not None and decoder not in tried:
             following = None
             try:
-                decoded = decoder.decode(raw) if isinstance(raw, bytes) else msgspec.convert(raw, decoder.struct)
+                decoded = decoder.decode(payload) if is_text else msgspec.convert(payload, decoder.struct)
             except REFUSALS as refusal:
                 following = self._following(decoder, str(refusal))
             else:
-                completion = self._from_decoded(decoder, decoded, raw, findings)
-                if completion is not None:
-                    if is_top and decoder is not self.first:
-                        self.first = self._preferred(decoder, completion)
-                    return completion
-                if decoder is self.canonical:
-                    following = self.bodies["snake"]
+                if not is_text or payload.isascii() or is_utf8(payload):
+                    completion = self._adapted(decoder, decoded, payload, findings)
+                    if completion is not None:
+                        return completion, decoder
             tried.append(decoder)
-            if following is None or following in tried:
-                return self._lenient(raw, findings)
             decoder = following
+        return self._lenient(payload, findings), None
 
     def _following(self, decoder: Decoder, reason: str) -> Decoder | None:
         """The decoder to try after a refusal, or `None` for the lenient decode."""
@@ -162,97 +195,99 @@ class Engine:
             return self.canonical
         return decoder
 
-    def _from_decoded(self, decoder: Decoder, decoded: Any, raw: bytes, findings: Findings) -> Completion | None:
-        """The completion of a decoded Struct, or `None` where another decoder must see the payload."""
-        if decoder is self.canonical:
-            return self._finished(decoded, findings)
-        if isinstance(raw, bytes) and not proves_utf8(raw):
-            return None
-        return self._adapted(decoder, decoded, raw, findings)
-
-    def _finished(self, sent: Any, findings: Findings) -> Completion | None:
+    def _finished(self, sent: Any, source: str | None, default_source: str | None) -> Completion | None:
         """A body in canonical words, which needs no copy; `None` where the general path must note or change something.
 
         The Structs have the layout of the canonical ones: they become those by assigning `__class__`.
         """
-        choices = sent.choices
-        for choice in choices:
+        for choice in sent.choices:
             calls = choice.message.tool_calls
             if calls is not None and not _are_plain(calls):
                 return None
-        marked = findings.source or self.canonical_detector.source_of(sent)
-        source = marked or findings.default_source or "openai"
-        if self.registry.dialect[source].placeholders:
-            return None
-        for choice in choices:
             choice.__class__ = Choice
+        if source is None:
+            source = self.canonical_detector.source_of(sent)
+            if source is not None:
+                sent.source, sent.source_basis = source, "marker"
+            elif default_source is not None:
+                sent.source, sent.source_basis = default_source, "caller"
+        else:
+            sent.source, sent.source_basis = source, "caller"
+        if sent.source in self.careful:
+            return None
         sent.__class__ = Completion
-        sent.source = source
-        if source != "openai" or marked or findings.default_source:
-            sent.source_basis = basis(findings, marked)
         return sent  # type: ignore[no-any-return]
 
     def _adapted(self, decoder: Decoder, decoded: Any, payload: Any, findings: Findings) -> Completion | None:
-        """The completion of a Struct that a form gave, by the adapter of its variant."""
-        variant = decoder.variant
-        findings.camel = decoder.camel
-        if variant is not None:
-            if findings.source not in (None, variant.source) or not any(row.holds(decoded) for row in variant.markers):
-                return None
-            findings.pending.append((findings.prefix, payload, decoder.schema))
-            return self._with_basis(variant.adapt(decoded, findings), findings, "marker")
-        if is_chunk(decoded):
+        """The completion of a Struct that a form gave, by the adapter of its source; `None` where it is not that."""
+        if decoder.variant is not None:
+            return self._from_shape(decoder, decoder.variant, decoded, payload, findings)
+        choices = decoded.choices
+        if (not choices or choices[0].message is None or decoded.object != "chat.completion") and is_chunk(decoded):
             return None
-        marked = findings.source or self.detector.source_of(decoded, findings.prefix)
+        if decoder.camel:
+            findings.camel = True
         findings.pending.append((findings.prefix, payload, decoder.schema))
-        return self._from_body(decoded, marked, findings)
+        return self._from_body(decoded, findings)
 
-    def _from_body(self, body: Any, marked: str | None, findings: Findings) -> Completion:
+    def _from_body(self, body: Any, findings: Findings) -> Completion:
         """A body, by the adapter of its source."""
-        source = marked or findings.default_source or "openai"
-        variant = self.registry.dialect.get(source) or self.registry.dialect["openai"]
-        completion = variant.adapt(body, findings)
+        source = findings.source
+        why = "caller"
+        if source is None:
+            source = self.detector.source_of(body, findings.prefix)
+            why = "marker"
+            if source is None:
+                source, why = unmarked(findings)
+        completion = self.adapters[source](body, findings)
+        if source in self.careful:
+            apply_placeholders(completion, self.registry.dialect[source].placeholders, findings)
         completion.source = source
-        if variant.placeholders:
-            apply_placeholders(completion, variant.placeholders, findings)
-        return self._with_basis(completion, findings, basis(findings, marked))
-
-    def _with_basis(self, completion: Completion, findings: Findings, why: Any) -> Completion:
-        if completion.source_basis == "dialect":
-            completion.source_basis = why
+        completion.source_basis = why  # type: ignore[assignment]
         completion.extra = extra_of(findings)
         return completion
+
+    def _from_shape(
+        self, decoder: Decoder, variant: Variant, decoded: Any, payload: Any, findings: Findings
+    ) -> Completion | None:
+        """An object of a shape; `None` where no marker of the shape holds."""
+        if findings.source not in (None, variant.source) or not any(row.holds(decoded) for row in variant.markers):
+            return None
+        findings.camel = decoder.camel
+        findings.pending.append((findings.prefix, payload, decoder.schema))
+        return _with_basis(variant.adapt(decoded, findings), findings, "marker")
 
     # -- from a parsed tree
 
     def _lenient(self, payload: Any, findings: Findings) -> Completion:
         """A payload that no typed decoder took: parsed, told what it is, and read key by key."""
-        findings.read = self._inside
+        findings.read = self._read_leniently
         if not isinstance(payload, bytes):
             return self.from_tree(payload, findings)
         if payload[:1] != b"{" and self.read_stream is not None and looks_like_stream(payload):
             return self.read_stream(payload, findings)
         try:
-            tree = parse(payload, depth=findings.depth)
+            tree, findings.is_clean = parse_checked(payload, depth=findings.depth)
         except ValueError:
             if self.read_stream is not None and _is_one_chunk_a_line(payload):
                 return self.read_stream(payload, findings)
             raise
         return self.from_tree(tree, findings)
 
-    def _inside(self, value: Any, findings: Findings) -> Completion:
-        """A response inside a payload that is read leniently: its text is still tried with the typed decoders."""
-        if not isinstance(value, str):
-            return self.from_tree(value, findings)
-        findings.read = self.read_inside
-        findings.depth = 0
-        return self.read(value.encode("utf-8", "surrogatepass"), findings)
-
-    def read_inside(self, value: Any, findings: Findings) -> Completion:
-        """A response inside a payload that a typed decoder took: its JSON text or its tree."""
+    def _read_leniently(self, value: Any, findings: Findings) -> Completion:
+        """A response inside a payload that is read leniently; its text is still tried with the typed decoders."""
         if isinstance(value, str):
-            return self._inside(value, findings)
-        return self.read(value, findings)
+            return self._read_text(value, findings)
+        findings.read = self._read_leniently
+        return self.from_tree(value, findings)
+
+    def _read_inside(self, value: Any, findings: Findings) -> Completion:
+        """A response inside a payload that a typed decoder took: its JSON text or its tree."""
+        return self._read_text(value, findings) if isinstance(value, str) else self.read_tree(value, findings)
+
+    def _read_text(self, text: str, findings: Findings) -> Completion:
+        findings.depth = 0  # a text of its own
+        return self.read_tree(text.encode("utf-8", "surrogatepass"), findings)
 
     def from_tree(self, tree: Any, findings: Findings) -> Completion:
         """Any JSON value as a completion, by the lenient decode."""
@@ -263,33 +298,16 @@ class Engine:
         variant = self._shape_of(tree, findings)
         if variant is not None:
             return self._walked(variant, tree, findings)
-        where = findings.prefix or None
-        if wrappers.members(tree) is not None:
-            raise UnknownPayloadError(
-                "the payload is a page of records; normalize_many() yields each", code="list", path=where
-            )
-        wrapper = wrappers.unwrap(tree)
-        if wrapper is not None:
-            return self._unwrapped(tree, *wrapper, findings)
-        name = recognise(tree)
-        if name is None and tree.get("choices") is None:
-            name = (
-                "one with `choices` null and without an error: the service answered nothing"
-                if "choices" in tree
-                else "one with neither `choices` nor an error; hand in the response body"
-            )
-        if name is not None:
-            raise UnknownPayloadError(f"the payload is {name}", path=where)
-        if not isinstance(tree["choices"], list):
-            raise InvalidPayloadError(
-                f"`choices` is {json_word(tree['choices'])}, not a list; hand in the body as it was sent",
-                path=f"{findings.prefix}/choices",
-            )
-        marked = findings.source or self.detector.of_tree(tree, findings.prefix)
+        choices = tree.get("choices")
+        if not isinstance(choices, list) or wrappers.is_chunk(tree):
+            wrapper = wrappers.unwrap(tree)
+            if wrapper is not None:
+                return self._unwrapped(tree, *wrapper, findings)
+            raise not_a_body(tree, findings.prefix)
         walk = Walk(findings)
-        body = walk.struct(tree, wire.Body, findings.prefix)
+        body = walk.struct(tree, self.bodies["snake"].struct, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
-        return self._from_body(body, marked, findings)
+        return self._from_body(body, findings)
 
     def _from_other(self, tree: Any, findings: Findings) -> Completion:
         """A JSON value that is not an object: a stream as a list of chunks or as text, or a mistake."""
@@ -314,8 +332,10 @@ class Engine:
         """The shape or the error variant that an object has; `None` where it is neither."""
         found = {
             variant.source: variant
-            for variant in reversed(self.registry.shapes)
-            if findings.source in (None, variant.source) and any(marker.holds(tree) for marker in variant.markers)
+            for keys, variant in reversed(self.telling)
+            if findings.source in (None, variant.source)
+            and not keys.isdisjoint(tree)
+            and any(marker.holds(tree) for marker in variant.markers)
         }
         if len(found) > 1:
             raise ambiguous(sorted(found), findings.prefix)
@@ -323,7 +343,7 @@ class Engine:
             return next(iter(found.values()))
         if adapt.error_form(tree) is None:
             return None
-        source = findings.source or self.error_detector.of_tree(tree, findings.prefix) or findings.default_source
+        source = findings.source or self.error_detector.of_tree(tree, findings.prefix)
         return self.registry.failed.get(source or "openai") or self.registry.failed["openai"]
 
     def _walked(self, variant: Variant, tree: dict[str, Any], findings: Findings) -> Completion:
@@ -332,10 +352,14 @@ class Engine:
         decoded = walk.struct(tree, variant.wire, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
         completion = variant.adapt(decoded, findings)
-        marked = None if variant.source == "openai" else variant.source
-        if variant.wire is wire.Failed:
-            completion.source = findings.source or marked or findings.default_source or "openai"
-        return self._with_basis(completion, findings, basis(findings, marked))
+        if variant.wire is not wire.Failed:
+            return _with_basis(completion, findings, "marker")
+        if findings.source is not None:
+            return _with_basis(completion, findings, "caller")
+        if variant.source != "openai":
+            return _with_basis(completion, findings, "marker")
+        completion.source, why = unmarked(findings)
+        return _with_basis(completion, findings, why)
 
     def _unwrapped(self, tree: dict[str, Any], kind: str, key: str, findings: Findings) -> Completion:
         """The response under a key of a wrapper; what is beside it goes to `extra`."""
@@ -357,11 +381,10 @@ def _paths(variant: Variant) -> list[tuple[str, ...]]:
     return [path for path in paths if path[-1] != "*"]
 
 
-def _telling_keys(variant: Variant) -> list[str]:
+def _telling_keys(variant: Variant) -> frozenset[str]:
     """Top-level keys without which no marker of a shape holds: the last one that each marker asks for."""
-    return [
-        [condition.path[0] for condition in marker.conditions if not condition.absent][-1] for marker in variant.markers
-    ]
+    present = [[condition for condition in marker.conditions if not condition.absent] for marker in variant.markers]
+    return frozenset(conditions[-1].path[0] for conditions in present)
 
 
 def _both_spellings(keys: frozenset[str]) -> frozenset[str]:
@@ -375,6 +398,8 @@ def _only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
     known |= {"object": known["id"]}
 
     def can_hold(path: tuple[str, ...]) -> bool:
+        if path[-1] == "*":
+            return False  # log-probs are a Struct there
         if len(path) == 1:
             return path[0] in known
         inner = {"choices": wire.CanonicalChoice, "usage": wire.Usage}.get(path[0])
@@ -397,6 +422,27 @@ def _only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
     ]
 
 
+def not_a_body(tree: dict[str, Any], at: str) -> UnknownPayloadError | InvalidPayloadError:
+    """The error for an object at a pointer that holds no answer; it says what the object is."""
+    if wrappers.members(tree) is not None:
+        return UnknownPayloadError(
+            "the payload is a page of records; normalize_many() yields each", code="list", path=at or None
+        )
+    name = recognise(tree)
+    if name is None and tree.get("choices") is not None:
+        return InvalidPayloadError(
+            f"`choices` is {json_word(tree['choices'])}, not a list; hand in the body as it was sent",
+            path=f"{at}/choices",
+        )
+    if name is None:
+        name = (
+            "one with `choices` null and without an error: the service answered nothing"
+            if "choices" in tree
+            else "one with neither `choices` nor an error; hand in the response body"
+        )
+    return UnknownPayloadError(f"the payload is {name}", path=at or None)
+
+
 def refused_key(reason: str) -> str | None:
     """The key at which msgspec refused a text, from the text of its error; `None` where it names none.
 
@@ -410,15 +456,19 @@ def refused_key(reason: str) -> str | None:
     return key or None
 
 
-def basis(findings: Findings, marked: str | None) -> str:
-    """How the source of a response is known."""
-    if findings.source is not None:
-        return "caller"
-    if marked is not None:
-        return "marker"
+def unmarked(findings: Findings) -> tuple[str, str]:
+    """The source of a response without a marker, and how it is known."""
     if findings.default_source is None:
-        return "dialect"
-    return "envelope" if findings.in_envelope else "caller"
+        return "openai", "dialect"
+    return findings.default_source, "envelope" if findings.in_envelope else "caller"
+
+
+def _with_basis(completion: Completion, findings: Findings, why: str) -> Completion:
+    """A completion with `extra`, and with why it has its source where no response inside it said so."""
+    if completion.source_basis == "dialect":
+        completion.source_basis = why  # type: ignore[assignment]
+    completion.extra = extra_of(findings)
+    return completion
 
 
 def _are_plain(calls: list[Any]) -> bool:

@@ -21,7 +21,8 @@ from ..findings import Findings
 from ..model import ImageURL, to_json
 from ..payload import in_range
 from ..pointer import camel, escape
-from .spelling import is_struct
+from .spelling import REFUSED, is_struct
+from .unknown import Schema, collect, schema_of
 
 _INTEGER = re.compile(r"-?\d{1,19}")
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
@@ -35,6 +36,7 @@ class Field(NamedTuple):
     key: str
     read: Callable[[Walk, Any, str], Any]
     kept: bool
+    has_camel: bool
 
 
 class Walk:
@@ -46,8 +48,17 @@ class Walk:
         self.snake_keys = 0
 
     def struct(self, tree: dict[str, Any], wanted: type[msgspec.Struct], at: str) -> Any:
-        """`tree`, which is at the pointer `at`, as a `wanted`."""
-        fields, camel_fields = _fields(wanted)
+        """`tree`, which is at the pointer `at`, as a `wanted`: at once where it has no fault, else key by key."""
+        fields, camel_fields, schema = _fields(wanted)
+        if self.findings.is_clean:
+            try:
+                built = msgspec.convert(tree, wanted)
+            except msgspec.ValidationError:
+                pass
+            else:
+                self.snake_keys += 1
+                collect(tree, schema, at, self.findings.extra)
+                return built
         found: dict[str, Any] = {}
         for key, value in tree.items():
             field = fields.get(key)
@@ -57,11 +68,11 @@ class Walk:
                     field = None  # both spellings: the wire's own key is read, the other is kept
                 if field is not None:
                     self.camel_keys += 1
-            elif field.key != camel(key):
+            elif field.has_camel:
                 self.snake_keys += 1
             if value is None:
                 continue
-            here = f"{at}/{escape(key)}"
+            here = f"{at}/{key}" if field is not None else f"{at}/{escape(key)}"
             if field is None or field.kept:
                 self.findings.extra[here] = value
             if field is not None:
@@ -164,7 +175,7 @@ def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
             if value.get("isUnknown") is True and isinstance(value.get("raw"), dict):
                 return _sdk_unknown(walk, value, wanted, at)
             return walk.struct(value, wanted, at)
-        if isinstance(value, str) and wanted is ImageURL and value:
+        if isinstance(value, str) and getattr(wanted, "ORIGINAL", wanted) is ImageURL and value:
             url = walk.findings.text(value, at)
             walk.note("text_as_object", at, url)
             return ImageURL(url=url)
@@ -299,14 +310,16 @@ def _base(annotation: Any) -> Any:
 
 
 @cache
-def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, Field]]:
-    """The fields of a Struct by wire key, and those whose camelCase key differs by that."""
+def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, Field], Schema]:
+    """The fields of a Struct by wire key, those whose camelCase key differs by that, and its schema."""
     kept: frozenset[str] = getattr(wanted, "KEPT", frozenset())
     fields: dict[str, Field] = {}
     camel_fields: dict[str, Field] = {}
     for item in msgspec.structs.fields(wanted):
-        field = Field(item.name, item.encode_name, _reader(item.type), item.name in kept)
+        if item.name.startswith(REFUSED):
+            continue
+        field = Field(item.name, item.encode_name, _reader(item.type), item.name in kept, camel(item.encode_name) != item.encode_name)
         fields[item.encode_name] = field
         if camel(item.encode_name) != item.encode_name:
             camel_fields[camel(item.encode_name)] = field
-    return fields, camel_fields
+    return fields, camel_fields, schema_of(getattr(wanted, "ORIGINAL", wanted), "snake")

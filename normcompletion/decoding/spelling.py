@@ -24,6 +24,8 @@ from ..pointer import camel
 Spelling = Literal["snake", "camel"]
 Keys = tuple[str, ...]
 
+REFUSED = "refused_"  # how the attributes of refused keys start
+
 _compiling = RLock()
 
 
@@ -64,13 +66,19 @@ def formed(original: type[msgspec.Struct], form: Form) -> type[msgspec.Struct]:
         kind = map_structs(item.type, lambda struct, inside=inside: formed(struct, inside))  # type: ignore[misc]
         fields.append((item.name, kind, msgspec.field(name=form.key(item.encode_name), **_default(item))))
         keys.add(form.key(item.encode_name))
-    for name in sorted({path[0] for path in form.watched} - {item.encode_name for item in msgspec.structs.fields(original)}):
+    known = {item.encode_name for item in msgspec.structs.fields(original)}
+    for name in sorted({path[0] for path in form.watched} - known):
         fields.append((name, Any, msgspec.field(name=form.key(name), default=None)))
         keys.add(form.key(name))
     for number, (key, kind) in enumerate(_refusals(original, form)):
         if key not in keys:
-            fields.append((f"refused_{number}", kind, msgspec.field(name=key, default=None)))
-    return msgspec.defstruct(original.__name__, fields, module=__name__, kw_only=True, gc=False)
+            keys.add(key)
+            fields.append((f"{REFUSED}{number}", kind, msgspec.field(name=key, default=None)))
+    watched = {path[0] for path in form.watched} - known
+    namespace = {"ORIGINAL": original, "KEPT": getattr(original, "KEPT", frozenset()) | watched}
+    return msgspec.defstruct(
+        original.__name__, fields, namespace=namespace, module=__name__, kw_only=True, gc=False
+    )
 
 
 def _refusals(original: type[msgspec.Struct], form: Form) -> Iterable[tuple[str, Any]]:

@@ -7,7 +7,7 @@ rules. What has no canonical field, and every repair, goes to the findings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -41,6 +41,7 @@ FINISH_WORDS: FinishWords = {
     "MALFORMED_FUNCTION_CALL": "error",
     "malformed_function_call": "error",
 }
+FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 ROLES: frozenset[str] = frozenset(get_args(Role))
 TEXT_OBJECTS = frozenset({"text_completion", "text.completion"})
 IMPLIED_OBJECTS = {"chat": ("chat.completion", "chat.completion.chunk"), "text": ("text_completion",)}
@@ -52,18 +53,25 @@ MICROSECONDS_FROM = 10**14
 
 def completion(body: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
     """The canonical form of any whole chat or text completion (`wire.Body`); `extra` is filled by the engine."""
-    variant = variant_of(body)
-    if body.object and body.object not in IMPLIED_OBJECTS[variant]:
-        findings.keep(body.object, "object")
+    choices, time = body.choices, body.created
+    variant = "chat" if choices and choices[0].message is not None else variant_of(body)
+    word = body.object
+    if word and word not in IMPLIED_OBJECTS[variant]:
+        findings.keep(word, "object")
+    if time is not None and not (type(time) is int and -MICROSECONDS_FROM < time < MILLISECONDS_FROM):
+        time = created(time, findings)
+    built = []
+    for at, item in enumerate(choices):
+        built.append(choice(item, at, findings, finish_words))  # noqa: PERF401 - a comprehension is another call
     return Completion(
         id=body.id,
         source=source,
         variant=variant,
         model=body.model,
         provider=body.provider,
-        created=created(body.created, findings),
-        choices=[choice(item, at, findings, finish_words) for at, item in enumerate(body.choices)],
-        usage=usage(body.usage, findings),
+        created=time,
+        choices=built,
+        usage=None if body.usage is None else usage(body.usage, findings),
         system_fingerprint=body.system_fingerprint,
         service_tier=body.service_tier,
         notes=findings.notes,
@@ -83,10 +91,8 @@ def variant_of(body: wire.Body) -> str:
     return "text" if not body.choices and body.object in TEXT_OBJECTS else "chat"
 
 
-def created(value: float | str | None, findings: Findings) -> int | None:
+def created(value: float | str, findings: Findings) -> int | None:
     """Whole Unix seconds from seconds, milliseconds, fractional seconds, digits or ISO 8601 text."""
-    if value is None or (type(value) is int and -MICROSECONDS_FROM < value < MILLISECONDS_FROM):
-        return value
     seconds: float
     if isinstance(value, str):
         if value.isascii() and value.isdigit() and len(value) <= len(str(MICROSECONDS_FROM)):
@@ -132,11 +138,17 @@ def _moment(text: str) -> int | None:
 
 def choice(item: Any, at: int, findings: Findings, finish_words: FinishWords) -> model.Choice:
     """One choice (`wire.Choice`); `at` is its place in the list, which is not always its index."""
-    reason, native = finish_reason(item, at, findings, finish_words)
+    word, native = item.finish_reason, item.native_finish_reason
+    if word is not None and word not in FINISH_REASONS:
+        word, native = finish_reason(item, at, findings, finish_words)
+    sent = item.message
+    built = model.Message() if sent is None else message(sent, at, "message", findings)
+    if item.delta is not None or item.text is not None or item.reasoning is not None or item.function_call is not None:
+        built = choice_message(item, built, at, findings)
     return model.Choice(
         index=item.index,
-        message=choice_message(item, at, findings),
-        finish_reason=reason,
+        message=built,
+        finish_reason=word,
         native_finish_reason=native,
         logprobs=None if item.logprobs is None else logprobs(item.logprobs, findings, "choices", at, "logprobs"),
         error=None if item.error is None else service_error(item.error, findings, "choices", at, "error"),
@@ -165,16 +177,13 @@ def finish_reason(
     return canonical, native
 
 
-def choice_message(item: Any, at: int, findings: Findings) -> model.Message:
-    """The message of a choice, wherever the producer put it: `message`, `text`, `delta`, `function_call`."""
-    if item.message is not None:
-        built = message(item.message, findings, "choices", at, "message")
-        if item.delta is not None:  # Perplexity's empty delta, log10's last fragment: the message is the whole
+def choice_message(item: Any, built: model.Message, at: int, findings: Findings) -> model.Message:
+    """The message of a choice with what is beside it: `text`, `delta`, `reasoning`, `function_call`."""
+    if item.delta is not None:
+        if item.message is None:
+            built = message(item.delta, at, "delta", findings)
+        else:  # Perplexity's empty delta, log10's last fragment: the message is the whole
             findings.keep(sent_members(item.delta, findings), "choices", at, "delta")
-    elif item.delta is not None:
-        built = message(item.delta, findings, "choices", at, "delta")
-    else:
-        built = model.Message()
     if item.text is not None:
         if built.content is None:
             built.content = item.text
@@ -190,35 +199,34 @@ def choice_message(item: Any, at: int, findings: Findings) -> model.Message:
     return built
 
 
-def message(sent: Any, findings: Findings, *path: str | int) -> model.Message:
-    """A message (`wire.Message`) from all its aliases."""
-    word = sent.role
+def message(sent: Any, at: int, key: str, findings: Findings) -> model.Message:
+    """A message (`wire.Message`) from all its aliases; it is the member `key` of the choice at a place."""
+    word, content, thought = sent.role, sent.content, sent.reasoning
+    if word is not None and word not in ROLES:
+        word = role(word, findings, "choices", at, key)
+    parts = sent.parts
+    if content.__class__ is list:
+        parts = leaves(content, model.Part)
+        content, thought = joined(parts)
+        thought = reasoning(sent, thought, findings, "choices", at, key)
+    elif sent.reasoning_content is not None:
+        thought = reasoning(sent, None, findings, "choices", at, key)
+    calls, annotations, details = sent.tool_calls, sent.annotations, sent.reasoning_details
     built = model.Message(
-        role=word if word in ROLES else role(word, findings, *path),
+        role=word,
+        content=content,
+        reasoning=thought,
+        reasoning_details=leaves(details, model.ReasoningDetail) if details else details,
         refusal=sent.refusal,
+        tool_calls=tool_calls(calls, findings, "choices", at, key) if calls else calls,
+        annotations=leaves(annotations, model.Annotation) if annotations else annotations,
+        audio=None if sent.audio is None else leaf(sent.audio, model.Audio),
+        images=leaves(sent.images, model.Image) if sent.images else sent.images,
         name=sent.name,
+        parts=leaves(parts, model.Part) if parts else parts,
     )
-    thought = None
-    if isinstance(sent.content, list):
-        built.parts = leaves(sent.content, model.Part)
-        built.content, thought = joined(built.parts or [])
-    else:
-        built.content = sent.content
-        if sent.parts is not None:
-            built.parts = leaves(sent.parts, model.Part)
-    built.reasoning = reasoning(sent, thought, findings, *path)
-    if sent.reasoning_details is not None:
-        built.reasoning_details = leaves(sent.reasoning_details, model.ReasoningDetail)
-    if sent.tool_calls is not None:
-        built.tool_calls = tool_calls(sent.tool_calls, findings, *path)
-    if sent.annotations is not None:
-        built.annotations = leaves(sent.annotations, model.Annotation)
-    if sent.images is not None:
-        built.images = leaves(sent.images, model.Image)
-    if sent.audio is not None:
-        built.audio = leaf(sent.audio, model.Audio)
     if sent.function_call is not None:
-        _function_call(sent.function_call, built, findings, *path)
+        _function_call(sent.function_call, built, findings, "choices", at, key)
     return built
 
 
@@ -318,43 +326,38 @@ def sent_members(part: Any, findings: Findings) -> Any:
     return part
 
 
-def usage(sent: Any, findings: Findings) -> model.Usage | None:
-    """Token counts (`wire.Usage`); Perplexity's itemised cost keeps its total, and the items are in `extra`."""
-    if sent is None:
-        return None
+def usage(sent: Any, findings: Findings) -> model.Usage:
+    """Token counts (`wire.Usage`); Perplexity's itemised cost keeps its total, and the items are in `extra`.
+
+    The details, which nearly every body has, are copied here and not by `leaf`: that takes half as long.
+    """
     prompt, answer, cost = sent.prompt_tokens_details, sent.completion_tokens_details, sent.cost
+    if prompt is not None:
+        prompt = model.PromptTokensDetails(
+            audio_tokens=prompt.audio_tokens,
+            cache_write_tokens=prompt.cache_write_tokens,
+            cached_tokens=prompt.cached_tokens,
+            image_tokens=prompt.image_tokens,
+            text_tokens=prompt.text_tokens,
+            video_tokens=prompt.video_tokens,
+        )
+    if answer is not None:
+        answer = model.CompletionTokensDetails(
+            accepted_prediction_tokens=answer.accepted_prediction_tokens,
+            audio_tokens=answer.audio_tokens,
+            image_tokens=answer.image_tokens,
+            reasoning_tokens=answer.reasoning_tokens,
+            rejected_prediction_tokens=answer.rejected_prediction_tokens,
+        )
     return model.Usage(
         prompt_tokens=sent.prompt_tokens,
         completion_tokens=sent.completion_tokens,
         total_tokens=sent.total_tokens,
-        prompt_tokens_details=None if prompt is None else prompt_details(prompt),
-        completion_tokens_details=None if answer is None else completion_details(answer),
+        prompt_tokens_details=prompt,
+        completion_tokens_details=answer,
         cost=cost if cost is None or isinstance(cost, int | float) else total_cost(cost, findings),
         is_byok=sent.is_byok,
         cost_details=None if sent.cost_details is None else leaf(sent.cost_details, model.CostDetails),
-    )
-
-
-def prompt_details(sent: Any) -> model.PromptTokensDetails:
-    """Parts of `prompt_tokens`, copied by hand: nearly every body has them."""
-    return model.PromptTokensDetails(
-        audio_tokens=sent.audio_tokens,
-        cache_write_tokens=sent.cache_write_tokens,
-        cached_tokens=sent.cached_tokens,
-        image_tokens=sent.image_tokens,
-        text_tokens=sent.text_tokens,
-        video_tokens=sent.video_tokens,
-    )
-
-
-def completion_details(sent: Any) -> model.CompletionTokensDetails:
-    """Parts of `completion_tokens`, copied by hand: nearly every body has them."""
-    return model.CompletionTokensDetails(
-        accepted_prediction_tokens=sent.accepted_prediction_tokens,
-        audio_tokens=sent.audio_tokens,
-        image_tokens=sent.image_tokens,
-        reasoning_tokens=sent.reasoning_tokens,
-        rejected_prediction_tokens=sent.rejected_prediction_tokens,
     )
 
 

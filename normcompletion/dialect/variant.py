@@ -35,6 +35,7 @@ class Condition(msgspec.Struct, frozen=True):
     path: Keys
     values: tuple[Any, ...] = ()
     pattern: re.Pattern[str] | None = None
+    prefix: str = ""
     absent: bool = False
 
     def holds(self, body: Any) -> bool:
@@ -108,9 +109,10 @@ def equals(path: str, *values: Any, decisive: bool = True) -> Marker:
     return Marker(f"`{path}` is {words}", (Condition(_keys(path), values=values),), decisive)
 
 
-def pattern(path: str, regex: str, words: str, *, decisive: bool = True) -> Marker:
-    """A text that matches a regular expression as a whole; `words` describe it."""
-    return Marker(f"`{path}` is {words}", (Condition(_keys(path), pattern=re.compile(regex)),), decisive)
+def pattern(path: str, prefix: str, regex: str, words: str, *, decisive: bool = True) -> Marker:
+    """A text that starts with `prefix` and goes on as a regular expression says; `words` describe it."""
+    whole = re.compile(re.escape(prefix) + f"(?:{regex})")
+    return Marker(f"`{path}` is {words}", (Condition(_keys(path), pattern=whole, prefix=prefix),), decisive)
 
 
 def _keys(path: str) -> Keys:

@@ -28,7 +28,7 @@ FINISH_WORDS: FinishWords = {
 
 MARKERS = (
     both("provider", "choices.native_finish_reason"),
-    pattern("id", r"gen-(batch-)?\d{10}-[A-Za-z0-9]{20}", "gen-<seconds>-<20 characters>"),
+    pattern("id", "gen-", r"(batch-)?\d{10}-[A-Za-z0-9]{20}", "gen-<seconds>-<20 characters>"),
     key("usage.is_byok"),
     key("usage.cost_details"),
     key("openrouter_metadata"),
@@ -36,7 +36,8 @@ MARKERS = (
 # The account, the upstream's name, and the limit that was hit.
 ERROR_MARKERS = (
     *MARKERS,
-    pattern("user_id", r"(user|org)_.*", "an account of OpenRouter"),
+    pattern("user_id", "user_", r".*", "an account of OpenRouter"),
+    pattern("user_id", "org_", r".*", "an organization of OpenRouter"),
     key("error.error_type"),
     key("error.availability.status"),
     *(
