@@ -106,5 +106,4 @@ __all__ = [
     "normalize",
     "normalize_chunk",
     "normalize_many",
-    "to_builtins",
 ]

@@ -37,10 +37,10 @@ class Placement(msgspec.Struct, frozen=True):
 
 def placements(payload: Any, completion: Completion) -> list[Placement]:
     """Where each leaf of a parsed payload went in its completion."""
-    books = _Books(completion)
+    kept = _Places(completion)
     for path, record in _records(payload):
-        books.adopt(path, record)
-    return [Placement(path, value, books.place(path, value)) for path, value in _expanded(payload, books)]
+        kept.adopt(path, record)
+    return [Placement(path, value, kept.place(path, value)) for path, value in _expanded(payload, kept)]
 
 
 def lost(payload: Any, completion: Completion) -> list[str]:
@@ -48,7 +48,7 @@ def lost(payload: Any, completion: Completion) -> list[str]:
     return [placement.path for placement in placements(payload, completion) if placement.place == LOST]
 
 
-class _Books:
+class _Places:
     def __init__(self, completion: Completion) -> None:
         self.extra = completion.extra
         self.note_count = len(completion.notes)
@@ -98,16 +98,16 @@ class _Books:
         return LOST
 
 
-def _expanded(tree: Any, books: _Books) -> Iterator[tuple[str, Any]]:
+def _expanded(tree: Any, kept: _Places) -> Iterator[tuple[str, Any]]:
     """Leaves, with JSON text that is not kept as text opened."""
     for path, value in leaves(tree):
-        if isinstance(value, str) and value[:1] in ("{", "[") and books.place(path, value) == LOST:
+        if isinstance(value, str) and value[:1] in ("{", "[") and kept.place(path, value) == LOST:
             try:
                 inner = parse(value.encode("utf-8", "surrogatepass"))
             except NormalizeError:
                 yield path, value
             else:
-                for below, item in _expanded(inner, books):
+                for below, item in _expanded(inner, kept):
                     yield path + below, item
         else:
             yield path, value

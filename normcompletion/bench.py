@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from .errors import NormalizeError, UnknownSourceError
-from .normalize import normalize, normalize_many
+from .api import normalize, normalize_many
 
 BYTES = 200_000_000  # of bodies, at most, so that the memory of a laptop suffices
 ROUNDS = 9

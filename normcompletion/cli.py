@@ -465,8 +465,8 @@ def _each(options: argparse.Namespace, show: Callable[[bytes], Iterator[str]]) -
     for name, unit in _units(options.file):
         try:
             if unit.text is None:
-                from .normalize import too_long
-                from .parse import MAX_RECORD_BYTES
+                from .api import too_long
+                from .payload import MAX_RECORD_BYTES
 
                 raise too_long(unit.length, MAX_RECORD_BYTES)
             shown = list(show(unit.text))
@@ -480,7 +480,7 @@ def _each(options: argparse.Namespace, show: Callable[[bytes], Iterator[str]]) -
 
 
 def _detect(options: argparse.Namespace) -> int:
-    from .normalize import detect
+    from .api import detect
 
     def show(text: bytes) -> Iterator[str]:
         found = detect(text)
@@ -494,7 +494,7 @@ def _detect(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from .normalize import explain
+    from .api import explain
 
     def show(text: bytes) -> Iterator[str]:
         told = explain(text)
@@ -509,8 +509,8 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from . import batch
-    from .accounting import lost
-    from .parse import parse
+    from .audit import lost
+    from .payload import parse
 
     convert = batch.unit_converter(options.source)
     counts: Counter[str] = Counter()
@@ -593,11 +593,11 @@ def _share(part: int, whole: int) -> str:
 
 
 def _sources(_: argparse.Namespace) -> int:
-    from .normalize import default_reader
+    from .api import default_engine
 
     rows = [
         (variant.source, variant.name, " ".join(variant.spellings), variant.about)
-        for variant in default_reader().registry.variants
+        for variant in default_engine().registry.variants
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:

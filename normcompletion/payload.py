@@ -16,6 +16,7 @@ import msgspec
 import orjson
 
 from .errors import MalformedPayloadError, NormalizeError, UnknownPayloadError, excerpt
+from .model import Chunk, Completion
 from .pointer import pointer
 
 BLANKS = b" \t\r\n"  # what may stand around JSON; `bytes.strip` takes more
@@ -256,6 +257,8 @@ def to_bytes(payload: object) -> bytes:
                 code="lone_surrogate",
                 offset=fault.start,
             ) from None
+    if isinstance(payload, Completion | Chunk):
+        return payload.to_json()
     try:
         return _write(payload)
     except NormalizeError:

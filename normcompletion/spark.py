@@ -22,7 +22,7 @@ except ImportError as missing:
     ) from missing
 
 from .arrow import MONEY, RESERVED, TIME, convert_batch, convert_batches, converted_schema
-from .parse import MAX_RECORD_BYTES
+from .payload import MAX_RECORD_BYTES
 
 
 def normalize(

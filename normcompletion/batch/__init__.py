@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias, overload
 
 from ..errors import NormalizeError
 from ..model import Completion
-from ..parse import MAX_RECORD_BYTES
+from ..payload import MAX_RECORD_BYTES
 from . import envelopes as _envelopes
 from . import report as _report
 from .conversion import Conversion, ConverterOptions, Found, Layout

@@ -1,7 +1,6 @@
 """Blocks to records and rejects: what one worker does, without knowing of files, order or other workers.
 
-Lines are taken in pieces of `PIECE_UNITS`. The fast road decodes a piece in one call. Where one of its lines is no chat
-in canonical words, all of them take the slow road, unit by unit, which gives the same.
+Lines are taken in pieces of `PIECE_UNITS`, so that what is made of a piece is written while it is in the cache.
 """
 
 from __future__ import annotations
@@ -11,12 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-import msgspec
-
+from ..api import default_engine, normalize
 from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError, UnknownPayloadError
-from ..model import Completion, ServiceError
-from ..normalize import default_reader, normalize, normalize_lines
-from ..parse import MAX_RECORD_BYTES
+from ..model import Completion, ServiceError, to_json, to_json_lines
+from ..payload import MAX_RECORD_BYTES
 from .envelopes import Envelopes
 from .inputs import IncompleteInput
 from .report import Reject, Report
@@ -34,7 +31,6 @@ _COLLECT_EVERY = 32  # tasks
 # The C library of Linux gives memory back to the system once more of it is free than twice the largest piece that was
 # mapped and freed (mallopt(3), M_MMAP_THRESHOLD), and each task would fetch its pages again, one by one.
 _KEPT_BYTES = 4 << 20
-_encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +55,7 @@ class ConverterOptions:
 
     def check(self) -> None:
         """Raise `UnknownSourceError` for a source that is not registered."""
-        default_reader().registry.check(self.source, None)
+        default_engine().registry.check(self.source, None)
 
 
 @dataclass(slots=True)
@@ -126,8 +122,6 @@ class Conversion:
         self._opener = options.envelopes.opener(options.max_record_bytes, source=options.source, strict=options.strict)
         self._carries = bool(options.envelopes.carry)
         self._bare = options.envelopes.may_be_bare
-        together = options.envelopes.may_be_bare and not (options.strict or self._carries)
-        self._together = _Together(options.source) if together else None
         self._tasks = 0
 
     def __call__(
@@ -173,11 +167,7 @@ class Conversion:
         offset, end = part.offset, part.offset + len(part.data)
         for at in range(0, len(lines), PIECE_UNITS):
             some = lines[at : at + PIECE_UNITS]
-            completions = None if self._together is None else self._together.read(some)
-            if completions is not None:
-                offset += self._take(completions, some, part.line + at, found)
-            else:
-                offset = self._one_by_one(some, part.line + at, offset, end, found)
+            offset = self._one_by_one(some, part.line + at, offset, end, found)
             yield
 
     def _take(self, completions: list[Completion], lines: list[bytes], number: int, found: Found) -> int:
@@ -279,25 +269,6 @@ def _is_bare(record: Completion | NormalizeError) -> bool:
     return isinstance(record, Completion) and record.envelope is None
 
 
-class _Together:
-    """Reads the lines of a piece in one decode, where that lately went well."""
-
-    LONGEST_PAUSE = 256  # pieces
-
-    def __init__(self, source: str | None) -> None:
-        self._source = source
-        self._pause = self._left = 0
-
-    def read(self, lines: list[bytes]) -> list[Completion] | None:
-        """What `normalize` gives for each of some lines; `None` where it must be asked."""
-        if self._left:
-            self._left -= 1
-            return None
-        completions = normalize_lines(lines, self._source)
-        self._left = self._pause = 0 if completions is not None else min(2 * self._pause + 1, self.LONGEST_PAUSE)
-        return completions
-
-
 @dataclass(slots=True)
 class Converted:
     """What came of a task: `data` is what is written of its records. The rest is as in `Found`."""
@@ -354,11 +325,11 @@ class _Lines:
 def _json_lines(found: Found) -> bytes:
     """The records; what goes along is under the key `carried`."""
     if not found.carried:
-        return _encoder.encode_lines(found.completions)
+        return to_json_lines(found.completions)
     lines = []
     for completion, carried in zip(found.completions, found.carried, strict=True):
-        line = _encoder.encode(completion)
-        lines.append(line if carried is None else b'%b,"carried":%b}' % (line[:-1], _encoder.encode(carried)))
+        line = to_json(completion)
+        lines.append(line if carried is None else b'%b,"carried":%b}' % (line[:-1], to_json(carried)))
     return b"\n".join([*lines, b""])
 
 

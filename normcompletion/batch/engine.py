@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from ..parse import MAX_RECORD_BYTES
+from ..payload import MAX_RECORD_BYTES
 from .conversion import Converted, Converter, ConverterOptions, Layout, arrow_schema, units
 from .durable import OutputError
 from .envelopes import Envelopes

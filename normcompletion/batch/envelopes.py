@@ -22,8 +22,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from ..dialect import service_error
-from ..envelope import members
+from ..api import answered, default_engine, normalize
+from ..dialect.adapt import error_form, service_error
+from ..envelopes.wrappers import members
 from ..errors import (
     AmbiguousPayloadError,
     EncryptedPayloadError,
@@ -34,13 +35,13 @@ from ..errors import (
     UnknownPayloadError,
     excerpt,
 )
-from ..ledger import Ledger, in_order
+from ..extra import Extra
+from ..findings import Findings
 from ..model import Completion, Envelope, Note, ServiceError
-from ..normalize import answered, default_reader, normalize
-from ..parse import MAX_RECORD_BYTES, in_range, looks_like_stream, parse
+from ..payload import MAX_RECORD_BYTES, REFUSALS, in_range, looks_like_stream, parse
 from ..pointer import escape, pointer, unescape
-from ..reader import Refusal
-from ..stream_events import iter_events
+from ..sources.registry import BUILT_IN
+from ..streams.events import iter_events
 from .units import Unit
 
 Encoding = Literal["auto", "object", "string", "sse", "base64"]
@@ -162,12 +163,12 @@ class Opened:
 
     `body` is the response as it stands in the unit at the pointer `at`: JSON or an event stream. Where there is none,
     `missing` says what to do about it. `envelope` is what is known of what stands around, `taken` where it stood, and
-    `book` the ledger of all the rest. `failure` is what the envelope tells of a failed call, from the pointers `told`.
+    `findings` the ledger of all the rest. `failure` is what the envelope tells of a failed call, from the pointers `told`.
     `cost` is what the logger says that the call cost, in US dollars, with its pointer.
     """
 
     envelope: Envelope | None
-    book: Ledger
+    findings: Findings
     at: str
     body: bytes | None
     taken: dict[str, Any]
@@ -180,9 +181,9 @@ class Opened:
 class _Around:
     """The members of an envelope at a pointer; each is taken once, and what nobody took goes to `extra`."""
 
-    def __init__(self, members: Members, book: Ledger, at: str, taken: dict[str, Any] | None = None) -> None:
+    def __init__(self, members: Members, findings: Findings, at: str, taken: dict[str, Any] | None = None) -> None:
         self.members = members
-        self.book = book
+        self.findings = findings
         self.taken: dict[str, Any] = {} if taken is None else taken
         self._at = at
 
@@ -201,7 +202,7 @@ class _Around:
         if raw is None:
             return None
         at = self.at(key)
-        value = self.taken[at] = _opened_value(raw, at, self.book)
+        value = self.taken[at] = _opened_value(raw, at, self.findings)
         return value
 
     def text(self, *keys: str, digits: bool = False) -> str | None:
@@ -214,14 +215,14 @@ class _Around:
             if not _starts_scalar(raw):
                 continue
             at = self.at(key)
-            value = self.book.parsed(raw, at)
+            value = parse(raw)
             if digits and not isinstance(value, str):
                 return raw.decode()
             del self.members[key]
             self.taken[at] = value
             if isinstance(value, str):
-                return value
-            self.book.notes.append(Note(code="number_as_text", path=at, before=value))
+                return self.findings.text(value, at)
+            self.findings.notes.append(Note(code="number_as_text", path=at, before=value))
             return raw.decode()
         return None
 
@@ -243,18 +244,18 @@ class _Around:
         if inner is None:
             return None
         del self.members[key]
-        return _Around(inner, self.book, self.at(key), self.taken)
+        return _Around(inner, self.findings, self.at(key), self.taken)
 
     def close(self) -> None:
         """Put what nobody took into `extra`."""
         for key, raw in self.members.items():
-            _keep(bytes(raw), self.at(key), self.book)
+            _keep(bytes(raw), self.at(key), self.findings)
         self.members = {}
 
 
-def _keep(raw: bytes, at: str, book: Ledger) -> None:
+def _keep(raw: bytes, at: str, findings: Findings) -> None:
     if raw != b"null":
-        book.extra[at] = book.parsed(raw, at, depth=at.count("/"))
+        findings.extra[at] = parse(raw, depth=at.count("/"))
 
 
 def _starts_scalar(raw: bytes) -> bool:
@@ -268,7 +269,7 @@ def _members(raw: bytes) -> Members | None:
         return None
     try:
         return _decode_members(raw)
-    except Refusal:
+    except REFUSALS:
         return None
 
 
@@ -278,16 +279,16 @@ def _items(raw: bytes) -> list[msgspec.Raw] | None:
         return None
     try:
         return _decode_items(raw)
-    except Refusal:
+    except REFUSALS:
         return None
 
 
-def _opened_value(raw: bytes, at: str, book: Ledger) -> Any:
+def _opened_value(raw: bytes, at: str, findings: Findings) -> Any:
     """A value that is JSON or JSON in a string; a string that holds none stays one."""
-    value = book.parsed(raw, at, depth=at.count("/"))
+    value = parse(raw, depth=at.count("/"))
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
-            return book.parsed(value.encode(), at, depth=at.count("/"))
+            return parse(value.encode("utf-8", "surrogatepass"), depth=at.count("/"))
         except NormalizeError:
             return value
     return value
@@ -308,9 +309,9 @@ def _open_batch(around: _Around) -> Opened:
     failure, told = _by_status(envelope.status), None
     if bytes(around.members.get("error", b"null")) not in _NO_ERROR:
         told = around.at("error")
-        failure = service_error(around.value("error"), around.book, "error")
+        failure = service_error(around.value("error"), around.findings, "error")
     around.close()
-    return Opened(envelope, around.book, at, body, around.taken, failure, (told,) if told else ())
+    return Opened(envelope, around.findings, at, body, around.taken, failure, (told,) if told else ())
 
 
 def _open_litellm(around: _Around) -> Opened:
@@ -325,7 +326,7 @@ def _open_litellm(around: _Around) -> Opened:
     if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
         envelope.tags = tags
     elif tags is not None:
-        around.book.extra[around.at("request_tags")] = tags
+        around.findings.extra[around.at("request_tags")] = tags
     key = "response_cost" if "response_cost" in around.members else "spend"
     cost = around.number(key)
     at, body = around.at("response"), around.raw("response")
@@ -337,7 +338,7 @@ def _open_litellm(around: _Around) -> Opened:
     around.close()
     return Opened(
         envelope,
-        around.book,
+        around.findings,
         at,
         body,
         around.taken,
@@ -391,14 +392,14 @@ def _open_databricks(around: _Around) -> Opened:
     for key in ("execution_duration_ms", "execution_time_ms", "latency_ms"):
         milliseconds = around.number(key)
         if milliseconds is not None:
-            around.book.notes.append(Note(code="milliseconds", path=around.at(key), before=milliseconds))
+            around.findings.notes.append(Note(code="milliseconds", path=around.at(key), before=milliseconds))
             envelope.duration = milliseconds / 1000
             break
     at, body = around.at("response"), around.raw("response")
     around.close()
     return Opened(
         envelope,
-        around.book,
+        around.findings,
         at,
         body,
         around.taken,
@@ -414,26 +415,26 @@ def _by_status(status: str | None) -> ServiceError | None:
 
 def _open_pair(items: list[msgspec.Raw], base: str) -> Opened:
     """`[request, response]` or `[request, ["error", …]]`, each with metadata behind it or without."""
-    book = Ledger(base)
+    findings = Findings(prefix=base)
     request_at, at = f"{base}/0", f"{base}/1"
-    envelope = Envelope(kind="openai_pair", request=_opened_value(bytes(items[0]), request_at, book))
+    envelope = Envelope(kind="openai_pair", request=_opened_value(bytes(items[0]), request_at, findings))
     answer = bytes(items[1])
-    opened = Opened(envelope, book, at, answer, {request_at: envelope.request})
+    opened = Opened(envelope, findings, at, answer, {request_at: envelope.request})
     if answer[:1] == b"[":
-        errors = book.parsed(answer, at)
+        errors = parse(answer)
         if all(isinstance(error, str) for error in errors):
             opened.body = None
             opened.failure = ServiceError(message=errors[-1] if errors else None)
             if len(errors) > 1:
-                book.extra[at] = errors
+                findings.extra[at] = errors
     for place in range(2, len(items)):
-        _keep(bytes(items[place]), f"{base}/{place}", book)
+        _keep(bytes(items[place]), f"{base}/{place}", findings)
     return opened
 
 
 def _open_place(raw: bytes, tokens: list[str], base: str) -> Opened:
     """The value at a pointer, with everything beside its way."""
-    book = Ledger(base)
+    findings = Findings(prefix=base)
     at = base
     for token in tokens:
         raw = _text_inside(raw, at)[0]
@@ -450,11 +451,11 @@ def _open_place(raw: bytes, tokens: list[str], base: str) -> Opened:
             )
         for key, value in members.items():
             if key != token:
-                _keep(bytes(value), f"{at}/{escape(key)}", book)
+                _keep(bytes(value), f"{at}/{escape(key)}", findings)
         raw = bytes(members[token])
         at = f"{at}/{escape(token)}"
     envelope = Envelope(kind="custom") if tokens else None
-    return Opened(envelope, book, at, None if raw == b"null" else raw, {})
+    return Opened(envelope, findings, at, None if raw == b"null" else raw, {})
 
 
 def _refuse_malformed(raw: bytes, at: str) -> None:
@@ -665,10 +666,9 @@ def _is_pair(items: list[msgspec.Raw]) -> bool:
 
 def _is_native(tree: Mapping[str, Any]) -> bool:
     """Whether a source knows an object as its own envelope."""
-    return any(
-        variant.claims is not None and variant.claims(tree)
-        for variant in default_reader().registry.claiming
-        if variant.source != "openai"
+    engine = default_engine()
+    return any(marker.holds(tree) for variant in engine.registry.shapes for marker in variant.markers) or (
+        error_form(tree) is not None and engine.error_detector.of_tree(tree) is not None
     )
 
 
@@ -698,7 +698,7 @@ class Opener:
         self._carry = {name: _tokens(place) if place else [] for name, place in envelopes.carry.items()}
         # Which preset units with these keys are of: what spares the core's vain attempt.
         self._by_keys: dict[frozenset[str], str] = {}
-        self._remembers = not default_reader().registry.outsiders
+        self._remembers = all(variant.source in BUILT_IN for variant in default_engine().registry.shapes)
 
     def carried(self, unit: Unit) -> dict[str, Any] | None:
         """The values that go along with a unit's records, `None` where nothing was asked for."""
@@ -710,7 +710,7 @@ class Opener:
                 tree = parse(unit.text or b"")
             except NormalizeError:
                 tree = None
-        return {name: Ledger().clean(_found(tree, tokens), "") for name, tokens in self._carry.items()}
+        return {name: _found(tree, tokens) for name, tokens in self._carry.items()}
 
     def records(self, unit: Unit) -> Iterator[Completion | NormalizeError]:
         """The records of a unit, and an error for each that is refused, as `normalize_many(on_error="yield")`.
@@ -808,9 +808,7 @@ class Opener:
                 if choice is not None and raw is not None:
                     yield from self._known(choice, raw, at, text)
                     return
-            ledger = Ledger(at, source=self._source, read=default_reader().read)
-            completion = default_reader().from_tree(item, ledger)
-            completion.extra = in_order(completion.extra)
+            completion = default_engine().read_tree(item, Findings(prefix=at, source=self._source))
             yield self._wanted(answered(completion, (), strict=self._strict))
         except NormalizeError as error:
             error.path = error.path or at
@@ -831,7 +829,7 @@ class Opener:
         if name == "openai_pair" and items is not None and len(items) > 1:
             opened = _open_pair(items, at)
         elif name != "openai_pair" and unit is not None and ("response" in unit or "error" in unit):
-            opened = _OPENERS[name][1](_Around(unit, Ledger(at), at))
+            opened = _OPENERS[name][1](_Around(unit, Findings(prefix=at), at))
         else:
             _refuse_malformed(raw, at)
             raise UnknownPayloadError(
@@ -856,9 +854,9 @@ class Opener:
             yield self._finished(self._failed(opened), opened, (text,))
             return
         texts = (text, *_texts(body)) if self._strict else ()
-        reader = default_reader()
+        engine = default_engine()
         try:
-            completion = reader.read(body, Ledger(opened.at, source=self._source, read=reader.read_inside))
+            completion = engine.read_tree(body, Findings(prefix=opened.at, source=self._source))
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)
         else:
@@ -868,14 +866,14 @@ class Opener:
             for place, item in found:
                 at = opened.at + place
                 try:
-                    completion = reader.from_tree(item, Ledger(at, source=self._source, read=reader.read_inside))
+                    completion = engine.read_tree(item, Findings(prefix=at, source=self._source))
                     yield self._finished(completion, opened, texts)
                 except NormalizeError as refusal:
                     refusal.path = refusal.path or at
                     yield refusal.with_traceback(None)
         elif opened.failure is not None:
             completion = self._failed(opened)
-            completion.extra[opened.at] = _any_value(body, opened)
+            completion.extra = Extra.of({opened.at: _any_value(body, opened)})
             yield self._finished(completion, opened, texts)
         else:
             error.path = error.path or opened.at
@@ -886,9 +884,9 @@ class Opener:
 
     def _finished(self, completion: Completion, opened: Opened, texts: tuple[bytes, ...]) -> Completion:
         """A record with what stood around it; raises as `normalize` does."""
-        book = opened.book
-        extra = {**book.extra, **completion.extra}
-        completion.notes = [*book.notes, *completion.notes]
+        findings = opened.findings
+        extra = dict(findings.extra)
+        completion.notes = [*findings.notes, *completion.notes]
         if opened.cost is not None:
             at, cost = opened.cost
             if completion.usage is not None and completion.usage.cost is None:
@@ -905,8 +903,12 @@ class Opener:
                 completion.envelope = opened.envelope
             else:  # a record inside a record: the inner one says more about the response
                 extra.update(opened.taken)
-        completion.extra = in_order(extra)
+        completion.extra = Extra.later(_merged, extra, completion.extra) if extra else completion.extra
         return answered(completion, texts, strict=self._strict)
+
+
+def _merged(around: dict[str, Any], inside: Mapping[str, Any]) -> dict[str, Any]:
+    return {**around, **inside}
 
 
 def _checked(text: bytes) -> bytes:
@@ -951,7 +953,7 @@ def _texts(body: bytes) -> Iterator[bytes]:
 def _any_value(body: bytes, opened: Opened) -> Any:
     """A body that is no response, as it may be kept: JSON, or text."""
     try:
-        return opened.book.parsed(body, opened.at)
+        return parse(body)
     except NormalizeError:
         return body.decode("utf-8", "replace")
 

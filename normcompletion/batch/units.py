@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from ..errors import excerpt
-from ..parse import MAX_RECORD_BYTES, looks_like_stream
+from ..payload import MAX_RECORD_BYTES, looks_like_stream
 from .inputs import Decoded, IncompleteInput, Input, InputError, open_decoded
 
 BLOCK_BYTES = 1 << 20
