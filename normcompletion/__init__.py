@@ -45,6 +45,7 @@ from .model import (
     json_schema,
 )
 from .api import Detection, Explanation, detect, explain, normalize, normalize_many
+from .streaming import Assembler, assemble, assemble_async, normalize_chunk
 from .streams.events import Event, EventReader, aiter_events, iter_events
 from .dialect.variant import Variant
 

@@ -25,13 +25,22 @@ from .findings import Findings, is_fault
 from .model import Chunk, Completion, Note
 from .payload import BLANKS, MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
 from .sources.registry import installed
+from .streams.assembly import read_stream
+from .streams.chunks import ChunkReader
 from .streams.events import iter_events
 
 
 @cache
 def default_engine() -> Engine:
     """The engine of the built-in sources and of those that installed packages offer; made at the first call."""
-    return Engine(installed())
+    engine = Engine(installed(), lambda payload, findings: read_stream(default_chunk_reader(), payload, findings))
+    return engine
+
+
+@cache
+def default_chunk_reader() -> ChunkReader:
+    """The reader of single chunks; made when the first stream comes."""
+    return ChunkReader(default_engine())
 
 
 def normalize(

@@ -27,7 +27,7 @@ from ..envelopes import wrappers
 from ..envelopes.unsupported import recognise
 from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
 from ..findings import Findings
-from ..model import Choice, Completion, Envelope
+from ..model import Choice, Completion, Envelope, FinishReason
 from ..payload import BLANKS, REFUSALS, looks_like_stream, parse, parse_checked, is_utf8
 from ..pointer import camel, escape
 from .detection import Detector, ambiguous
@@ -295,9 +295,9 @@ class Engine:
             return self._from_other(tree, findings)
         if wrappers.is_canonical(tree):
             return from_record(tree, findings)
-        variant = self._shape_of(tree, findings)
+        variant = self.shape_of(tree, findings)
         if variant is not None:
-            return self._walked(variant, tree, findings)
+            return self.walked(variant, tree, findings)
         choices = tree.get("choices")
         if not isinstance(choices, list) or wrappers.is_chunk(tree):
             wrapper = wrappers.unwrap(tree)
@@ -328,7 +328,7 @@ class Engine:
             path=where,
         )
 
-    def _shape_of(self, tree: dict[str, Any], findings: Findings) -> Variant | None:
+    def shape_of(self, tree: dict[str, Any], findings: Findings) -> Variant | None:
         """The shape or the error variant that an object has; `None` where it is neither."""
         found = {
             variant.source: variant
@@ -346,7 +346,16 @@ class Engine:
         source = findings.source or self.error_detector.of_tree(tree, findings.prefix)
         return self.registry.failed.get(source or "openai") or self.registry.failed["openai"]
 
-    def _walked(self, variant: Variant, tree: dict[str, Any], findings: Findings) -> Completion:
+    def placeholders(self, source: str) -> Mapping[str, Any]:
+        """The values that a source writes for "not known", by dotted path in the canonical model."""
+        variant = self.registry.dialect.get(source)
+        return variant.placeholders if variant is not None else {}
+
+    def finish_words(self, source: str) -> Mapping[str, FinishReason]:
+        """The finish words of a source."""
+        return (self.registry.dialect.get(source) or self.registry.dialect["openai"]).finish_words
+
+    def walked(self, variant: Variant, tree: dict[str, Any], findings: Findings) -> Completion:
         """An object of a shape, by the lenient decode."""
         walk = Walk(findings)
         decoded = walk.struct(tree, variant.wire, findings.prefix)

@@ -172,52 +172,22 @@ class CanonicalCompletion(
     object: ClassVar[str] = "chat.completion"  # the only word that this Struct accepts, sent or implied
 
 
-class ChatUsage(canonical.Usage, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """Canonical usage with a cost that may be itemised."""
+class ChunkDelta(canonical.Message, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """What a chunk adds to a message, in canonical words but for a list of parts and the other name of the reasoning."""
 
-    cost: Number | PerplexityCost | None = None  # type: ignore[assignment]  # becomes the total
-
-
-class DetailFragment(Wire, kw_only=True):
-    """A fragment of a member of `reasoning_details`."""
-
-    data: str | None = None
-    format: str | None = None
-    id: str | None = None
-    index: Integer | None = None
-    signature: str | None = None
-    summary: str | None = None
-    text: str | None = None
-    type: str | None = None
-
-
-class Delta(Wire, kw_only=True):
-    """What a chunk adds to a message: the members that come with nearly every chunk of some service.
-
-    The others may only be null here, so that nobody need look at them; a chunk that has one takes the open form.
-    """
-
-    content: str | list[canonical.Part] | None = None
-    role: canonical.Role | None = None
-    reasoning: str | None = None
+    content: str | list[canonical.Part] | None = None  # type: ignore[assignment]
     reasoning_content: str | None = None
-    reasoning_details: list[DetailFragment] | None = None
-    tool_calls: list[canonical.ToolCall] | None = None
-    refusal: str | None = None
-    function_call: None = None
-    annotations: None = None
-    images: None = None
-    audio: None = None
 
 
 class ChunkChoice(Wire, kw_only=True):
-    """A choice of a chunk, in canonical words."""
+    """A choice of a chunk; `text` is that of a text completion."""
 
     index: Integer | None = None
-    delta: Delta | None = None
+    delta: ChunkDelta | None = None
+    text: str | None = None
     finish_reason: canonical.FinishReason | None = None
     native_finish_reason: str | None = None
-    logprobs: Logprobs | None = None
+    logprobs: canonical.Logprobs | None = None
 
 
 # What chunks are called; some services have other words for the last one of a chat or for all (Perplexity, TGI).
@@ -225,14 +195,14 @@ ChunkWord = Literal["chat.completion.chunk", "", "chat.completion.done", "chat.c
 
 
 class Chunk(Wire, kw_only=True):
-    """One chunk of a chat completion, in canonical words; keys in the order of most streams, which is no sorted one."""
+    """One chunk of a completion in canonical words; keys in the order of most streams."""
 
     id: str | None = None
     provider: str | None = None
     model: str | None = None
     object: ChunkWord | None = None
-    created: Integer | None = None
+    created: Seconds | None = None
     choices: list[ChunkChoice]
     system_fingerprint: str | None = None
-    usage: ChatUsage | None = None
+    usage: canonical.Usage | None = None
     service_tier: str | None = None

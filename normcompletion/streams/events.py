@@ -7,7 +7,6 @@ for the whole stream, plain text where a stream was expected.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
@@ -17,11 +16,9 @@ from ..errors import MalformedPayloadError
 from ..payload import BLANKS, MAX_RECORD_BYTES
 
 DONE = b"[DONE]"
-DATA = b"data:"
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _FIELDS = (b"data", b"event", b"id", b"retry")
-_WITHOUT_DATA = (b":", b"event:", b"id:", b"retry:")
 _BOM = b"\xef\xbb\xbf"
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -183,23 +180,3 @@ async def aiter_events(pieces: AsyncIterable[bytes | str]) -> AsyncIterator[Even
             yield event
     for event in reader.close():
         yield event
-
-
-def lines_of(raw: bytes) -> list[bytes]:
-    """The lines of a whole stream, where each has a blank one behind it and is an event of its own or none.
-
-    The fast road for saved streams. They come with their line ends and without the blank lines between them; `DATA` is
-    before their data, and one that `is_dropped` holds none. Empty where `EventReader` must say what the lines mean.
-    """
-    if b"\r" in raw:
-        raw = raw.replace(b"\r\n", b"\n")
-    if b"\r" in raw or not raw.startswith((DATA, b":")):
-        return []
-    lines = io.BytesIO(raw).readlines()  # looks for line ends as `memchr` does, twice as fast as any way to split
-    blank = lines[1::2]
-    return lines[::2] if blank.count(b"\n") == len(blank) else []
-
-
-def is_dropped(line: bytes) -> bool:
-    """Whether a line between blank ones is a comment or a field that means nothing alone."""
-    return line.startswith(_WITHOUT_DATA) or not line.strip(BLANKS)

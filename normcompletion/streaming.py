@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
 
-from .ledger import Ledger, in_order
+from .api import answered, check, default_chunk_reader, encrypted, too_long
+from .findings import Findings
 from .model import Chunk, Completion
-from .normalize import answered, check, default_chunk_reader, encrypted, too_long
-from .parse import MAX_RECORD_BYTES, to_bytes
-from .stream_assembly import Assembly
-from .stream_events import Event
+from .payload import MAX_RECORD_BYTES, parse_checked, to_bytes
+from .streams.assembly import Assembly
+from .streams.events import Event
 
 
 def normalize_chunk(
@@ -28,8 +28,9 @@ def normalize_chunk(
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
     reader = default_chunk_reader()
-    reader.registry.check(source, None)
-    chunk = reader.chunk(raw, Ledger(source=source, read=reader.whole))
+    reader.engine.registry.check(source, None)
+    tree, is_clean = parse_checked(raw)
+    chunk = reader.read(tree, Findings(source=source, is_clean=is_clean, read=reader.engine.read_tree))
     if strict:
         check(chunk, [raw])
     if chunk.variant == "confidential":
@@ -52,8 +53,8 @@ class Assembler:
 
     def __init__(self, *, source: str | None = None, strict: bool = False) -> None:
         reader = default_chunk_reader()
-        reader.registry.check(source, None)
-        self._assembly = Assembly(reader, source=source, strict=strict)
+        reader.engine.registry.check(source, None)
+        self._assembly = Assembly(reader, Findings(source=source), strict=strict)
         self._strict = strict
 
     def feed(self, chunk: Chunk | Event | object) -> None:
@@ -87,9 +88,7 @@ class Assembler:
         return answered(self._completion(final=True), [], strict=self._strict)
 
     def _completion(self, *, final: bool) -> Completion:
-        completion = self._assembly.completion(Ledger(), final=final)
-        completion.extra = in_order(completion.extra)
-        return completion
+        return self._assembly.completion(Findings(), final=final)
 
 
 def assemble(chunks: Iterable[object], *, source: str | None = None, strict: bool = False) -> Completion:

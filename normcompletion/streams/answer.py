@@ -1,13 +1,13 @@
-"""The parts of an answer in the making: fragments gathered as they come, joined once when somebody asks."""
+"""One choice in the making: fragments are gathered as they come, and joined once when somebody asks."""
 
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from .model import (
+from ..model import (
     Annotation,
     Audio,
     Choice,
@@ -23,23 +23,20 @@ from .model import (
     ThinkingText,
     TokenLogprob,
     ToolCall,
-    Usage,
 )
-from .spelling import converted
-from .wire import DetailFragment
+
+from ..dialect.adapt import joined
+from .merging import Values
+
+if TYPE_CHECKING:
+    from .assembly import Assembly
 
 Whole = TypeVar("Whole", Annotation, Image)
-Leaf = TypeVar("Leaf", Usage, Annotation, Image, Part)
 
 _encode = msgspec.json.Encoder().encode
 _MORE = [name for name in Part.__struct_fields__ if name not in ("type", "text", "thinking")]
 _NO_MORE = (None,) * len(_MORE)
 _more = attrgetter(*_MORE)
-
-
-def canonical(leaf: Any, kind: type[Leaf]) -> Leaf:
-    """A leaf as the canonical Struct; one of a widened shape has vendor fields too."""
-    return leaf if type(leaf) is kind else converted(leaf, kind)
 
 
 class Call:
@@ -105,7 +102,7 @@ class Piece:
     __slots__ = ("part", "text", "thinking", "thinks_in_text")
 
     def __init__(self, sent: Part) -> None:
-        part = self.part = canonical(sent, Part)
+        part = self.part = sent
         self.text = None if part.text is None else [part.text]
         self.thinks_in_text = isinstance(part.thinking, str)
         self.thinking = _thoughts(part)
@@ -121,11 +118,6 @@ class Piece:
         else:
             return False
         return True
-
-    @property
-    def gathers(self) -> bool:
-        """Whether fragments of text, or of thoughts, are added to this part."""
-        return (self.text is None) is not (self.thinking is None) and not _has_more(self.part)
 
     def whole(self) -> Part:
         """The part so far."""
@@ -162,7 +154,6 @@ class Answer:
         "error",
         "extra",
         "finish_reason",
-        "fragments",
         "has_content",
         "has_logprobs",
         "has_reasoning",
@@ -171,7 +162,6 @@ class Answer:
         "logprobs",
         "name",
         "native_finish_reason",
-        "part_places",
         "parts",
         "reasoning",
         "refusal",
@@ -190,9 +180,7 @@ class Answer:
         self.has_reasoning = False
         self.refusal: list[str] = []
         self.parts: list[Piece] | None = None
-        self.part_places: list[int] = []  # where the parts of this chunk's content lists went
         self.details: dict[tuple[str | None, int | None], Detail] | None = None
-        self.fragments: list[DetailFragment] = []  # of `reasoning_details`, not merged yet
         self.calls: list[Call] | None = None
         self.calls_by_index: dict[int, Call] = {}
         self.calls_by_id: dict[str, Call] = {}
@@ -206,21 +194,80 @@ class Answer:
         self.finish_reason: FinishReason | None = None
         self.native_finish_reason: str | None = None
         self.error: ServiceError | None = None
-        self.extra: dict[str, Any] = {}  # by pointer below the choice; last value wins
+        self.extra = Values()  # by pointer below the choice
         self.aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
 
-    def keep(self, pointer: str, value: Any) -> None:
-        """Put a value without a canonical field where it belongs below the choice."""
-        if pointer in ("/delta/reasoning_content", "/delta/reasoningContent") and isinstance(value, str):
-            self.aliases.append(value)
-        elif pointer.endswith("/custom") and "/tool_calls/" in pointer:  # OpenAI's custom tools: `input` is text
-            held = self.extra.get(pointer)
-            if isinstance(held, dict) and isinstance(value, dict):
-                texts = [part["input"] for part in (held, value) if isinstance(part.get("input"), str)]
-                value = {**held, **value, **({"input": "".join(texts)} if texts else {})}
-            self.extra[pointer] = value
+    def restart(self) -> None:
+        """Forget the text so far: the next chunk has the whole of it."""
+        self.content.clear()
+        self.logprobs = None
+
+    def add_delta(self, delta: Any, assembly: Assembly) -> dict[str, list[int]]:
+        """What a chunk adds to the message: a `wire.ChunkDelta` or a canonical `Message`.
+
+        Gives, by member, the places to which the members of its lists went.
+        """
+        places: dict[str, list[int]] = {}
+        content, role, thought = delta.content, delta.role, delta.reasoning
+        if type(content) is list:
+            places["content"] = self.add_parts(content)
+            content, thought = joined(content)
+            thought = thought or delta.reasoning
+        elif getattr(delta, "parts", None) is not None:
+            places["content"] = self.add_parts(delta.parts)
+        elif content and self.parts is not None:
+            self.add_parts([Part(type="text", text=content)])
+        if content is not None:
+            self.add_content(content)
+        if role is not None and role != self.role:
+            if self.role is None:
+                self.role = role
+            else:
+                assembly.note("conflicting_value", "/delta/role", role, self)
+        alias = getattr(delta, "reasoning_content", None)
+        if alias is not None:
+            if not thought:
+                thought = alias
+            elif alias and alias != thought:
+                self.aliases.append(alias)
+        if thought is not None:
+            self.has_reasoning = True
+            if thought:
+                self.reasoning.append(thought)
+        if delta.tool_calls is not None:
+            places["tool_calls"] = self.add_calls(delta.tool_calls)
+        if delta.reasoning_details is not None:
+            places["reasoning_details"] = self.add_details(delta.reasoning_details)
+        self._add_rare(delta, places)
+        return places
+
+    def _add_rare(self, delta: Any, places: dict[str, list[int]]) -> None:
+        """What few chunks have."""
+        if delta.refusal is not None:
+            self.refusal.append(delta.refusal)
+        if delta.name is not None and self.name is None:
+            self.name = delta.name
+        if delta.annotations is not None:
+            self.annotations = [] if self.annotations is None else self.annotations
+            places["annotations"] = self.add_whole(delta.annotations, self.annotations)
+        if delta.images is not None:
+            self.images = [] if self.images is None else self.images
+            places["images"] = self.add_whole(delta.images, self.images)
+        if delta.audio is not None:
+            self.add_audio(delta.audio)
+
+    def add_content(self, content: str) -> None:
+        """A fragment of the text."""
+        if content:
+            self.content.append(content)
         else:
-            self.extra[pointer] = value
+            self.has_content = True
+
+    def add_text(self, text: str) -> None:
+        """A fragment of a text completion."""
+        if self.parts is not None and text:
+            self.add_parts([Part(type="text", text=text)])
+        self.add_content(text)
 
     def add_calls(self, fragments: list[ToolCall]) -> list[int]:
         """Fragments of tool calls; gives the place of the call that each one belongs to.
@@ -285,7 +332,6 @@ class Answer:
         """Fragments of `reasoning_details`, merged by type and index; gives the place of each."""
         if self.details is None:
             self.details = {}
-        self.merge_fragments()
         places = []
         for fragment in members:
             detail = self.detail(fragment.type, fragment.index)
@@ -295,29 +341,10 @@ class Answer:
             places.append(detail.place)
         return places
 
-    def merge_fragments(self) -> None:
-        """Merge the fragments of `reasoning_details` that were only gathered: nearly every chunk may have one."""
-        detail: Detail | None = None
-        for fragment in self.fragments:
-            if detail is None or fragment.index != detail.index or fragment.type != detail.type:
-                detail = self.detail(fragment.type, fragment.index)
-            if (text := fragment.text) is not None:
-                detail.text.append(text)
-            if (
-                ((word := fragment.format) is not None and word != detail.words.format)
-                or fragment.signature is not None
-                or fragment.summary is not None
-                or fragment.data is not None
-                or fragment.id is not None
-            ):
-                detail.add(fragment)
-        self.fragments.clear()
-
-    def add_whole(self, items: list[Whole], held: list[Whole], kind: type[Whole]) -> list[int]:
+    def add_whole(self, items: list[Whole], held: list[Whole]) -> list[int]:
         """Annotations or images, which come whole and may come again; gives the place of each."""
         places = []
-        for sent in items:
-            item = canonical(sent, kind)
+        for item in items:
             key = _encode(item)
             place = self.seen.get(key)
             if place is None:
@@ -367,7 +394,6 @@ class Answer:
 
     def message(self) -> Message:
         """The message so far."""
-        self.merge_fragments()
         audio = self.audio
         if audio is not None:
             audio = {name: "".join(value) if isinstance(value, list) else value for name, value in audio.items()}
