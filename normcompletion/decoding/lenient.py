@@ -49,14 +49,14 @@ class Walk:
 
     def struct(self, tree: dict[str, Any], wanted: type[msgspec.Struct], at: str) -> Any:
         """`tree`, which is at the pointer `at`, as a `wanted`: at once where it has no fault, else key by key."""
-        fields, camel_fields, schema = _fields(wanted)
+        fields, camel_fields, schema, snake = _fields(wanted)
         if self.findings.is_clean:
             try:
                 built = msgspec.convert(tree, wanted)
             except msgspec.ValidationError:
                 pass
             else:
-                self.snake_keys += 1
+                self.snake_keys += len(snake & tree.keys())
                 collect(tree, schema, at, self.findings.extra)
                 return built
         found: dict[str, Any] = {}
@@ -310,8 +310,8 @@ def _base(annotation: Any) -> Any:
 
 
 @cache
-def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, Field], Schema]:
-    """The fields of a Struct by wire key, those whose camelCase key differs by that, and its schema."""
+def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, Field], Schema, frozenset[str]]:
+    """The fields of a Struct by wire key, those whose camelCase key differs by that, its schema, and their keys."""
     kept: frozenset[str] = getattr(wanted, "KEPT", frozenset())
     fields: dict[str, Field] = {}
     camel_fields: dict[str, Field] = {}
@@ -322,4 +322,5 @@ def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, F
         fields[item.encode_name] = field
         if camel(item.encode_name) != item.encode_name:
             camel_fields[camel(item.encode_name)] = field
-    return fields, camel_fields, schema_of(getattr(wanted, "ORIGINAL", wanted), "snake")
+    snake = frozenset(field.key for field in camel_fields.values())
+    return fields, camel_fields, schema_of(getattr(wanted, "ORIGINAL", wanted), "snake"), snake

@@ -159,6 +159,7 @@ class Answer:
         "has_reasoning",
         "images",
         "index",
+        "is_cumulative",
         "logprobs",
         "name",
         "native_finish_reason",
@@ -195,10 +196,12 @@ class Answer:
         self.native_finish_reason: str | None = None
         self.error: ServiceError | None = None
         self.extra = Values()  # by pointer below the choice
+        self.is_cumulative = False  # whether chunks have the whole text so far
         self.aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
 
     def restart(self) -> None:
         """Forget the text so far: the next chunk has the whole of it."""
+        self.is_cumulative = True
         self.content.clear()
         self.logprobs = None
 

@@ -234,7 +234,7 @@ class Assembly:
             owner, rest = _owner(pointer, answers, places, root)
             values = self.extra if owner is None else owner.extra
             displaced = values.add(rest, value, is_delta=rest.startswith(_FRAGMENTED))
-            if displaced is not None:
+            if displaced is not None and not (owner is not None and owner.is_cumulative):
                 self.note("conflicting_value", rest, displaced, owner)
         for note in chunk.notes:
             if note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end

@@ -25,6 +25,7 @@ LABELS = frozenset(
         "obfuscation",
         "object",
         "p",
+        "responseHash",
         "response_hash",
         "role",
         "signature",
@@ -32,9 +33,11 @@ LABELS = frozenset(
         "type",
     }
 )
-# Of these a change means nothing: signatures of single chunks, and padding that hides how long the tokens are
-# (OpenAI's `obfuscation`, Mistral's `p`).
-UNNOTED = frozenset({"message", "obfuscation", "p", "response_hash", "signature", "signature_hash"})
+# Of these a change means nothing: signatures and encrypted texts of single chunks, and padding that hides how long
+# the tokens are (OpenAI's `obfuscation`, Mistral's `p`).
+UNNOTED = frozenset(
+    {"ciphertext", "message", "nonce", "obfuscation", "p", "responseHash", "response_hash", "signature"}
+)
 
 
 class Values:
