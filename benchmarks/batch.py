@@ -200,7 +200,7 @@ def start(log: str, layout: str) -> None:  # noqa: ARG001 - it reads nothing
 def read(log: str, layout: str) -> None:
     """Read the file and cut it into lines."""
     from normcompletion.batch.conversion import Conversion, ConverterOptions, parts
-    from normcompletion.parse import MAX_RECORD_BYTES
+    from normcompletion.payload import MAX_RECORD_BYTES
 
     start(log, layout)
     Conversion(ConverterOptions())  # which sees to it that free memory is kept

@@ -28,9 +28,9 @@ from typing import NamedTuple
 
 import msgspec
 import orjson
+from normcompletion.reader import Refusal
 
 from normcompletion import NormalizeError, assemble, iter_events, normalize, normalize_chunk, normalize_many
-from normcompletion.reader import Refusal
 
 DOUBLINGS = 8  # from 64 KiB, so that what is quadratic shows before it takes minutes
 LIMIT = 2.3

@@ -1,6 +1,8 @@
 """Every completion response of Atoma, log10, OpenRouter and the OpenAI dialect, as one canonical model."""
 
+from .api import Detection, Explanation, detect, explain, normalize, normalize_many
 from .audit import Placement
+from .dialect.variant import Variant
 from .errors import (
     AmbiguousPayloadError,
     EncryptedPayloadError,
@@ -44,10 +46,8 @@ from .model import (
     Usage,
     json_schema,
 )
-from .api import Detection, Explanation, detect, explain, normalize, normalize_many
 from .streaming import Assembler, assemble, assemble_async, normalize_chunk
 from .streams.events import Event, EventReader, aiter_events, iter_events
-from .dialect.variant import Variant
 
 __version__ = "0.1.0"
 

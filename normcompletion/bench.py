@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from .errors import NormalizeError, UnknownSourceError
 from .api import normalize, normalize_many
+from .errors import NormalizeError, UnknownSourceError
 
 BYTES = 200_000_000  # of bodies, at most, so that the memory of a laptop suffices
 ROUNDS = 9

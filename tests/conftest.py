@@ -1,4 +1,4 @@
-"""What several test modules share: the fixture pairs, the recorded bodies, and one way to call the library."""
+"""What several test modules share: the options, the fixture pairs, and one way to call the library."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
+from benchmarks.corpora import DEFAULT, records
 from normcompletion import (
     Completion,
     EncryptedPayloadError,
@@ -23,12 +24,11 @@ from normcompletion import (
     Variant,
     normalize,
 )
-from normcompletion.ledger import Ledger
+from normcompletion.decoding.engine import Engine
 from normcompletion.model import Chunk
-from normcompletion.reader import Reader
-from normcompletion.registry import Registry, built_in
-from normcompletion.stream_assembly import Assembly
-from normcompletion.stream_chunks import ChunkReader
+from normcompletion.sources.registry import Registry, built_in
+from normcompletion.streams.assembly import read_stream
+from normcompletion.streams.chunks import ChunkReader
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -38,9 +38,33 @@ assert _spec is not None and _spec.loader is not None
 sys.modules["camel"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(sys.modules["camel"])
 
-CORPUS_FILE = ROOT.parent / "shared" / "corpus" / "recorded.jsonl.gz"
-# Recorded bodies of real services are not part of the repository; what needs them is skipped without.
-CORPUS: Path | None = CORPUS_FILE if CORPUS_FILE.exists() else None
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of this suite; CONTRIBUTING.md says when to use them."""
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too (crash runs, large corpora)")
+    parser.addoption("--corpus", metavar="DIR", type=Path, help="also run over the recorded bodies in a folder")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out slow tests, and tests over recorded bodies, unless they are asked for."""
+    left_out = {
+        "slow": None if config.getoption("--slow") else "slow; run with --slow",
+        "corpus": None if config.getoption("--corpus") else "needs recorded bodies; run with --corpus DIR",
+    }
+    chosen, rest = [], []
+    for item in items:
+        is_left_out = any(reason and item.get_closest_marker(name) for name, reason in left_out.items())
+        (rest if is_left_out else chosen).append(item)
+    if rest:
+        config.hook.pytest_deselected(items=rest)
+        items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def corpus(request: pytest.FixtureRequest) -> Path:
+    """The file of recorded bodies that was asked for; only tests marked `corpus` use it."""
+    folder: Path = request.config.getoption("--corpus")
+    return folder / "recorded.jsonl.gz"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -111,33 +135,26 @@ STREAMS = [pair for pair in PAIRS if pair.is_stream]
 CHUNKS = [pair for pair in FOUND if pair.is_chunk]  # what `normalize_chunk` takes
 
 
-def recorded(*kinds: str) -> Iterator[tuple[str, bytes]]:
+@cache
+def invented() -> list[tuple[str, bytes]]:
+    """Invented bodies in the shapes of recorded ones, of all sources and spellings, with a name each."""
+    return [(f"record {number}", record.body) for number, record in enumerate(records(DEFAULT, seed=7, stop=800))]
+
+
+def recorded(corpus: Path, *kinds: str) -> Iterator[tuple[str, bytes]]:
     """The id and the text of each recorded JSON body of some kinds."""
-    if CORPUS is None:
-        return
-    with gzip.open(CORPUS, "rt", encoding="utf-8", errors="surrogatepass") as lines:
+    with gzip.open(corpus, "rt", encoding="utf-8", errors="surrogatepass") as lines:
         for line in lines:
             record = json.loads(line)
             if record["kind"] in kinds and record["encoding"] == "json":
                 yield record["id"], record["body"].encode("utf-8", "surrogatepass")
 
 
-def fresh_reader(variants: Iterable[Variant] = built_in()) -> Reader:
-    """A reader that has read nothing yet, of whole responses and of saved streams."""
-    reader = Reader(Registry(tuple(variants)))
-    chunk_reader = ChunkReader(reader)
-
-    def stream(payload: bytes | list[Any], ledger: Ledger) -> Completion:
-        assembly = Assembly(chunk_reader, source=ledger.source, fallback=ledger.fallback)
-        if isinstance(payload, bytes):
-            assembly.add_stream(payload)
-        else:
-            for chunk in payload:
-                assembly.add_data(chunk if isinstance(chunk, bytes) else msgspec.json.encode(chunk))
-        return assembly.completion(ledger, final=True)
-
-    reader.stream = stream
-    return reader
+def fresh_engine(variants: Iterable[Variant] = built_in()) -> Engine:
+    """An engine that has read nothing yet, of whole responses and of saved streams."""
+    engine = Engine(Registry(tuple(variants)), lambda payload, findings: read_stream(chunks, payload, findings))
+    chunks = ChunkReader(engine)
+    return engine
 
 
 class Outcome(NamedTuple):
@@ -164,7 +181,7 @@ def completion_of(payload: object) -> Completion | None:
 
 
 def read_outcome(call: Callable[[], Completion]) -> Outcome:
-    """`outcome` for a `Reader`, which gives failed and encrypted calls back as completions."""
+    """`outcome` for an `Engine`, which gives failed and encrypted calls back as completions."""
     found = outcome(call)
     completion = found.completion
     if completion is not None and completion.error is not None:
@@ -177,11 +194,11 @@ def read_outcome(call: Callable[[], Completion]) -> Outcome:
 def canonical(completion: Completion | Chunk | None) -> str | None:
     """A completion as text that differs wherever two completions differ: 1, 1.0 and true are three values.
 
-    The order in which keys went to `extra` and in which repairs were noted is no promise, so it is levelled.
+    The order in which repairs were noted is not promised, so that they are sorted.
     """
     if completion is None:
         return None
-    tree = json.loads(msgspec.json.encode(completion))
+    tree = json.loads(completion.to_json())
     tree["notes"] = sorted(json.dumps(note, sort_keys=True) for note in tree["notes"])
     return json.dumps(tree, sort_keys=True, indent=1)
 

@@ -19,10 +19,10 @@ from normcompletion import (
     normalize,
     normalize_many,
 )
+from normcompletion.api import normalize_lines
 from normcompletion.batch.conversion import Conversion, Converter, ConverterOptions, Found, units
 from normcompletion.batch.envelopes import Envelopes
 from normcompletion.batch.units import Block, Range, Unit
-from normcompletion.normalize import normalize_lines
 from tests.conftest import WHOLE, recorded
 
 SOURCES = (None, "openai", "atoma", "log10", "openrouter")
@@ -121,10 +121,10 @@ def test_what_needs_a_second_look_is_not_read_together(lines):
 
 def test_a_source_of_a_third_party_keeps_lines_apart(monkeypatch):
     """While a source from another package is installed, every line is handed to `normalize`."""
-    from normcompletion.normalize import default_reader
+    from normcompletion.api import default_engine
 
     assert normalize_lines(TIGHT) is not None
-    monkeypatch.setattr(default_reader().registry, "outsiders", (object(),))
+    monkeypatch.setattr(default_engine().registry, "outsiders", (object(),))
     assert normalize_lines(TIGHT) is None
 
 

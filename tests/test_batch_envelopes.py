@@ -22,7 +22,7 @@ from normcompletion import (
     SourceReportedError,
     normalize,
 )
-from normcompletion.accounting import lost
+from normcompletion.audit import lost
 from normcompletion.batch.envelopes import (
     ENCODINGS,
     FRAGMENTS,

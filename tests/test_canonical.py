@@ -19,7 +19,6 @@ from normcompletion import (
 )
 from normcompletion.batch import convert
 from normcompletion.errors import NormalizeError
-from normcompletion.ledger import Ledger
 from tests.conftest import CORPUS, PAIRS, completion_of, fresh_reader, recorded
 
 SIGNED = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"created":1.5,'
@@ -29,7 +28,7 @@ SIGNED += b'"signature":"s","response_hash":"h","vendor":{"a/b":[1,9999999999999
 def comes_back(completion: Completion) -> bool:
     """Whether a completion, and its JSON, are read as that completion."""
     before = copy.deepcopy(completion)
-    return completion_of(completion) == before == completion_of(msgspec.json.encode(completion)) == completion
+    return completion_of(completion) == before == completion_of(completion.to_json()) == completion
 
 
 def test_what_was_written_comes_back():
@@ -92,7 +91,7 @@ def test_no_decoder_takes_it_for_another_body():
 def test_what_was_put_beside_goes_to_extra():
     """A key that somebody added to a canonical record is in `extra`, beside what was there."""
     completion = normalize(SIGNED)
-    record = {**msgspec.to_builtins(completion), "carried": {"day": 1}}
+    record = {**completion.to_dict(), "carried": {"day": 1}}
     again = normalize(record)
     assert again.extra == {**completion.extra, "/carried": {"day": 1}}
     assert again.notes == completion.notes
@@ -101,7 +100,7 @@ def test_what_was_put_beside_goes_to_extra():
 def test_a_record_in_an_envelope_is_read_as_one():
     """A canonical record in place of a response keeps its source, and has the envelope that stands around it."""
     completion = normalize(SIGNED)
-    enveloped = {"data": msgspec.to_builtins(completion)}
+    enveloped = {"data": completion.to_dict()}
     found = normalize(enveloped)
     assert (found.source, found.variant, found.envelope.kind) == ("atoma", "chat", "data")
     assert found.extra == completion.extra

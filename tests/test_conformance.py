@@ -19,6 +19,11 @@ def name(pair: Pair) -> str:
     return pair.name
 
 
+def expected_of(pair: Pair) -> Completion:
+    """The expected completion of a fixture; its `extra` may hold half surrogate pairs, which msgspec refuses."""
+    return msgspec.convert(json.loads(pair.expected or b""), Completion)
+
+
 def test_the_glob_finds_pairs_of_every_source_and_variant() -> None:
     """Fixtures exist for each source, each variant with answers, and each class of error a payload can raise."""
     folders = {"/".join(pair.name.split("/")[:2]) for pair in PAIRS}
@@ -61,7 +66,7 @@ def test_every_expectation_belongs_to_a_payload() -> None:
 def test_a_fixture_gives_its_expected_completion(pair: Pair) -> None:
     """The completion, encoded, is the expected one to the last note."""
     assert pair.expected is not None
-    expected = msgspec.json.decode(pair.expected, type=Completion)
+    expected = expected_of(pair)
     assert canonical(normalize(pair.raw)) == canonical(expected)
 
 
@@ -70,7 +75,7 @@ def test_a_refused_fixture_raises_its_class_with_its_completion(pair: Pair) -> N
     """The error is exactly of the class that names the folder, and carries the expected completion if any."""
     error, completion, _ = outcome(lambda: normalize(pair.raw))
     assert error == pair.error
-    expected = None if pair.expected is None else msgspec.json.decode(pair.expected, type=Completion)
+    expected = None if pair.expected is None else expected_of(pair)
     assert canonical(completion) == canonical(expected)
 
 
@@ -87,12 +92,12 @@ def test_a_reported_error_is_that_of_its_completion(pair: Pair) -> None:
 def test_an_expected_file_is_the_encoded_completion_re_indented(pair: Pair) -> None:
     """An expected file holds every field of the model, absent ones as null, and nothing that is no field."""
     assert pair.expected is not None
-    decoded = msgspec.json.decode(pair.expected, type=Completion)
-    assert json.loads(pair.expected) == json.loads(msgspec.json.encode(decoded))
+    decoded = expected_of(pair)
+    assert json.loads(pair.expected) == json.loads(decoded.to_json())
 
 
 @pytest.mark.parametrize("pair", ACCEPTED, ids=name)
 def test_an_accepted_fixture_gives_the_same_bytes_each_time(pair: Pair) -> None:
     """Same bytes in, same bytes out, at the second and the third call too."""
-    first, second, third = (msgspec.json.encode(normalize(pair.raw)) for _ in range(3))
-    assert json.loads(first) == json.loads(second) == json.loads(third)
+    first, second, third = (normalize(pair.raw).to_json() for _ in range(3))
+    assert first == second == third

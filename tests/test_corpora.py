@@ -29,7 +29,7 @@ from benchmarks.corpora.files import (
 from benchmarks.corpora.mix import SOURCES
 from benchmarks.corpora.shape import SIZES, SPELLINGS, TRAITS, size_of
 from normcompletion import NormalizeError, normalize
-from normcompletion.normalize import read_any
+from normcompletion.api import read_any
 from tests.conftest import FOUND
 
 EVERYTHING = "openrouter=4,openai=4,atoma=4,log10=4,openai/batch=1,openrouter//camel=1,openai/chat///logprobs=1"

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 from camel import twin
 
@@ -59,7 +58,7 @@ def above(pointer: str) -> Iterator[str]:
 
 def lost(tree: Any, completion: Completion | Chunk) -> list[str]:
     """The pointers of the leaves that are nowhere in a completion."""
-    fields = json.loads(msgspec.json.encode(completion))
+    fields = json.loads(completion.to_json())
     extra, notes = fields.pop("extra"), fields.pop("notes")
     noted = {note["path"]: note["before"] for note in notes}
     texts = {value for _, value in leaves(fields) if isinstance(value, str)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from normcompletion.normalize import default_reader
+from normcompletion.api import default_engine
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -36,7 +36,7 @@ def test_the_variant_table_is_the_registry():
     assert table is not None
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
     assert {(source, variant, tuple(spellings.split(", "))) for source, variant, spellings, _ in rows} == {
-        (variant.source, variant.name, variant.spellings) for variant in default_reader().registry.variants
+        (variant.source, variant.name, variant.spellings) for variant in default_engine().registry.variants
     }
     for *_, link in rows:
         folder = ROOT / re.search(r"\((.*)\)", link)[1]

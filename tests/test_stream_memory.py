@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from normcompletion import Assembler, Completion, normalize
-from normcompletion.stream_events import EventReader
+from normcompletion.streams.events import EventReader
 
 MB = 1 << 20
 FIRST = {"id": "a", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Fog "}}]}

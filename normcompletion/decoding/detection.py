@@ -134,7 +134,9 @@ def ambiguous(sources: Iterable[str], path: str = "") -> AmbiguousPayloadError:
 
 def compiled(marker: Marker) -> Test:
     """`Marker.holds` for a Struct; the frequent forms of markers in a form that is quick to call."""
-    if any(row.absent or row.values or row.pattern or len(row.path) > 2 or row.path[-1] == "*" for row in marker.conditions):
+    if any(
+        row.absent or row.values or row.pattern or len(row.path) > 2 or row.path[-1] == "*" for row in marker.conditions
+    ):
         return marker.holds
     tops = [row.path[0] for row in marker.conditions if len(row.path) == 1]
     nested = [row.path for row in marker.conditions if len(row.path) == 2]

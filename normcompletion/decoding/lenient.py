@@ -212,8 +212,7 @@ def _list_reader(item: Any, *, nullable: bool) -> Any:
                     )
         notes = len(walk.findings.notes)
         built = [
-            None if member is None else read_item(walk, member, f"{at}/{place}")
-            for place, member in enumerate(value)
+            None if member is None else read_item(walk, member, f"{at}/{place}") for place, member in enumerate(value)
         ]
         if nullable or None not in built:
             return built
@@ -318,7 +317,13 @@ def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, F
     for item in msgspec.structs.fields(wanted):
         if item.name.startswith(REFUSED):
             continue
-        field = Field(item.name, item.encode_name, _reader(item.type), item.name in kept, camel(item.encode_name) != item.encode_name)
+        field = Field(
+            item.name,
+            item.encode_name,
+            _reader(item.type),
+            item.name in kept,
+            camel(item.encode_name) != item.encode_name,
+        )
         fields[item.encode_name] = field
         if camel(item.encode_name) != item.encode_name:
             camel_fields[camel(item.encode_name)] = field

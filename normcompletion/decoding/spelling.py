@@ -41,7 +41,8 @@ def compiled(struct: type[msgspec.Struct]) -> Callable[[bytes], Any]:
 
 class Form(msgspec.Struct, frozen=True):
     """Which form of a Struct: its spelling, the keys that it refuses unless they are null, and the keys that only
-    markers look at, each as a path of snake_case keys."""
+    markers look at, each as a path of snake_case keys.
+    """
 
     spelling: Spelling
     refused: frozenset[str] = frozenset()
@@ -53,7 +54,9 @@ class Form(msgspec.Struct, frozen=True):
 
     def inside(self, name: str) -> Form:
         """The form of a Struct that is the member `name` of a Struct in this form."""
-        return Form(self.spelling, watched=frozenset(path[1:] for path in self.watched if path[:1] == (name,) and path[1:]))
+        return Form(
+            self.spelling, watched=frozenset(path[1:] for path in self.watched if path[:1] == (name,) and path[1:])
+        )
 
 
 @cache
@@ -76,9 +79,7 @@ def formed(original: type[msgspec.Struct], form: Form) -> type[msgspec.Struct]:
             fields.append((f"{REFUSED}{number}", kind, msgspec.field(name=key, default=None)))
     watched = {path[0] for path in form.watched} - known
     namespace = {"ORIGINAL": original, "KEPT": getattr(original, "KEPT", frozenset()) | watched}
-    return msgspec.defstruct(
-        original.__name__, fields, namespace=namespace, module=__name__, kw_only=True, gc=False
-    )
+    return msgspec.defstruct(original.__name__, fields, namespace=namespace, module=__name__, kw_only=True, gc=False)
 
 
 def _refusals(original: type[msgspec.Struct], form: Form) -> Iterable[tuple[str, Any]]:

@@ -7,12 +7,11 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from ..findings import Findings
 from ..extra import Extra
+from ..findings import Findings
 from ..payload import parse_whatever
-from ..pointer import escape
+from ..pointer import camel, escape
 from .spelling import Spelling, is_struct
-from ..pointer import camel
 
 
 class Schema(msgspec.Struct, frozen=True):

@@ -62,7 +62,7 @@ def completion(body: Any, findings: Findings, *, source: str, finish_words: Fini
         time = created(time, findings)
     built = []
     for at, item in enumerate(choices):
-        built.append(choice(item, at, findings, finish_words))  # noqa: PERF401 - a comprehension is another call
+        built.append(choice(item, at, findings, finish_words))
     return Completion(
         id=body.id,
         source=source,
@@ -508,7 +508,9 @@ def failed(sent: Any, findings: Findings, *, source: str, finish_words: FinishWo
         if sent.object:  # no variant implies its word any more
             findings.keep(sent.object, "object")
     error = service_error(sent.error, findings, "error")
-    flat = {name: value for name in ("message", "code", "type", "metadata") if (value := getattr(sent, name)) is not None}
+    flat = {
+        name: value for name in ("message", "code", "type", "metadata") if (value := getattr(sent, name)) is not None
+    }
     if error is None:
         error = service_error(flat, findings) or model.ServiceError()
     else:

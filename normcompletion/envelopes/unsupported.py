@@ -9,6 +9,7 @@ from .wrappers import is_chunk
 
 Tree = Mapping[str, Any]
 
+
 def recognise(tree: Tree) -> str | None:
     """What an object is, in words, when it is known and not a whole completion."""
     word = tree.get("object")

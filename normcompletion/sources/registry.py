@@ -30,7 +30,7 @@ class Registry:
         self.errors = tuple(variant for variant in self.variants if variant.wire is wire.Failed)
         self.shapes = tuple(variant for variant in self.variants if variant.wire not in (wire.Body, wire.Failed))
         self.dialect: dict[str, Variant] = {}
-        for variant in self.bodies:
+        for variant in sorted(self.bodies, key=lambda variant: variant.name != "chat"):
             self.dialect.setdefault(variant.source, variant)
         self.failed: dict[str, Variant] = {}
         for variant in self.errors:

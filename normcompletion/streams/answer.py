@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from ..dialect.adapt import joined
 from ..model import (
     Annotation,
     Audio,
@@ -24,8 +25,6 @@ from ..model import (
     TokenLogprob,
     ToolCall,
 )
-
-from ..dialect.adapt import joined
 from .merging import Values
 
 if TYPE_CHECKING:

@@ -382,9 +382,7 @@ class Assembly:
         """A wire name, or a pointer of our own making, in the spelling of the stream."""
         return camel(word) if self.is_camel else word
 
-    def _add_notes(
-        self, completion: Completion, answers: list[Answer], findings: Findings, *, final: bool
-    ) -> None:
+    def _add_notes(self, completion: Completion, answers: list[Answer], findings: Findings, *, final: bool) -> None:
         """Put the repairs into the findings, with pointers into the assembled body."""
         bases = {id(answer): f"{findings.prefix}/choices/{at}" for at, answer in enumerate(answers)}
         for owner, note in self.notes:
@@ -461,5 +459,3 @@ def _owner(
     elif len(rest) > 2 and rest[:2] == ["logprobs", "content"] and rest[2].isdigit() and "logprobs" in places[at]:
         rest[2] = str(int(rest[2]) + places[at]["logprobs"][0])
     return answers[at], "".join(f"/{step}" for step in rest)
-
-

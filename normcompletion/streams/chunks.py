@@ -6,8 +6,8 @@ a response whose messages are its deltas, by the same lenient decode and the sam
 
 from __future__ import annotations
 
-from functools import cached_property
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import msgspec

@@ -75,7 +75,7 @@ class Library:
     def forget(self) -> None:
         """Make new readers at the next call: a reader learns shapes from what it reads."""
         module: Any = sys.modules["normcompletion.normalize"]
-        module.default_reader.cache_clear()
+        module.default_engine.cache_clear()
         module.default_chunk_reader.cache_clear()
         module._reader = None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from normcompletion.spelling import compiled, converted
+from normcompletion.decoding.spelling import compiled, converted
 
 TREES, THREADS, WIDTH = 40, 4, 20
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from normcompletion import Completion, MalformedPayloadError, SourceReportedError, normalize
-from normcompletion.parse import MAX_DEPTH
+from normcompletion.payload import MAX_DEPTH
 from tests.conftest import ROOT
 from tests.reliability.deep import DEEP, POSITIONS
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from msgspec import Meta, inspect
+from normcompletion.widen import widen
 
 from normcompletion import model, wire
-from normcompletion.registry import built_in
-from normcompletion.spelling import camel_twin
-from normcompletion.widen import widen
+from normcompletion.decoding.spelling import camel_twin
+from normcompletion.sources.registry import built_in
 
 # Where any JSON may stand: nothing decodes into these, adapters fill them from values whose depth was checked.
 FREE_FORM = {

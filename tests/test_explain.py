@@ -1,0 +1,81 @@
+"""Where each leaf of a payload went, and by which markers it was detected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from normcompletion import (
+    detect,
+    explain,
+    normalize,
+)
+from normcompletion.audit import lost
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    """A small chat completion with more members."""
+    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+
+
+def places(payload: object) -> dict[str, str]:
+    """The place of each leaf, by its pointer."""
+    return {placement.path: placement.place for placement in explain(payload).placements}
+
+
+def test_equal_counts_are_said_to_be_in_their_own_fields() -> None:
+    """Of equal numbers each is placed in the field of its name, in either spelling and any order."""
+    for usage in (
+        {"total_tokens": 5, "completion_tokens": 5, "prompt_tokens": 5},
+        {"totalTokens": 5, "completionTokens": 5, "promptTokens": 5},
+    ):
+        found = places(chat(usage=usage))
+        for key, name in zip(usage, ("total_tokens", "completion_tokens", "prompt_tokens"), strict=True):
+            assert found[f"/usage/{key}"] == f"/usage/{name}"
+
+
+def test_a_repaired_text_under_a_repaired_key_is_in_the_notes() -> None:
+    """A text with half a surrogate pair is placed in `notes`, under a key that was repaired as well."""
+    found = places(b'{"choices":[{"message":{"content":"hi"}}],"k\\ud83d":"v\\ud83d"}')
+    assert found["/k\ud83d"] == "notes"
+
+
+def test_the_accounting_tells_a_flag_from_a_number() -> None:
+    """A flag and a number that Python calls equal do not stand for each other, and a missing one is lost."""
+    completion = normalize(chat(usage={"prompt_tokens": 1, "is_byok": False}))
+    assert lost({"usage": {"prompt_tokens": 1, "is_byok": False}}, completion) == []
+    assert lost({"usage": {"prompt_tokens": True}}, completion) == ["/usage/prompt_tokens"]
+    assert lost({"usage": {"prompt_tokens": 2}}, completion) == ["/usage/prompt_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "evidence"),
+    [
+        ({"kind": "chat", "status": "finished", "response": chat()}, ("log10: `kind` beside `request` or `response`",)),
+        ({"nonce": "n", "ciphertext": "c"}, ("atoma: `ciphertext` and `nonce`",)),
+        ({"error": {"code": "LOCKED"}}, ("atoma: `error.code` is one of the proxy's or the node's",)),
+        (chat(object="completion"), ('log10: `object` is "completion"',)),
+        (chat(object="chat"), ('log10: `object` is "chat", without `created`',)),
+        (chat(created=0, system_fingerprint=""), ("log10: `created` 0 and an empty `system_fingerprint`",)),
+        (chat(system_fingerprint="log10_mock_chat_completion"), ("log10: the mock's `system_fingerprint`",)),
+        (chat(usage={"total_tokens": -1, "prompt_tokens": -1}), ("log10: usage of -1",)),
+        ({"choices": [{"function_call": {"name": "f"}}]}, ("log10: `function_call` on the choice",)),
+        (chat(usage={"is_byok": True}), ("openrouter: `usage.is_byok` or `usage.cost_details`",)),
+        (chat(signature="s", response_hash="h"), ("atoma: `signature` and `response_hash`",)),
+        (chat(object="chat.completions"), ('atoma: `object` is "chat.completions"',)),
+        (chat(), ()),
+    ],
+)
+def test_detect_names_every_mark_that_holds(payload: Any, evidence: tuple[str, ...]) -> None:
+    """The evidence names each mark that holds, by the source whose mark it is."""
+    found = detect(payload)
+    assert found.evidence == evidence
+    assert found.certain is bool(evidence)
+
+
+def test_detect_tells_the_spelling() -> None:
+    """The spelling is camel where more schema keys are in camelCase, and snake where none is."""
+    assert detect({"choices": [{"finishReason": "stop", "message": {"content": "hi"}}]}).spelling == "camel"
+    assert detect(chat()).spelling == "snake"
+    assert detect(chat(vendorKey=1)).spelling == "snake"

@@ -1,0 +1,66 @@
+"""What makes an object a log10 record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from normcompletion import (
+    Completion,
+    NormalizeError,
+    SourceReportedError,
+    detect,
+    normalize,
+)
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    """A small chat completion with more members."""
+    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+
+
+def refusal(payload: object, **options: Any) -> NormalizeError:
+    """The error that a payload raises."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload, **options)
+    return caught.value
+
+
+def reported(payload: object) -> Completion:
+    """The completion of a call that the service says failed."""
+    error = refusal(payload)
+    assert isinstance(error, SourceReportedError)
+    return error.completion
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        *({key: "x"} for key in ("organization_id", "organizationId", "orig_qualname", "failure_kind", "failureKind")),
+        {"tagResolved": []},
+        *({"kind": kind} for kind in ("chat", "prompt", "completion")),
+    ],
+    ids=str,
+)
+def test_each_mark_of_a_record_makes_one(member: dict[str, Any]) -> None:
+    """Each key that only a record has makes one, as does each kind beside a response, however it is read."""
+    for more in ({}, {"vendor": 1}):
+        completion = reported({"status": "failed", "response": None, "request": {}, **member, **more})
+        assert (completion.source, completion.variant) == ("log10", "log_record")
+        assert detect({"status": "failed", "request": {}, **member, **more}).evidence[0].startswith("log10: `")
+    if "failure" in str(member):
+        return
+    inside = normalize({"response": chat(), "status": "finished", **member})
+    assert inside.envelope is not None
+    assert (inside.text, inside.envelope.kind) == ("hi", "log10_record")
+
+
+def test_a_kind_alone_makes_no_record() -> None:
+    """A kind without request and response, another kind, and a request without a kind are no record."""
+    for body in (
+        {"id": "r", "status": "failed", "kind": "chat"},
+        {"id": "r", "status": "failed", "kind": "other", "request": {}, "response": {}},
+        {"id": "r", "status": "failed", "request": {}, "response": {}},
+    ):
+        assert refusal(body).code == "unknown_shape"

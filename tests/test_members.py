@@ -1,0 +1,130 @@
+"""Members of a body in every form that services send them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from normcompletion import (
+    Completion,
+    NormalizeError,
+    SourceReportedError,
+    assemble,
+    normalize,
+)
+from tests.conftest import canonical
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    """A small chat completion with more members."""
+    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+
+
+def refusal(payload: object, **options: Any) -> NormalizeError:
+    """The error that a payload raises."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload, **options)
+    return caught.value
+
+
+def reported(payload: object) -> Completion:
+    """The completion of a call that the service says failed."""
+    error = refusal(payload)
+    assert isinstance(error, SourceReportedError)
+    return error.completion
+
+
+@pytest.mark.parametrize(
+    ("sent", "read", "notes"),
+    [
+        (10**11 - 1, 10**11 - 1, []),
+        (10**11, 10**8, ["milliseconds"]),
+        (2 * 10**11, 2 * 10**8, ["milliseconds"]),
+        (10**14 - 1, 10**11 - 1, ["milliseconds"]),
+        (10**14, None, ["out_of_range"]),
+        (-(10**14) + 1, -(10**14) + 1, []),
+        (-1.5, -2, ["fractional_time"]),
+        ("1700000000", 1_700_000_000, ["text_as_integer"]),
+        ("1970-01-01 00:00:01.5", 1, ["text_time"]),
+        ("1970-01-01T01:00:00+01:00", 0, ["text_time"]),
+        ("1970-13-01T00:00:00Z", None, ["wrong_type"]),
+        ("1970-01-01", None, ["wrong_type"]),
+    ],
+)
+def test_a_time_is_read_by_its_size(sent: Any, read: Any, notes: list[str]) -> None:
+    """Times from 1e11 up are milliseconds, from 1e14 up they are refused; texts are digits or ISO 8601."""
+    completion = normalize(chat(created=sent))
+    assert completion.created == read
+    assert [note.code for note in completion.notes] == notes
+
+
+def test_the_text_of_a_content_list_is_that_of_its_text_parts() -> None:
+    """Parts of type `text`, `output_text` and none are text; a part of another type is not."""
+    parts = [{"type": kind, "text": kind or "none"} for kind in ("text", "output_text", None, "other")]
+    completion = normalize({"choices": [{"message": {"content": parts}}]})
+    assert completion.text == "textoutput_textnone"
+
+
+def test_parallel_log_probs_beside_the_list_of_tokens_are_kept() -> None:
+    """Where log-probs come in both forms, the list of tokens is read and the parallel lists go to `extra`."""
+    columns = {"tokens": ["a"], "token_logprobs": [-1.0], "top_logprobs": [{"a": -1.0}], "text_offset": [0]}
+    sent = {"content": [{"token": "a", "logprob": -1.0}], **columns}
+    completion = normalize({"choices": [{"text": "a", "logprobs": sent}]})
+    logprobs = completion.choices[0].logprobs
+    assert logprobs is not None
+    assert [item.token for item in logprobs.content or ()] == ["a"]
+    assert completion.extra == {f"/choices/0/logprobs/{name}": column for name, column in columns.items()}
+
+
+@pytest.mark.parametrize("member", [{"code": 1}, {"type": "t"}, {"metadata": {}}, {"status": 500}, {"statusCode": 500}])
+def test_a_message_with_a_member_of_an_error_is_one(member: dict[str, Any]) -> None:
+    """`message` beside `code`, `type`, `metadata` or a status is an error body, whatever else is there."""
+    completion = reported({"message": "no", "more": 1, **member})
+    assert completion.error is not None
+    assert completion.error.message == "no"
+    assert refusal({"message": "no", "more": 1}).code == "unknown_shape"
+
+
+def test_a_detail_alone_is_an_error() -> None:
+    """`detail` is an error body where nothing else has a value."""
+    for body in ({"detail": "no"}, {"detail": "no", "id": None}):
+        completion = reported(body)
+        assert completion.error is not None
+        assert completion.error.message == "no"
+    assert refusal({"detail": "no", "more": 1}).code == "unknown_shape"
+
+
+@pytest.mark.parametrize(
+    ("member", "fits"),
+    [
+        ({"code": 429}, True),
+        ({"code": "busy"}, True),
+        ({"code": True}, False),
+        ({"code": 2**64}, False),
+        ({"type": "t"}, True),
+        ({"type": 4}, False),
+        ({"metadata": {"a": 1}}, True),
+        ({"metadata": "a"}, False),
+    ],
+)
+def test_outer_members_fill_what_an_error_leaves_open(member: dict[str, Any], *, fits: bool) -> None:
+    """A member beside an error that is a sentence becomes a field where its type fits, and else goes to `extra`."""
+    completion = reported({"error": "no", **member})
+    assert completion.error is not None
+    ((name, value),) = member.items()
+    assert getattr(completion.error, name) == (value if fits else None)
+    assert completion.extra.get(f"/{name}") == (None if fits else value)
+
+
+def saved(*chunks: Any) -> bytes:
+    """A saved stream of chunks."""
+    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
+
+
+def both(*chunks: Any, **options: Any) -> Completion:
+    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
+    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
+    assert canonical(one) == canonical(other)
+    return one

@@ -1,0 +1,159 @@
+"""Every repair is a fault or a remark, and every word means one thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from normcompletion import (
+    Completion,
+    InvalidPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    assemble,
+    normalize,
+)
+from normcompletion.findings import NOTES
+from tests.conftest import canonical
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    """A small chat completion with more members."""
+    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+
+
+def refusal(payload: object, **options: Any) -> NormalizeError:
+    """The error that a payload raises."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload, **options)
+    return caught.value
+
+
+def reported(payload: object) -> Completion:
+    """The completion of a call that the service says failed."""
+    error = refusal(payload)
+    assert isinstance(error, SourceReportedError)
+    return error.completion
+
+
+FAULTS: dict[str, Any] = {
+    "wrong_type": chat(usage="much"),
+    "out_of_range": chat(usage={"prompt_tokens": 2**64}),
+    "float_as_integer": chat(usage={"prompt_tokens": 3.0}),
+    "text_as_integer": chat(usage={"prompt_tokens": "3"}),
+    "text_as_number": chat(usage={"cost": "0.5"}),
+    "number_as_text": chat(model=4),
+    "object_as_text": {"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}}]},
+    "text_as_object": {"choices": [{"message": {"images": [{"type": "image_url", "image_url": "https://x"}]}}]},
+    "uneven_logprobs": {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": []}}]},
+    "lone_surrogate": b'{"choices":[{"message":{"content":"\\ud83d"}}]}',
+    "whole_in_stream": b'data: {"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+    "duplicate_key": b'{"model":"a","model":"b","choices":[{"message":{"content":"hi"}}]}',
+}
+
+REMARKS: dict[str, Any] = {
+    "fractional_time": chat(created=1.5),
+    "text_time": chat(created="2026-11-21T00:00:00Z"),
+    "milliseconds": chat(created=1_700_000_000_000),
+    "unknown_finish_reason": {"choices": [{"message": {"content": "hi"}, "finish_reason": "odd"}]},
+    "unknown_role": {"choices": [{"message": {"role": "bard", "content": "hi"}}]},
+    "placeholder": {"choices": [{"message": {"content": "hi"}, "finish_reason": ""}]},
+    "incomplete_stream": b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n',
+    "conflicting_value": b'data: {"model":"a","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+    b'data: {"model":"b","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+    "cumulative_delta": b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":[{"1":{"logprob":-1}}],'
+    b'"finish_reason":"stopped"}]}\n\n',
+    "python_arguments": {
+        "choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{'a': 1}"}}]}}]
+    },
+}
+
+
+def test_every_repair_is_a_fault_or_a_remark_here() -> None:
+    """The two tables of this module hold every code of `NOTES`, each on the right side."""
+    assert {code: kind for code, (kind, _) in NOTES.items()} == {
+        **dict.fromkeys(FAULTS, "fault"),
+        **dict.fromkeys(REMARKS, "remark"),
+    }
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_strict_mode_refuses_each_fault(code: str) -> None:
+    """A payload with one fault is read leniently with its note, and refused in strict mode with its code."""
+    notes = [note.code for note in normalize(FAULTS[code]).notes]
+    assert notes == ([] if code == "duplicate_key" else [code])
+    error = refusal(FAULTS[code], strict=True)
+    assert isinstance(error, InvalidPayloadError)
+    assert [fault.code for fault in error.faults] == [error.code] == [code]
+
+
+@pytest.mark.parametrize("code", REMARKS)
+def test_strict_mode_lets_each_remark_pass(code: str) -> None:
+    """A payload with a remark has its note, in strict mode too."""
+    assert code in {note.code for note in normalize(REMARKS[code], strict=True).notes}
+
+
+SHARED_WORDS = {
+    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "STOP"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "MAX_TOKENS"), "length"),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "tool_calls"),
+    **dict.fromkeys(("content_filter", "refusal"), "content_filter"),
+    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
+    **dict.fromkeys(("safety", "recitation", "blocklist", "prohibited_content", "spii"), "content_filter"),
+    **dict.fromkeys(("error", "MALFORMED_FUNCTION_CALL", "malformed_function_call"), "error"),
+}
+
+WORDS = [
+    *(("openai", word, read) for word, read in SHARED_WORDS.items()),
+    *(("openrouter", word, "stop") for word in ("completed", "eos")),
+    *(("openrouter", word, "length") for word in ("max_output_tokens", "model_length")),
+    ("openrouter", "SPII", "content_filter"),
+    ("atoma", "stopped", "stop"),
+    ("atoma", "length_capped", "length"),
+    ("atoma", "SPII", "content_filter"),
+]
+
+
+@pytest.mark.parametrize(("source", "word", "read"), WORDS)
+def test_each_finish_word_means_one_thing(source: str, word: str, read: Any) -> None:
+    """Each finish word of the tables is read without a note, and stays readable where it is another's."""
+    body = {"choices": [{"message": {"content": "hi"}, "finish_reason": word}]}
+    (choice,) = (completion := normalize(body, source=source)).choices
+    assert (choice.finish_reason, choice.native_finish_reason) == (read, None if word == read else word)
+    assert completion.notes == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("REQUEST_ERROR", "FIAT_PAYMENTS_ONLY", "AUTH_ERROR", "BALANCE_ERROR", "NOT_FOUND", "LOCKED"),
+        *("UNAVAILABLE_STACK", "TOO_MANY_REQUESTS", "INTERNAL_ERROR", "NOT_IMPLEMENTED", "SERVICE_UNAVAILABLE"),
+        *("MISSING_HEADER", "INVALID_HEADER", "INVALID_BODY", "MODEL_ERROR", "LOCKED_STACK_ERROR"),
+        *("UNAVAILABLE_STACK_ERROR", "CHAT_COMPLETIONS_SERVICE_UNAVAILABLE"),
+    ],
+)
+def test_each_error_code_of_atoma_is_its_mark(code: str) -> None:
+    """A code of the proxy or the node names Atoma, unless the error has a type, which neither writes."""
+    assert reported({"error": {"code": code, "message": "no"}}).source == "atoma"
+    assert reported({"error": {"code": code, "type": "t", "message": "no"}}).source == "openai"
+
+
+def test_an_internal_error_of_the_engine_has_a_request_id() -> None:
+    """`internal_error` alone, or a request id alone, is no mark of Atoma's engine; both together are."""
+    assert reported({"error": {"type": "internal_error", "request_id": "r"}}).source == "atoma"
+    assert reported({"error": {"type": "internal_error"}}).source == "openai"
+    assert reported({"error": {"type": "other", "request_id": "r"}}).source == "openai"
+
+
+def saved(*chunks: Any) -> bytes:
+    """A saved stream of chunks."""
+    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
+
+
+def both(*chunks: Any, **options: Any) -> Completion:
+    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
+    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
+    assert canonical(one) == canonical(other)
+    return one

@@ -1,0 +1,202 @@
+"""Rules that hold on every path."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from normcompletion import (
+    Completion,
+    InvalidPayloadError,
+    NormalizeError,
+    assemble,
+    detect,
+    normalize,
+    normalize_chunk,
+    normalize_many,
+)
+from tests.conftest import canonical
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    """A small chat completion with more members."""
+    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+
+
+def refusal(payload: object, **options: Any) -> NormalizeError:
+    """The error that a payload raises."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload, **options)
+    return caught.value
+
+
+UNKNOWN = "UnknownPayloadError"
+
+OPEN = {"choices": [{"message": {"reasoning_content": "hm", "content": "hi"}, "finish_reason": "end_turn"}]}
+
+OPEN_CAMEL = {"choices": [{"message": {"reasoningContent": "hm", "content": "hi"}, "finishReason": "end_turn"}]}
+
+TIGHT_CAMEL = {"choices": [{"message": {"content": "hi"}, "finishReason": "stop"}], "systemFingerprint": "f"}
+
+
+def test_a_map_is_kept_whole_where_it_is_none() -> None:
+    """What is no map where one is meant goes to `extra` with its note."""
+    for value in ("a", 3, [1]):
+        logprobs = {"tokens": ["a"], "token_logprobs": [-1.0], "top_logprobs": [value]}
+        completion = normalize({"choices": [{"text": "a", "logprobs": logprobs}]})
+        assert completion.extra == {"/choices/0/logprobs/top_logprobs/0": value}
+        assert [note.code for note in completion.notes] == ["wrong_type"]
+
+
+def test_what_an_sdk_does_not_know_needs_both_of_its_marks() -> None:
+    """`isUnknown` without `raw`, and `raw` without `isUnknown`, are vendor keys like others."""
+    image = {"image_url": {"url": "u"}}
+    for marks, text in (({"isUnknown": True}, "u"), ({"raw": {"image_url": {"url": "v"}}}, "u")):
+        message = normalize({"choices": [{"message": {"images": [{**image, **marks}]}}]}).choices[0].message
+        assert message.images is not None
+        assert message.images[0].image_url is not None
+        assert message.images[0].image_url.url == text
+    unknown = {"isUnknown": True, "raw": {"image_url": {"url": "v"}}, "type": "UNKNOWN"}
+    message = normalize({"choices": [{"message": {"images": [unknown]}}]}).choices[0].message
+    assert message.images is not None
+    assert message.images[0].image_url is not None
+    assert message.images[0].image_url.url == "v"
+
+
+def test_many_gives_the_records_of_a_page_their_pointers() -> None:
+    """A page yields its records, and the error of one of them has its pointer and the position of the page."""
+    page = {"object": "list", "data": [chat(), {"choices": 3}]}
+    first, second, third = normalize_many([page, chat()], on_error="yield")
+    assert isinstance(first, Completion)
+    assert isinstance(third, Completion)
+    assert isinstance(second, InvalidPayloadError)
+    assert (second.path, second.index) == ("/data/1/choices", 0)
+    assert msgspec.json.encode(first) == msgspec.json.encode(normalize(chat()))
+
+
+ODD_WORD = {"object": "chat.completion", "choices": [{"message": {"content": "hi"}, "finish_reason": "end_turn"}]}
+
+ODD_CAMEL = {"choices": [{"message": {"content": "hi"}, "finishReason": "end_turn"}], "systemFingerprint": "f"}
+
+RECORD = {"kind": "chat", "status": "finished", "organization_id": "o", "response": ODD_WORD}
+
+TEXT = {"object": "text_completion", "choices": [{"text": "hi", "finish_reason": "end_turn"}]}
+
+KNOWN = {
+    "word": ODD_WORD,
+    "camel": ODD_CAMEL,
+    "record": RECORD,
+    "camel record": {"kind": "chat", "status": "finished", "organizationId": "o", "response": ODD_CAMEL},
+    "wrapped": {"data": ODD_WORD},
+    "wrapped record": {"data": RECORD},
+    "text": TEXT,
+    "camel text": {"choices": [{"finishReason": "stop", "text": "hi"}], "systemFingerprint": "f"},
+    "camel text, text first": {"choices": [{"text": "hi", "finishReason": "stop"}]},
+}
+
+NEARLY_CANONICAL: dict[str, Any] = {
+    "a content list": {"choices": [{"message": {"content": [{"type": "text", "text": "hi"}]}}]},
+    "an old function call": {"choices": [{"message": {"function_call": {"name": "f", "arguments": "{}"}}}]},
+    "a delta beside the message": {"choices": [{"message": {"content": "hi"}, "delta": {"content": "i"}}]},
+    "a time as text": {"choices": [{"message": {"content": "hi"}}], "created": "2025-01-01T00:00:00Z"},
+    "milliseconds": {"choices": [{"message": {"content": "hi"}}], "created": 1760000000000},
+    "an itemised cost": {"choices": [{"message": {"content": "hi"}}], "usage": {"cost": {"total_cost": 0.1}}},
+    "a Python repr": {"choices": [{"message": {"tool_calls": [{"function": {"arguments": "{'a': 1}"}}]}}]},
+}
+
+CALLED = {"choices": [{"message": {"role": "assistant"}, "function_call": {"name": "f"}, "vendor": 1}]}
+
+BESIDE = {"choices": [{"message": {"content": "hi"}, "delta": {"mood": 1}, "finish_reason": "stop"}]}
+
+
+def test_a_decisive_mark_stands_before_a_weak_one() -> None:
+    """OpenRouter's id decides against the words of log10's mock, on every road."""
+    body = {"id": "gen-1700000000-ABCDEFGHIJKLMNOPQRST", "system_fingerprint": "log10_mock_chat_completion"}
+    assert normalize(chat(**body)).source == "openrouter"
+    assert normalize(chat(**body, vendor=1)).source == "openrouter"
+
+
+def test_a_wrong_type_is_kept_and_noted_in_every_kind_of_field() -> None:
+    """A flag, a list and an object where a scalar is meant go to `extra` with a note; the field is `None`."""
+    for value in (True, [1], {"a": 1}):
+        for name in ("prompt_tokens", "cost"):
+            if name == "cost" and isinstance(value, dict):
+                continue  # Perplexity itemises its cost
+            completion = normalize(chat(usage={name: value}))
+            assert completion.usage is not None
+            assert getattr(completion.usage, name) is None
+            assert completion.extra == {f"/usage/{name}": value}
+            assert [(note.code, note.path) for note in completion.notes] == [("wrong_type", f"/usage/{name}")]
+        completion = normalize(chat(model=value))
+        assert (completion.model, completion.extra) == (None, {"/model": value})
+    completion = normalize(chat(usage={"is_byok": 1}))
+    assert completion.extra == {"/usage/is_byok": 1}
+
+
+def test_an_absent_position_among_token_maps_leaves_the_others() -> None:
+    """A null among the maps of Atoma's engine is passed over."""
+    maps = [{"1": {"logprob": -1.0, "decoded_token": "a"}}, None]
+    logprobs = normalize({"choices": [{"text": "a", "logprobs": maps}]}, source="atoma").choices[0].logprobs
+    assert logprobs is not None
+    assert [item.token for item in logprobs.content or ()] == ["a"]
+
+
+def test_an_error_may_nest_as_deep_as_any_payload() -> None:
+    """The limit of 128 containers counts from the root, in an error too."""
+    for levels, code in ((127, "provider_error"), (128, "too_deep")):
+        assert refusal(b'{"error":' + b'{"a":' * levels + b"1" + b"}" * levels + b"}").code == code
+
+
+def test_a_record_may_have_sixteen_mebibytes() -> None:
+    """A text of 16 MiB is read, and one byte more is too long."""
+    padded = json.dumps(chat()).encode().ljust(16 * 2**20)
+    assert normalize(padded).text == "hi"
+    error = refusal(padded + b" ")
+    assert (error.code, error.offset) == ("too_long", 16 * 2**20)
+
+
+def test_a_reported_error_says_what_the_service_said() -> None:
+    """The text of `SourceReportedError` has the code, the type and the message of the error."""
+    assert "429 limit slow down" in str(refusal({"error": {"code": 429, "type": "limit", "message": "slow down"}}))
+    assert "without a message" in str(refusal({"error": {}, "detail": "", "object": "error"}))
+
+
+def test_extra_is_in_order_everywhere() -> None:
+    """`extra` is sorted by pointer, in a response, a record of a page, a chunk and a stream."""
+    vendor = {"z": 1, "b": 2, "a": 3}
+    (record,) = normalize_many([{"data": [chat(**vendor)]}])
+    found = (normalize(chat(**vendor)), record, normalize_chunk({**END, **vendor}), both({**END, **vendor}))
+    for completion in found:
+        assert list(completion.extra)[-3:] == sorted(completion.extra)[-3:]
+
+
+def test_detect_looks_through_wrappers() -> None:
+    """The marks of a response inside a wrapper are evidence as those of a bare one."""
+    body = chat(id="gen-1700000000-ABCDEFGHIJKLMNOPQRST", usage={"prompt_tokens": 1, "completion_tokens": 2})
+    for payload in (body, {"data": body}, {"success": True, "data": body}, {"ok": True, "value": body}):
+        found = detect(payload)
+        assert (found.source, found.certain) == ("openrouter", True)
+        assert found.evidence == ("openrouter: `id` is gen-<seconds>-<20 characters>",)
+
+
+def saved(*chunks: Any) -> bytes:
+    """A saved stream of chunks."""
+    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
+
+
+def piece(delta: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A chunk with one choice."""
+    return {"choices": [{"index": 0, "delta": delta, **members}]}
+
+
+END = piece({}, finish_reason="stop")
+
+
+def both(*chunks: Any, **options: Any) -> Completion:
+    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
+    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
+    assert canonical(one) == canonical(other)
+    return one

@@ -1,0 +1,492 @@
+"""What an assembled stream says, rule by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from normcompletion import (
+    AmbiguousPayloadError,
+    Chunk,
+    Completion,
+    Event,
+    InvalidPayloadError,
+    MalformedPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    UnknownSourceError,
+    assemble,
+    iter_events,
+    normalize,
+    normalize_chunk,
+    normalize_many,
+)
+from normcompletion.model import ServiceError
+from normcompletion.streams.events import EventReader
+from tests.conftest import canonical
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    """A small chat completion with more members."""
+    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+
+
+def refusal(payload: object, **options: Any) -> NormalizeError:
+    """The error that a payload raises."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload, **options)
+    return caught.value
+
+
+def reported(payload: object) -> Completion:
+    """The completion of a call that the service says failed."""
+    error = refusal(payload)
+    assert isinstance(error, SourceReportedError)
+    return error.completion
+
+
+def saved(*chunks: Any) -> bytes:
+    """A saved stream of chunks."""
+    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
+
+
+def piece(delta: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A chunk with one choice."""
+    return {"choices": [{"index": 0, "delta": delta, **members}]}
+
+
+END = piece({}, finish_reason="stop")
+
+
+def both(*chunks: Any, **options: Any) -> Completion:
+    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
+    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
+    assert canonical(one) == canonical(other)
+    return one
+
+
+def test_comments_and_empty_events_are_no_chunks() -> None:
+    """An assembler lets events pass that are empty or comments."""
+    events = [Event(b""), Event(b" : keep-alive"), Event(saved(piece({"content": "hi"}))[6:]), Event(b"[DONE]")]
+    completion = assemble(events)
+    assert (completion.text, completion.extra) == ("hi", {})
+
+
+def test_a_repeated_key_in_a_chunk_is_a_fault_in_strict_mode() -> None:
+    """Strict assembly refuses a stream with a repeated key; lenient assembly reads the last value."""
+    chunk = b'{"model":"a","model":"b","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}'
+    assert assemble([chunk]).model == "b"
+    with pytest.raises(InvalidPayloadError) as caught:
+        assemble([chunk], strict=True)
+    assert [fault.code for fault in caught.value.faults] == ["duplicate_key"]
+
+
+def test_the_first_event_names_a_stream_without_chunks() -> None:
+    """The error for a stream without a chunk is that of its first event."""
+    assert "Responses or Messages" in str(refusal(saved({"type": "ping"}, {"object": "embedding"})))
+    assert "an embedding" in str(refusal(saved({"object": "embedding"}, {"type": "ping"})))
+
+
+def test_the_time_of_a_stream_may_be_in_milliseconds() -> None:
+    """A stream's `created` in milliseconds is read as seconds, with one note."""
+    chunks = [{**chunk, "created": 1_700_000_000_000} for chunk in (piece({"content": "hi"}), END)]
+    completion = both(*chunks)
+    assert completion.created == 1_700_000_000
+    assert [note.code for note in completion.notes] == ["milliseconds"]
+
+
+def test_the_words_of_a_chunk_whose_time_is_in_milliseconds_stand() -> None:
+    """The second chunk's other id is remarked where the first one's time is in milliseconds, or was refused."""
+    for created in (1_700_000_000_000, 9_007_199_254_740_993):
+        first = {**piece({"content": "hi"}), "id": "one", "created": created}
+        completion = both(first, {**END, "id": "two", "created": 1_700_000_001})
+        assert completion.id == "one"
+        assert [note.path for note in completion.notes if note.before == "two"] == ["/id"]
+
+
+def test_a_second_value_of_a_word_is_remarked() -> None:
+    """Of a finish word, its native form and a role the stream's other value is remarked."""
+    finish = both(piece({"content": "hi"}, finish_reason="length"), END)
+    assert finish.choices[0].finish_reason == "stop"
+    native = both(
+        piece({"content": "hi"}, native_finish_reason="A"), piece({}, finish_reason="stop", native_finish_reason="B")
+    )
+    assert native.choices[0].native_finish_reason == "B"
+    role = both(piece({"role": "assistant", "content": "hi"}), piece({"role": "user"}, finish_reason="stop"))
+    assert role.choices[0].message.role == "assistant"
+    for completion, path, before in (
+        (finish, "/choices/0/finish_reason", "length"),
+        (native, "/choices/0/native_finish_reason", "A"),
+        (role, "/choices/0/delta/role", "user"),
+    ):
+        assert [(note.code, note.path, note.before) for note in completion.notes] == [
+            ("conflicting_value", path, before)
+        ]
+
+
+def test_the_first_name_of_an_answer_stands() -> None:
+    """A message's name is the first one that a chunk gives."""
+    completion = both(piece({"name": "ann", "content": "a"}), piece({"name": "bob", "content": "b"}), END)
+    assert completion.choices[0].message.name == "ann"
+
+
+def test_an_empty_text_is_a_text() -> None:
+    """Content and reasoning that are empty in every chunk are empty, not absent."""
+    for delta, name in (
+        ({"content": ""}, "content"),
+        ({"content": [{"type": "text", "text": ""}]}, "content"),
+        ({"reasoning": ""}, "reasoning"),
+        ({"reasoning_content": ""}, "reasoning"),
+        ({"content": [{"type": "thinking", "thinking": ""}]}, "reasoning"),
+    ):
+        message = both(piece(delta), END).choices[0].message
+        assert getattr(message, name) == ""
+        assert getattr(message, "reasoning" if name == "content" else "content") is None
+
+
+def test_chunks_before_a_named_event_count() -> None:
+    """A chunk that was read before an event that is none makes a response."""
+    raw = saved(piece({"content": "hi"}, finish_reason="stop")) + b'event: note\ndata: {"a":1}\n\n'
+    completion = normalize(raw)
+    assert (completion.text, completion.extra) == ("hi", {"/events/note": {"a": 1}})
+
+
+def test_the_rules_of_a_source_hold_for_its_streams() -> None:
+    """log10's zero time is a placeholder in a stream as in a whole response."""
+    completion = both(*({**chunk, "created": 0} for chunk in (piece({"content": "hi"}), END)), source="log10")
+    assert completion.created is None
+    assert [note.code for note in completion.notes] == ["placeholder"]
+
+
+def test_a_second_reasoning_is_joined_like_the_first() -> None:
+    """`reasoning_content` that differs from the `reasoning` beside it is joined, without a word between."""
+    deltas = [{"reasoning": "a", "reasoning_content": "b"}, {"reasoning": "c", "reasoning_content": "d"}]
+    completion = both(*map(piece, deltas), END)
+    assert completion.choices[0].message.reasoning == "ac"
+    assert completion.extra == {"/choices/0/delta/reasoning_content": "bd"}
+
+
+def test_what_stands_behind_the_message_so_far_is_kept() -> None:
+    """Perplexity's message so far is left out where it says the same, and vendor keys beside it are kept."""
+    message = {"role": "assistant", "content": "hi"}
+    completion = both(piece(message, message=message, rank=3, finish_reason="stop"))
+    assert completion.extra == {"/choices/0/rank": 3}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        '{"id":"r","organization_id":"o","kind":"chat","status":"finished","response":BODY}',
+        '{"provider":BODY,"choices":null}',
+        '{"message":"m","partial_response":BODY}',
+        '{"id":"r","organization_id":"o","kind":"chat","status":"finished","response":{"provider":BODY,"choices":null}}',
+    ],
+)
+@pytest.mark.parametrize("member", ['"x":DEEP', '"error":{"metadata":{"a":DEEP}}', '"usage":{"prompt_tokens":DEEP}'])
+def test_a_response_inside_is_as_deep_as_it_stands(around: str, member: str) -> None:
+    """The limit of 128 containers counts from the root of what was handed in, for a response inside it too."""
+    body = '{"choices":[{"index":0,"message":{"content":"a"}}],MEMBER}'.replace("MEMBER", member)
+    text = around.replace("BODY", body)
+    above = text[: text.index("DEEP")]
+    room = 128 - (above.count("{") + above.count("[") - above.count("}") - above.count("]"))
+    for levels, is_refused in ((room, False), (room + 1, True)):
+        raw = text.replace("DEEP", "[" * levels + "]" * levels).encode()
+        code = ""
+        try:
+            normalize(raw)
+        except NormalizeError as error:
+            code = error.code
+        assert (code == "too_deep") == is_refused
+
+
+def test_the_depth_of_vendor_values_is_that_of_the_payload() -> None:
+    """A vendor value in a chunk may nest as deep as the limit of 128 lets it, and no deeper."""
+    for levels, fits in ((100, True), (124, True), (126, False)):
+        deep: Any = 1
+        for _ in range(levels):
+            deep = [deep]
+        for chunks in ([piece({"content": "hi"}, rank=deep, finish_reason="stop")] * 3,):
+            if fits:
+                assert both(*chunks).extra == {"/choices/0/rank": deep}
+            else:
+                assert refusal(saved(*chunks)).code == "too_deep"
+
+
+def test_vendor_keys_in_lists_keep_their_place() -> None:
+    """A vendor key of a tool call's fragment goes to the call's place in the assembled body, in either spelling."""
+    for key in ("tool_calls", "toolCalls"):
+        calls = [{"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}, "mood": "glad"}]
+        first = [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]
+        completion = both(piece({key: first}), piece({key: calls}), piece({}, finish_reason="tool_calls"))
+        assert completion.extra == {f"/choices/0/delta/{key}/1/mood": "glad"}
+
+
+def test_the_framing_reads_what_recorders_write() -> None:
+    """An indented first line, a name that is no UTF-8 and half a surrogate pair in text are read, not refused."""
+    assert list(iter_events([b'  data: {"a":1}\n\n'])) == [Event(b'{"a":1}')]
+    assert list(iter_events([b"event: \xff\ndata: x\n\n"])) == [Event(b"x", "\ufffd")]
+    assert list(iter_events(["data: \ud83d\n\n"])) == [Event("\ud83d".encode("utf-8", "surrogatepass"))]
+
+
+@pytest.mark.parametrize("lines", [[b"data: {\n", b"data: 1\n"], [b"[\n", b"1,\n"], [b"data: ", b"1"]])
+def test_no_event_is_longer_than_its_limit(lines: list[bytes]) -> None:
+    """Many lines of one event, of one document, and one long line reach the limit alike."""
+    reader = EventReader(max_event_bytes=100)
+    reader.feed(lines[0])
+    with pytest.raises(MalformedPayloadError) as caught:
+        for _ in range(120):
+            reader.feed(lines[1])
+    assert caught.value.code == "too_long"
+
+
+def test_a_tool_call_is_told_by_its_name() -> None:
+    """Under one index the same name again goes on with the call, another name opens one, an empty name stays."""
+    first, again, other = ({"index": 0, "function": {"name": name, "arguments": "1"}} for name in ("f", "f", "g"))
+    for calls, found in (
+        ([first, again], [("f", "11")]),
+        ([first, other], [("f", "1"), ("g", "1")]),
+        ([{"index": 0, "function": {"name": "", "arguments": "1"}}], [("", "1")]),
+    ):
+        completion = both(*(piece({"tool_calls": [call]}) for call in calls), piece({}, finish_reason="tool_calls"))
+        functions = [call.function for call in completion.choices[0].message.tool_calls or ()]
+        assert [(function and function.name, function and function.arguments) for function in functions] == found
+
+
+def test_every_text_of_a_reasoning_detail_is_joined() -> None:
+    """Text, summary and data of one member of `reasoning_details` are joined over chunks without a word between."""
+    for name in ("text", "summary", "data"):
+        details = [{"type": "t", "index": 0, name: word} for word in ("a", "b")]
+        completion = both(*(piece({"reasoning_details": [detail]}) for detail in details), END)
+        found = completion.choices[0].message.reasoning_details or []
+        assert [getattr(detail, name) for detail in found] == ["ab"]
+
+
+def test_a_named_variant_is_the_only_one_that_is_read() -> None:
+    """`variant=` lets its shape pass, an envelope too, and refuses every other with both names."""
+    text = {"choices": [{"text": "hi"}]}
+    record = {"kind": "chat", "status": "finished", "response": chat()}
+    nested = {"provider": chat(), "choices": None, "id": None}
+    for payload, variant in (
+        (chat(), "chat"),
+        (text, "text"),
+        (record, "log_record"),
+        (record, "chat"),
+        (nested, "nested"),
+    ):
+        assert normalize(payload, variant=variant).text == "hi"
+    for payload, variant in ((chat(), "text"), (text, "chat"), (chat(), "log_record"), (record, "nested")):
+        error = refusal(payload, variant=variant)
+        assert isinstance(error, InvalidPayloadError)
+        assert (error.code, error.variant) == ("unknown_shape", "text" if payload is text else "chat")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"user_id": "user_1"},
+        {"userId": "org_1"},
+        {"openrouter_metadata": {"a": 1}},
+        {"openrouterMetadata": {"a": 1}},
+        {"provider": "P", "choices": [{"native_finish_reason": "x", "message": {}}]},
+        {"provider": "P", "choices": [{"nativeFinishReason": "x", "message": {}}]},
+        {"id": "gen-1700000000-ABCDEFGHIJKLMNOPQRST"},
+        {"error": {"message": "no", "error_type": "t"}},
+        {"error": {"message": "no", "availability": {}}},
+        *(
+            {"error": {"message": "no", "metadata": {key: "x"}}}
+            for key in ("provider_name", "providerName", "limit_source", "remedy_hint", "error_type")
+        ),
+    ],
+    ids=str,
+)
+def test_each_mark_of_an_error_of_openrouter_is_one(members: dict[str, Any]) -> None:
+    """Each member that only OpenRouter puts into an error names it; other words in its place do not."""
+    assert reported({"error": {"message": "no"}, **members}).source == "openrouter"
+    others: dict[str, Any] = {key: "x" if key in ("user_id", "userId", "id") else None for key in members}
+    others["error"] = {"message": "no", "metadata": {"reason": "x"}}
+    assert reported(others).source == "openai"
+
+
+def test_an_error_beside_a_nested_completion_points_to_itself() -> None:
+    """What an error beside a nested completion holds goes to `extra` under `/error`."""
+    completion = reported({"provider": chat(), "error": {"message": "no", "hint": "x"}})
+    assert completion.text == "hi"
+    assert completion.extra == {"/error/hint": "x"}
+    halved = reported(b'{"provider":{"choices":[{"message":{"content":"hi"}}]},"error":{"message":"\\ud83d"}}')
+    assert [(note.code, note.path) for note in halved.notes] == [("lone_surrogate", "/error/message")]
+
+
+def test_an_overwritten_value_is_read_all_the_same() -> None:
+    """A value that a later one of the same key replaces must be JSON that can be read, in free-form members too."""
+    whole = b'{"kind":"chat","organization_id":"o","request":%s,"request":{},"response":null,"status":"failed"}'
+    assert reported(whole % b"{}").source == "log10"
+    for broken, code in ((b"[" * 130 + b"]" * 130, "too_deep"), (b'"\xff"', "not_utf8")):
+        assert refusal(whole % broken).code == code
+
+
+@pytest.mark.parametrize("last", [b"null", b"{}", b'{"metadata":1}', b'{"message":"x"}'])
+def test_an_overwritten_error_of_a_choice_is_read_all_the_same(last: bytes) -> None:
+    """The error of a choice that a later one replaces must be JSON that can be read."""
+    whole = b'{"choices":[{"error":{"metadata":%s},"error":' + last + b',"message":{"content":"a"}}]}'
+    assert normalize(whole % b"{}").text == "a"
+    for broken, code in ((b"[" * 130 + b"]" * 130, "too_deep"), (b'"\xff"', "not_utf8"), (b"[NaN]", "syntax")):
+        assert refusal(whole % broken).code == code
+
+
+def test_vendor_keys_of_reasoning_keep_their_place() -> None:
+    """A vendor key of a member of `reasoning_details` goes to the member's place, in either spelling."""
+    for key in ("reasoning_details", "reasoningDetails"):
+        details = [{"type": "a", "index": 0, "text": "x"}, {"type": "b", "index": 1, "text": "y", "mood": "glad"}]
+        completion = both(piece({key: details[:1]}), piece({key: details[1:]}), END)
+        assert completion.extra == {f"/choices/0/delta/{key}/1/mood": "glad"}
+
+
+def test_a_sentence_in_place_of_a_stream_may_be_broken() -> None:
+    """A sentence that is no UTF-8 is the message of an error, with U+FFFD for what it lacks."""
+    assert reported(b"data: out of m\xffmory\n\n").error == ServiceError(message="out of m\ufffdmory")
+
+
+def test_an_ambiguous_stream_names_its_candidates() -> None:
+    """A stream with the marks of two sources names both, however it came."""
+    chunk = {
+        **piece({"content": "hi"}, native_finish_reason="x"),
+        "provider": "P",
+        "signature": "s",
+        "response_hash": "h",
+    }
+    calls: list[Callable[[], Completion]] = [
+        lambda: normalize(saved(chunk)),
+        lambda: assemble([chunk]),
+        lambda: assemble(iter_events([saved(chunk)])),
+    ]
+    for call in calls:
+        with pytest.raises(AmbiguousPayloadError) as caught:
+            call()
+        assert tuple(caught.value.candidates) == ("atoma", "openrouter")
+
+
+def test_an_event_may_be_as_long_as_its_limit() -> None:
+    """An event, a line and a document of exactly the limit are read."""
+    limit = 20
+    for text, read in (
+        (b"data: " + b"1" * (limit - 1) + b"\n\n", b"1" * (limit - 1)),
+        (b"[" * (limit - 1) + b"\n", None),
+    ):
+        reader = EventReader(max_event_bytes=limit)
+        events = [*reader.feed(text), *reader.close()]
+        assert [event.data for event in events] == [read or b"[" * (limit - 1)]
+
+
+def test_parts_of_another_type_stay_apart() -> None:
+    """Fragments of one type become one part; a part of another type, or with more than text, stays its own."""
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, {"type": "other", "text": "c"}]
+    image = {"type": "text", "text": "d", "image_url": {"url": "u"}}
+    completion = both(*(piece({"content": [part]}) for part in (*parts, image, parts[0])), END)
+    found = completion.choices[0].message.parts or []
+    assert [(part.type, part.text) for part in found] == [("text", "ab"), ("other", "c"), ("text", "d"), ("text", "a")]
+
+
+def test_the_second_reasoning_has_two_spellings() -> None:
+    """`reasoningContent` beside another `reasoning` is joined as `reasoning_content` is."""
+    deltas = [{"reasoning": "a", "reasoningContent": "b"}, {"reasoning": "c", "reasoningContent": "d"}]
+    completion = both(*map(piece, deltas), {"choices": [{"index": 0, "delta": {}, "finishReason": "stop"}]})
+    assert completion.extra == {"/choices/0/delta/reasoningContent": "bd"}
+
+
+def test_the_input_of_a_custom_tool_is_joined() -> None:
+    """The input of OpenAI's custom tools is text that is cut over chunks, and stands whole in `extra`."""
+    calls = [
+        {"index": 0, "id": "a", "type": "custom", "custom": {"name": "n", "input": "x"}},
+        {"index": 0, "custom": {"input": "y"}},
+    ]
+    completion = both(*(piece({"tool_calls": [call]}) for call in calls), piece({}, finish_reason="tool_calls"))
+    assert completion.extra == {"/choices/0/delta/tool_calls/0/custom": {"name": "n", "input": "xy"}}
+
+
+def test_a_name_starts_a_call_where_nothing_else_tells() -> None:
+    """Fragments without index and id go on with the last call until one has a name again."""
+    fragments = [{"name": "f", "arguments": "1"}, {"arguments": "2"}, {"name": "f", "arguments": "3"}]
+    completion = both(*(piece({"tool_calls": [{"function": item}]}) for item in fragments), END)
+    functions = [call.function for call in completion.choices[0].message.tool_calls or ()]
+    assert [function and function.arguments for function in functions] == ["12", "3"]
+
+
+def test_text_before_the_first_list_of_parts_is_one_part() -> None:
+    """Text that came as plain fragments before a content list is that list's first part."""
+    parts = [{"type": "other", "text": "c"}]
+    completion = both(piece({"content": "a"}), piece({"content": "b"}), piece({"content": parts}), END)
+    found = completion.choices[0].message.parts or []
+    assert [(part.type, part.text) for part in found] == [("text", "ab"), ("other", "c")]
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """`UnknownSourceError.known` lists the registered names."""
+    error = refusal(chat(), source="nobody")
+    assert isinstance(error, UnknownSourceError)
+    assert tuple(error.known) == ("openai", "atoma", "log10", "openrouter")
+
+
+def test_an_overwritten_vendor_value_in_a_stream_is_read_all_the_same() -> None:
+    """A broken value that a later one of the same key replaces is refused in a stream whose keys were learned."""
+    chunk = b'{"choices":[{"index":0,"delta":{"content":"a"}}],%s"twice":1}'
+    learned = b"data: " + b"\n\ndata: ".join([chunk % b""] * 4)
+    assert normalize(learned + b"\n\n").extra == {"/twice": 1}
+    broken = learned + b"\n\ndata: " + chunk % b'"twice":"\xff",' + b"\n\ndata: " + chunk % b"" + b"\n\n"
+    assert refusal(broken).code == "not_utf8"
+
+
+def written(completion: Completion | Chunk) -> bytes:
+    """A result as JSON, which half a surrogate pair could not stand in."""
+    return completion.to_json()
+
+
+def test_half_a_pair_in_the_name_of_a_wrapper_s_member_is_replaced() -> None:
+    """A member beside a wrapped completion is kept under a name without half a surrogate pair."""
+    completion = normalize(b'{"success":true,"\\ud83d":0,"data":{"choices":[{"message":{"content":"a"}}]}}')
+    assert completion.extra == {"/success": True, "/\ufffd": 0}
+    assert [(note.code, note.path) for note in completion.notes] == [("lone_surrogate", "/\ufffd")]
+    assert written(completion)
+
+
+def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
+    """A note about an image given as a string quotes it in a form that can be written."""
+    completion = normalize(b'{"choices":[{"message":{"content":"a","images":[{"image_url":"https://x\\ud83d"}]}}]}')
+    assert [note.before for note in completion.notes if note.code == "text_as_object"] == ["https://x\ufffd"]
+    assert written(completion)
+
+
+@pytest.mark.parametrize("name", ["zz", "zz\\ude00"])
+def test_a_large_integer_in_an_error_is_noted_once(name: str) -> None:
+    """An integer beyond 64 bits inside an error has one note, in chunks and in bodies."""
+    raw = b'{"error":{"%s":111111111111111111111111111111,"message":"m"}}' % name.encode()
+    chunk, completion = normalize_chunk(raw), reported(raw)
+    assert [note.path for note in chunk.notes if note.code == "out_of_range"] == [
+        f"/error/{name[:2]}{'�' * (len(name) > 2)}"
+    ]
+    assert completion.notes == chunk.notes
+    assert written(completion)
+    assert written(chunk)
+
+
+def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -> None:
+    """A chunk that repeats an index keeps the vendor keys of every content part, also once the keys are learned."""
+    part = [{"type": "reference", "reference_ids": [1]}]
+    one = {"index": 0, "delta": {"content": part}, "finish_reason": None}
+    twice = {**piece({"content": part}), "choices": [one, one]}
+    first = both(piece({"content": part}), twice, END).extra
+    assert first == {f"/choices/0/delta/content/{place}/reference_ids": [1] for place in range(3)}
+    assert all(both(piece({"content": part}), twice, END).extra == first for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'data: [{"choices":[]},{"choices":[]}]\n\n: x\n\ndat', b"data: [1]\n\ndata: [2]\n\n", b"data: [[]]\n\n"],
+)
+def test_a_stream_with_a_list_in_it_is_no_page(payload: bytes) -> None:
+    """Where a list stands in a stream that holds no chunk, `normalize_many` gives the one error of `normalize`."""
+    (item,) = normalize_many([payload], on_error="yield")
+    assert isinstance(item, NormalizeError)
+    assert (type(item), item.code) == (type(refusal(payload)), refusal(payload).code)
