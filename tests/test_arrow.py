@@ -29,10 +29,9 @@ from normcompletion import (
     Usage,
     model,
     normalize,
-    to_builtins,
 )
 from normcompletion.model import Choice, CostDetails, Envelope, Message
-from tests.conftest import CORPUS, PAIRS, completion_of, recorded
+from tests.conftest import PAIRS, completion_of, recorded
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[batch]'")
 pc = pytest.importorskip("pyarrow.compute")
@@ -55,7 +54,7 @@ def bodies(values: Iterable[bytes | None], kind: Any = None, **columns: Any) -> 
 
 def expected_row(completion: Completion) -> dict[str, Any]:
     """The nested row of a completion all of whose numbers fit, said a second time and one row at a time."""
-    row = to_builtins(completion)
+    row = completion.to_dict()
 
     def text(value: Any) -> str | None:
         return None if value is None else msgspec.json.encode(value).decode()
@@ -193,7 +192,7 @@ def test_the_way_back_gives_equal_completions(completions: list[Completion]):
     """Completions written as rows and read back are equal, and so is their JSON but for whole floats."""
     back = list(arrow.completions(arrow.record_batch(completions)))
     assert back == completions
-    texts = [json.loads(msgspec.json.encode(each)) for each in (*back, *completions)]
+    texts = [json.loads(each.to_json()) for each in (*back, *completions)]
     assert texts[: len(back)] == texts[len(back) :]
 
 
@@ -205,11 +204,13 @@ def test_the_way_back_leads_through_parquet(tmp_path):
     assert list(arrow.completions(table)) == EVERY
 
 
-@pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not part of the repository")
-def test_recorded_bodies_survive_the_way_there_and_back():
+@pytest.mark.corpus
+def test_recorded_bodies_survive_the_way_there_and_back(corpus):
     """Every recorded body's completion is equal after a way through Arrow."""
     found = [
-        each for _, raw in recorded("chat", "text", "error", "log_record") if (each := completion_of(raw)) is not None
+        each
+        for _, raw in recorded(corpus, "chat", "text", "error", "log_record")
+        if (each := completion_of(raw)) is not None
     ]
     assert len(found) > 1000
     assert list(arrow.completions(arrow.record_batch(found))) == found

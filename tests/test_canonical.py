@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 
-import msgspec
 import pytest
 
 from normcompletion import (
@@ -19,7 +18,7 @@ from normcompletion import (
 )
 from normcompletion.batch import convert
 from normcompletion.errors import NormalizeError
-from tests.conftest import CORPUS, PAIRS, completion_of, fresh_reader, recorded
+from tests.conftest import PAIRS, completion_of, fresh_engine, recorded
 
 SIGNED = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"created":1.5,'
 SIGNED += b'"signature":"s","response_hash":"h","vendor":{"a/b":[1,99999999999999999999]}}'
@@ -38,11 +37,11 @@ def test_what_was_written_comes_back():
     assert [name for name, completion in found if not comes_back(completion)] == []
 
 
-@pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not part of the repository")
-def test_what_was_written_of_recorded_bodies_comes_back():
+@pytest.mark.corpus
+def test_what_was_written_of_recorded_bodies_comes_back(corpus):
     """The completion of every recorded body, read again from its JSON, is the same completion."""
     kinds = ("chat", "text", "error", "log_record")
-    found = [(name, each) for name, raw in recorded(*kinds) if (each := completion_of(raw)) is not None]
+    found = [(name, each) for name, raw in recorded(corpus, *kinds) if (each := completion_of(raw)) is not None]
     assert len(found) > 1000
     assert [name for name, completion in found if not comes_back(completion)] == []
 
@@ -58,7 +57,7 @@ def test_a_call_that_failed_still_has():
     with pytest.raises(EncryptedPayloadError) as encrypted:
         normalize(b'{"nonce":"n","ciphertext":"c","usage":{"total_tokens":3}}')
     with pytest.raises(EncryptedPayloadError):
-        normalize(msgspec.json.encode(encrypted.value.completion))
+        normalize(encrypted.value.completion.to_json())
 
 
 def test_converting_again_changes_nothing(tmp_path):
@@ -75,17 +74,17 @@ def test_converting_again_changes_nothing(tmp_path):
 
 
 def test_no_decoder_takes_it_for_another_body():
-    """A reader that has learned the same keys as a vendor's still reads a canonical record as one."""
-    reader = fresh_reader()
+    """A canonical record is read as one, and a body with the same keys of a vendor's is not."""
+    engine = fresh_engine()
     body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],%s}'
-    record = msgspec.json.encode(normalize(SIGNED))
+    record = normalize(SIGNED).to_json()
     for vendor in (
         b'"source":"x","variant":null,"extra":{"a":1},"notes":[1],"envelope":null,"error":null',
         b'"source":"x","variant":"y","extra":"z","notes":[],"envelope":{"a":1},"error":null',
     ):
         for _ in range(40):
-            assert reader.read(body % vendor, Ledger(read=reader.read_inside)).source == "openai"
-            assert reader.read(record, Ledger(read=reader.read_inside)).source == "atoma"
+            assert engine.read(body % vendor).source == "openai"
+            assert engine.read(record).source == "atoma"
 
 
 def test_what_was_put_beside_goes_to_extra():
@@ -109,7 +108,7 @@ def test_a_record_in_an_envelope_is_read_as_one():
 
 def test_a_caller_who_knows_the_source_is_believed():
     """`source` is believed for a canonical record too, and another `variant` is refused."""
-    record = msgspec.json.encode(normalize(SIGNED))
+    record = normalize(SIGNED).to_json()
     assert normalize(record, source="openrouter").source == "openrouter"
     with pytest.raises(InvalidPayloadError, match="the payload is atoma chat, not text"):
         normalize(record, variant="text")
@@ -118,11 +117,11 @@ def test_a_caller_who_knows_the_source_is_believed():
 def test_a_record_that_was_changed_is_refused():
     """A canonical record with another type or a new key inside is refused, and the message says what to do."""
     for wrong in ({"prompt_tokens": "many"}, {"tokens": 1}, {"cost_details": {"mine": 1}}):
-        record = {**msgspec.to_builtins(normalize(SIGNED)), "usage": wrong}
+        record = {**normalize(SIGNED).to_dict(), "usage": wrong}
         with pytest.raises(InvalidPayloadError, match=r"(tokens|mine).*; convert the response itself") as refused:
             normalize(record)
         assert refused.value.code == "wrong_type"
-    record = msgspec.to_builtins(normalize(SIGNED))
+    record = normalize(SIGNED).to_dict()
     record["notes"][0]["mine"] = 1
     with pytest.raises(InvalidPayloadError, match="mine"):
         normalize(record)
@@ -130,7 +129,7 @@ def test_a_record_that_was_changed_is_refused():
 
 def test_half_a_surrogate_pair_in_a_record_is_replaced():
     """Half a surrogate pair in a canonical record is replaced with a note, and strict mode refuses it."""
-    record = msgspec.json.encode(normalize(SIGNED)).replace(b'"content":"hi"', b'"content":"\\ud800"')
+    record = normalize(SIGNED).to_json().replace(b'"content":"hi"', b'"content":"\\ud800"')
     found = normalize(record)
     assert found.text == "\N{REPLACEMENT CHARACTER}"
     assert [(note.code, note.path) for note in found.notes][-1:] == [("lone_surrogate", "/choices/0/message/content")]
@@ -140,7 +139,7 @@ def test_half_a_surrogate_pair_in_a_record_is_replaced():
 
 def test_detect_and_explain_know_it():
     """`detect` is certain of a canonical record's source, and `explain` finds a place for each of its leaves."""
-    record = msgspec.json.encode(normalize(SIGNED))
+    record = normalize(SIGNED).to_json()
     assert detect(record).certain
     assert detect(record).evidence == ("atoma: `source` of a canonical record",)
     assert explain(record).lost == []

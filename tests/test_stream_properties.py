@@ -5,14 +5,15 @@ The streams are the fixtures' own, and those that `splitting` makes of whole res
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -25,10 +26,9 @@ from normcompletion import (
     iter_events,
     normalize,
     normalize_chunk,
-    stream_assembly,
 )
 from normcompletion.model import Note, Part, ThinkingText
-from tests.conftest import CORPUS, FIXTURES, PAIRS, canonical
+from tests.conftest import FIXTURES, PAIRS, canonical
 from tests.splitting import (
     ENDINGS,
     Style,
@@ -55,17 +55,9 @@ SAVED = {
     for path in sorted(FIXTURES.rglob("*.sse"))
     if not path.read_bytes().startswith(b"\xef\xbb\xbf")
 }
-needs_corpus = pytest.mark.skipif(CORPUS is None, reason="the recorded bodies are not here")
 responses = st.sampled_from(sorted(RESPONSES))
 randoms = st.integers(0, 2**32 - 1).map(Random)
 steadily = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _templates_from_the_first_chunk() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream_assembly, "PAYS_FROM", 0)
-        yield
 
 
 # -- what a stream cannot carry
@@ -82,7 +74,7 @@ def as_assembled(whole: Completion, payload: Tree) -> Completion:
     * the engine that repeats the text so far has a note `cumulative_delta`;
     * `chat.completion` where a text stands (OpenRouter) is `chat.completion.chunk` in `extra` too.
     """
-    built = msgspec.json.decode(msgspec.json.encode(whole), type=Completion)
+    built = copy.deepcopy(whole)
     for at, choice in enumerate(built.choices):
         base = f"/choices/{at}"
         if choice.message.parts is not None:
@@ -478,10 +470,9 @@ def test_any_chunk_gives_a_chunk_or_a_normalize_error(data: bytes, strict: bool)
 # -- recorded streams
 
 
-def recorded_streams() -> Iterator[tuple[str, bytes]]:
+def recorded_streams(corpus: Path) -> Iterator[tuple[str, bytes]]:
     """The id and the bytes of each recorded stream of chunks."""
-    assert CORPUS is not None
-    with gzip.open(CORPUS, "rt", encoding="utf-8", errors="surrogatepass") as lines:
+    with gzip.open(corpus, "rt", encoding="utf-8", errors="surrogatepass") as lines:
         for line in lines:
             if '"chunk_stream"' in line:
                 record = json.loads(line)
@@ -489,13 +480,13 @@ def recorded_streams() -> Iterator[tuple[str, bytes]]:
                     yield record["id"], record["body"].encode("utf-8", "surrogatepass")
 
 
-@needs_corpus
-def test_recorded_streams_have_one_result_however_they_are_fed() -> None:
+@pytest.mark.corpus
+def test_recorded_streams_have_one_result_however_they_are_fed(corpus: Path) -> None:
     """Recorded streams give one result whole, re-cut, and as canonical chunks."""
     random = Random(8)
     differ = []
     met = 0
-    for name, raw in recorded_streams():
+    for name, raw in recorded_streams(corpus):
         if len(raw) > 40_000 or random.random() > 0.5:
             continue
         met += 1

@@ -518,6 +518,12 @@ def apply_placeholders(completion: Completion, placeholders: Mapping[str, Any], 
 def from_record(tree: dict[str, Any], findings: Findings) -> Completion:
     """The completion of a record that this library wrote; what somebody put beside its members goes to `extra`."""
     beside = tree.keys() - frozenset(Completion.__struct_fields__)
+    if not findings.is_clean:  # `extra` and the notes may hold half surrogate pairs, as they were sent
+        free = ("extra", "notes", *beside)
+        tree = {
+            name: value if name in free else _without_halves(value, f"{findings.prefix}/{name}", findings)
+            for name, value in tree.items()
+        }
     try:
         completion = msgspec.convert(tree, Completion)  # only here, at the top, does it take unknown keys
     except msgspec.ValidationError as refusal:
@@ -535,6 +541,17 @@ def from_record(tree: dict[str, Any], findings: Findings) -> Completion:
     findings.notes += completion.notes
     completion.extra, completion.notes = extra_of(findings), findings.notes
     return completion
+
+
+def _without_halves(value: Any, at: str, findings: Findings) -> Any:
+    """A value of a canonical record with half surrogate pairs replaced and noted."""
+    if isinstance(value, str):
+        return findings.text(value, at)
+    if isinstance(value, dict):
+        return {key: _without_halves(item, f"{at}/{escape(key)}", findings) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_halves(item, f"{at}/{place}", findings) for place, item in enumerate(value)]
+    return value
 
 
 def _is_one_chunk_a_line(raw: bytes) -> bool:

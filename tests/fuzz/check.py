@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
-from unittest.mock import patch
 
 import msgspec
 
@@ -24,8 +22,8 @@ from normcompletion import (
     iter_events,
     normalize,
     normalize_chunk,
-    stream_assembly,
 )
+from normcompletion.api import default_chunk_reader, default_engine
 from tests.fuzz.mutations import Mutant, is_stream
 from tests.fuzz.oracle import BLANKS, judge, judge_events
 
@@ -52,7 +50,7 @@ class Target(Protocol):
         ...
 
     def forget(self) -> None:
-        """Be as a new process is: what was learned from earlier payloads is gone."""
+        """Be as a new process is."""
         ...
 
 
@@ -61,8 +59,7 @@ class Library:
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
         """A whole response or a saved stream."""
-        with patch.object(stream_assembly, "PAYS_FROM", 0):  # so that short streams make templates too
-            return normalize(payload, source=source, strict=strict)
+        return normalize(payload, source=source, strict=strict)
 
     def normalize_chunk(self, payload: bytes, *, source: str | None, strict: bool) -> Chunk:
         """One chunk of a stream."""
@@ -73,11 +70,9 @@ class Library:
         return assemble(iter_events(pieces), source=source)
 
     def forget(self) -> None:
-        """Make new readers at the next call: a reader learns shapes from what it reads."""
-        module: Any = sys.modules["normcompletion.normalize"]
-        module.default_engine.cache_clear()
-        module.default_chunk_reader.cache_clear()
-        module._reader = None
+        """Make a new engine at the next call, which has not seen any payload."""
+        default_engine.cache_clear()
+        default_chunk_reader.cache_clear()
 
 
 def target_of(name: str) -> Target:
