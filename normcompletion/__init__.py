@@ -2,7 +2,7 @@
 
 from .api import Detection, Explanation, detect, explain, normalize, normalize_many
 from .audit import Placement
-from .dialect.variant import Variant
+from .dialect.variant import Marker, Variant, both, equals, key, lacks, pattern
 from .errors import (
     AmbiguousPayloadError,
     EncryptedPayloadError,
@@ -13,6 +13,7 @@ from .errors import (
     UnknownPayloadError,
     UnknownSourceError,
 )
+from .extra import Extra
 from .findings import NOTES
 from .model import (
     Annotation,
@@ -70,6 +71,7 @@ __all__ = [
     "Event",
     "EventReader",
     "Explanation",
+    "Extra",
     "File",
     "FilePart",
     "FinishReason",
@@ -79,6 +81,7 @@ __all__ = [
     "InvalidPayloadError",
     "Logprobs",
     "MalformedPayloadError",
+    "Marker",
     "Message",
     "NormalizeError",
     "Note",
@@ -100,11 +103,16 @@ __all__ = [
     "aiter_events",
     "assemble",
     "assemble_async",
+    "both",
     "detect",
+    "equals",
     "explain",
     "iter_events",
     "json_schema",
+    "key",
+    "lacks",
     "normalize",
     "normalize_chunk",
     "normalize_many",
+    "pattern",
 ]

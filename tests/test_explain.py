@@ -35,10 +35,10 @@ def test_equal_counts_are_said_to_be_in_their_own_fields() -> None:
             assert found[f"/usage/{key}"] == f"/usage/{name}"
 
 
-def test_a_repaired_text_under_a_repaired_key_is_in_the_notes() -> None:
-    """A text with half a surrogate pair is placed in `notes`, under a key that was repaired as well."""
+def test_a_broken_text_under_a_broken_key_is_in_extra() -> None:
+    """A text with half a surrogate pair is placed in `extra`, under a key that has one too."""
     found = places(b'{"choices":[{"message":{"content":"hi"}}],"k\\ud83d":"v\\ud83d"}')
-    assert found["/k\ud83d"] == "notes"
+    assert found["/k\ud83d"] == "extra"
 
 
 def test_the_accounting_tells_a_flag_from_a_number() -> None:
@@ -52,23 +52,23 @@ def test_the_accounting_tells_a_flag_from_a_number() -> None:
 @pytest.mark.parametrize(
     ("payload", "evidence"),
     [
-        ({"kind": "chat", "status": "finished", "response": chat()}, ("log10: `kind` beside `request` or `response`",)),
+        ({"kind": "chat", "status": "finished", "response": chat()}, ('log10: `kind` is "chat" or "prompt" or "completion" and `response` and no `choices`',)),
         ({"nonce": "n", "ciphertext": "c"}, ("atoma: `ciphertext` and `nonce`",)),
-        ({"error": {"code": "LOCKED"}}, ("atoma: `error.code` is one of the proxy's or the node's",)),
+        ({"error": {"code": "LOCKED"}}, ("atoma: `error.code` is one of the proxy's or the node's and no `error.type`",)),
         (chat(object="completion"), ('log10: `object` is "completion"',)),
-        (chat(object="chat"), ('log10: `object` is "chat", without `created`',)),
-        (chat(created=0, system_fingerprint=""), ("log10: `created` 0 and an empty `system_fingerprint`",)),
-        (chat(system_fingerprint="log10_mock_chat_completion"), ("log10: the mock's `system_fingerprint`",)),
-        (chat(usage={"total_tokens": -1, "prompt_tokens": -1}), ("log10: usage of -1",)),
-        ({"choices": [{"function_call": {"name": "f"}}]}, ("log10: `function_call` on the choice",)),
-        (chat(usage={"is_byok": True}), ("openrouter: `usage.is_byok` or `usage.cost_details`",)),
+        (chat(object="chat"), ('log10: `object` is "chat" and no `created`',)),
+        (chat(created=0, system_fingerprint=""), ('log10: `system_fingerprint` is "" and `created` is 0',)),
+        (chat(system_fingerprint="log10_mock_chat_completion"), ('log10: `system_fingerprint` is "log10_mock_chat_completion"',)),
+        (chat(usage={"total_tokens": -1, "prompt_tokens": -1}), ("log10: `usage.total_tokens` is -1 and `usage.prompt_tokens` is -1",)),
+        ({"choices": [{"function_call": {"name": "f"}}]}, ("log10: `choices.function_call`",)),
+        (chat(usage={"is_byok": True}), ("openrouter: `usage.is_byok`",)),
         (chat(signature="s", response_hash="h"), ("atoma: `signature` and `response_hash`",)),
         (chat(object="chat.completions"), ('atoma: `object` is "chat.completions"',)),
         (chat(), ()),
     ],
 )
-def test_detect_names_every_mark_that_holds(payload: Any, evidence: tuple[str, ...]) -> None:
-    """The evidence names each mark that holds, by the source whose mark it is."""
+def test_detect_names_every_marker_that_holds(payload: Any, evidence: tuple[str, ...]) -> None:
+    """The evidence names each marker that holds, by the source whose marker it is."""
     found = detect(payload)
     assert found.evidence == evidence
     assert found.certain is bool(evidence)

@@ -8,27 +8,20 @@ import textwrap
 
 MODULE = """
 import msgspec
-from normcompletion import Choice, Completion, Message, Variant
+from normcompletion import Choice, Completion, Message, Variant, key
 
 
-class Answer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Answer(msgspec.Struct, kw_only=True):
     acme_id: str
     said: str | None = None
 
 
-def adapt(answer, ledger):
-    return Completion(
-        id=answer.acme_id, source="acme", variant="answer",
-        choices=[Choice(message=Message(content=answer.said))], extra=ledger.extra, notes=ledger.notes,
-    )
+def adapt(answer, findings):
+    choice = Choice(message=Message(content=answer.said))
+    return Completion(id=answer.acme_id, source="acme", variant="answer", choices=[choice], notes=findings.notes)
 
 
-VARIANTS = (
-    Variant(
-        source="acme", name="answer", wire=Answer, adapt=adapt,
-        claims=lambda tree: "`acme_id`" if "acme_id" in tree else None,
-    ),
-)
+VARIANTS = (Variant(source="acme", name="answer", wire=Answer, adapt=adapt, markers=(key("acme_id"),)),)
 """
 
 SCRIPT = """
@@ -43,6 +36,9 @@ router = normalize(b'{"provider":"P","choices":[{"native_finish_reason":"STOP","
 assert router.source == "openrouter"
 dressed = normalize(b'{"choices":[],"acme_id":"8"}')
 assert dressed.source == "acme" and dressed.extra == {"/choices": []}
+camel = normalize(b'{"acmeId":"9","said":"hi"}')
+assert (camel.source, camel.id, camel.text) == ("acme", "9", "hi"), camel
+assert camel.source_basis == "marker" and openai.source_basis == "dialect"
 """
 
 

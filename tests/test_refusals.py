@@ -36,7 +36,7 @@ MALFORMED = "MalformedPayloadError"
 REFUSED: dict[str, tuple[str, str | None, int | None, str]] = {
     "AmbiguousPayloadError/openrouter_and_node": ("ambiguous", None, None, "atoma and openrouter"),
     "AmbiguousPayloadError/stream_openrouter_and_node": ("ambiguous", None, None, "atoma and openrouter"),
-    "InvalidPayloadError/choice_is_text": ("wrong_type", "/choices/0", None, "a choice is no object"),
+    "InvalidPayloadError/choice_is_text": ("wrong_type", "/choices/0", None, "a choice is not an object"),
     "InvalidPayloadError/choices_object": ("wrong_type", "/choices", None, "is an object"),
     "InvalidPayloadError/choices_string": ("wrong_type", "/choices", None, "is a string"),
     "InvalidPayloadError/stream_choices_object": ("wrong_type", "/choices", None, "is an object"),

@@ -35,12 +35,6 @@ def refusal(payload: object, **options: Any) -> NormalizeError:
 
 UNKNOWN = "UnknownPayloadError"
 
-OPEN = {"choices": [{"message": {"reasoning_content": "hm", "content": "hi"}, "finish_reason": "end_turn"}]}
-
-OPEN_CAMEL = {"choices": [{"message": {"reasoningContent": "hm", "content": "hi"}, "finishReason": "end_turn"}]}
-
-TIGHT_CAMEL = {"choices": [{"message": {"content": "hi"}, "finishReason": "stop"}], "systemFingerprint": "f"}
-
 
 def test_a_map_is_kept_whole_where_it_is_none() -> None:
     """What is no map where one is meant goes to `extra` with its note."""
@@ -74,42 +68,10 @@ def test_many_gives_the_records_of_a_page_their_pointers() -> None:
     assert isinstance(third, Completion)
     assert isinstance(second, InvalidPayloadError)
     assert (second.path, second.index) == ("/data/1/choices", 0)
-    assert msgspec.json.encode(first) == msgspec.json.encode(normalize(chat()))
+    assert first == normalize(chat())
 
 
 ODD_WORD = {"object": "chat.completion", "choices": [{"message": {"content": "hi"}, "finish_reason": "end_turn"}]}
-
-ODD_CAMEL = {"choices": [{"message": {"content": "hi"}, "finishReason": "end_turn"}], "systemFingerprint": "f"}
-
-RECORD = {"kind": "chat", "status": "finished", "organization_id": "o", "response": ODD_WORD}
-
-TEXT = {"object": "text_completion", "choices": [{"text": "hi", "finish_reason": "end_turn"}]}
-
-KNOWN = {
-    "word": ODD_WORD,
-    "camel": ODD_CAMEL,
-    "record": RECORD,
-    "camel record": {"kind": "chat", "status": "finished", "organizationId": "o", "response": ODD_CAMEL},
-    "wrapped": {"data": ODD_WORD},
-    "wrapped record": {"data": RECORD},
-    "text": TEXT,
-    "camel text": {"choices": [{"finishReason": "stop", "text": "hi"}], "systemFingerprint": "f"},
-    "camel text, text first": {"choices": [{"text": "hi", "finishReason": "stop"}]},
-}
-
-NEARLY_CANONICAL: dict[str, Any] = {
-    "a content list": {"choices": [{"message": {"content": [{"type": "text", "text": "hi"}]}}]},
-    "an old function call": {"choices": [{"message": {"function_call": {"name": "f", "arguments": "{}"}}}]},
-    "a delta beside the message": {"choices": [{"message": {"content": "hi"}, "delta": {"content": "i"}}]},
-    "a time as text": {"choices": [{"message": {"content": "hi"}}], "created": "2025-01-01T00:00:00Z"},
-    "milliseconds": {"choices": [{"message": {"content": "hi"}}], "created": 1760000000000},
-    "an itemised cost": {"choices": [{"message": {"content": "hi"}}], "usage": {"cost": {"total_cost": 0.1}}},
-    "a Python repr": {"choices": [{"message": {"tool_calls": [{"function": {"arguments": "{'a': 1}"}}]}}]},
-}
-
-CALLED = {"choices": [{"message": {"role": "assistant"}, "function_call": {"name": "f"}, "vendor": 1}]}
-
-BESIDE = {"choices": [{"message": {"content": "hi"}, "delta": {"mood": 1}, "finish_reason": "stop"}]}
 
 
 def test_a_decisive_mark_stands_before_a_weak_one() -> None:

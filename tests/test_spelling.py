@@ -56,7 +56,7 @@ def respelled(completion: Body, tree: Any, moved: dict[str, str]) -> Body:
 def levelled(completion: Completion | Chunk | None) -> str | None:
     """`canonical`, with nulls inside `extra` and `before` left out: null is absent."""
     if completion is not None:
-        completion.extra = without_nulls(completion.extra)
+        completion.extra = without_nulls(dict(completion.extra))
         for note in completion.notes:
             note.before = without_nulls(note.before)
     return canonical(completion)

@@ -312,17 +312,21 @@ def _function_call(sent: Any, built: model.Message, findings: Findings, *path: s
 
 def sent_members(part: Any, findings: Findings) -> Any:
     """A wire Struct as JSON in the payload's spelling, without its absent members."""
+    return _members(part, is_camel=findings.camel)
+
+
+def _members(part: Any, *, is_camel: bool) -> Any:
     if isinstance(part, msgspec.Struct):
         members = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
         return {
-            camel(key) if findings.camel else key: sent_members(value, findings)
+            camel(key) if is_camel else key: _members(value, is_camel=is_camel)
             for key, name in members
             if (value := getattr(part, name)) is not None
         }
-    if isinstance(part, dict):
-        return {key: sent_members(value, findings) for key, value in part.items() if value is not None}
+    if isinstance(part, dict):  # data, which a TypeScript SDK leaves as it is
+        return {key: _members(value, is_camel=False) for key, value in part.items() if value is not None}
     if isinstance(part, list):
-        return [sent_members(value, findings) for value in part]
+        return [_members(value, is_camel=is_camel) for value in part]
     return part
 
 

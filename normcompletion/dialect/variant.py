@@ -103,9 +103,9 @@ def lacks(path: str) -> Marker:
     return Marker(f"no `{path}`", (Condition(_keys(path), absent=True),))
 
 
-def equals(path: str, *values: Any, decisive: bool = True) -> Marker:
-    """A member that has one of some values."""
-    words = " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
+def equals(path: str, *values: Any, words: str = "", decisive: bool = True) -> Marker:
+    """A member that has one of some values; `words` describe them where they are many."""
+    words = words or " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
     return Marker(f"`{path}` is {words}", (Condition(_keys(path), values=values),), decisive)
 
 

@@ -57,7 +57,7 @@ MARKERS = (
 )
 ERROR_MARKERS = (
     both("signature", "response_hash"),
-    equals("error.code", *sorted(ERROR_CODES)) & lacks("error.type"),
+    equals("error.code", *sorted(ERROR_CODES), words="one of the proxy's or the node's") & lacks("error.type"),
     equals("error.type", "internal_error") & key("error.request_id"),  # atoma-infer
 )
 

@@ -39,7 +39,7 @@ ERROR_MARKERS = (
     pattern("user_id", "user_", r".*", "an account of OpenRouter"),
     pattern("user_id", "org_", r".*", "an organization of OpenRouter"),
     key("error.error_type"),
-    key("error.availability.status"),
+    key("error.availability"),
     *(
         key(f"{place}metadata.{name}")
         for place in ("error.", "")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,9 +27,6 @@ from ..model import (
     ToolCall,
 )
 from .merging import Values
-
-if TYPE_CHECKING:
-    from .assembly import Assembly
 
 Whole = TypeVar("Whole", Annotation, Image)
 
@@ -204,17 +202,17 @@ class Answer:
         self.content.clear()
         self.logprobs = None
 
-    def add_delta(self, delta: Any, assembly: Assembly) -> dict[str, list[int]]:
+    def add_delta(self, delta: Any, note: Callable[[str, str, Any, Answer], None]) -> dict[str, list[int]]:
         """What a chunk adds to the message: a `wire.ChunkDelta` or a canonical `Message`.
 
-        Gives, by member, the places to which the members of its lists went.
+        Gives, by member, the places to which the members of its lists went. `note` records what was displaced.
         """
         places: dict[str, list[int]] = {}
         content, role, thought = delta.content, delta.role, delta.reasoning
         if type(content) is list:
             places["content"] = self.add_parts(content)
             content, thought = joined(content)
-            thought = thought or delta.reasoning
+            thought = delta.reasoning if thought is None else thought
         elif getattr(delta, "parts", None) is not None:
             places["content"] = self.add_parts(delta.parts)
         elif content and self.parts is not None:
@@ -225,7 +223,7 @@ class Answer:
             if self.role is None:
                 self.role = role
             else:
-                assembly.note("conflicting_value", "/delta/role", role, self)
+                note("conflicting_value", "/delta/role", role, self)
         alias = getattr(delta, "reasoning_content", None)
         if alias is not None:
             if not thought:

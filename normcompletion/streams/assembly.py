@@ -208,7 +208,7 @@ class Assembly:
             if delta is not None:
                 if at in cumulative:
                     answer.restart()
-                place = answer.add_delta(delta, self)
+                place = answer.add_delta(delta, self.note)
             else:
                 place = {}
             text = getattr(choice, "text", None)

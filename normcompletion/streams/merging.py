@@ -14,7 +14,6 @@ from typing import Any
 LABELS = frozenset(
     {
         "channel",
-        "custom",
         "finish_reason",
         "format",
         "id",
