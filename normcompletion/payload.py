@@ -62,6 +62,16 @@ def _is_deep_at_once(raw: bytes) -> bool:
     return head.count(b"[") + head.count(b"{") > MAX_DEPTH and nesting(head) > MAX_DEPTH
 
 
+def check_depth(payload: Any, depth: int = 0) -> None:
+    """Raise `MalformedPayloadError` for a text with more nested containers than the limit; a tree was looked at."""
+    if not isinstance(payload, bytes):
+        return
+    if len(payload) > _HEAD and _is_deep_at_once(payload):
+        raise too_deep()
+    if payload.count(b"[") + payload.count(b"{") + depth > MAX_DEPTH and nesting(payload) + depth > MAX_DEPTH:
+        raise too_deep()
+
+
 def parse(raw: bytes, *, depth: int = 0) -> Any:
     """JSON text to dictionaries and lists, with integers of any size exact.
 
@@ -73,10 +83,7 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
 
 def parse_checked(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
     """`parse`, and whether all texts are proved to have no half surrogate pair."""
-    if len(raw) > _HEAD and _is_deep_at_once(raw):
-        raise too_deep()
-    if raw.count(b"[") + raw.count(b"{") + depth > MAX_DEPTH and nesting(raw) + depth > MAX_DEPTH:
-        raise too_deep()
+    check_depth(raw, depth)
     try:
         return _decode(raw), True
     except REFUSALS as refusal:

@@ -121,8 +121,11 @@ def test_extra_and_notes_do_not_grow_with_the_chunks() -> None:
             "/choices/0/delta/mark": 1_999,
         }
         assert sorted((note.code, note.path) for note in completion.notes) == [
+            ("conflicting_value", "/choices/0/delta/mark"),
+            ("conflicting_value", "/choices/0/stop_reason"),
             ("conflicting_value", "/created"),
             ("conflicting_value", "/id"),
+            ("conflicting_value", "/vendor"),
             ("float_as_integer", "/choices/0/index"),
             ("incomplete_stream", "/choices/0/finish_reason"),
             ("text_as_integer", "/created"),

@@ -92,7 +92,7 @@ def as_assembled(whole: Completion, payload: Tree) -> Completion:
     if not built.choices:
         built.notes.append(Note(code="incomplete_stream", path="/choices"))
     if built.extra.get("/object") == "chat.completion":
-        built.extra["/object"] = "chat.completion.chunk"
+        built.extra = {**built.extra, "/object": "chat.completion.chunk"}
     built.extra = {_in_delta(pointer): value for pointer, value in built.extra.items()}
     for note in built.notes:
         note.path = _in_delta(note.path)
@@ -270,14 +270,15 @@ def with_vendor_keys(chunks: list[Tree], random: Random) -> Tree:
                 if random.random() < 0.3:
                     last[f"{base}/{key}"] = choice[key] = {"turn": turn}
                 if random.random() < 0.3:
-                    last[f"{base}/delta/{key}"] = choice["delta"][key] = f"turn {turn}"
+                    choice["delta"][key] = f"turn {turn} "
+                    last[f"{base}/delta/{key}"] = last.get(f"{base}/delta/{key}", "") + choice["delta"][key]
     return last
 
 
 @steadily
 @given(random=randoms, name=st.sampled_from(["openai/chat/basic", "openrouter/chat/two_choices"]))
-def test_of_a_vendor_key_the_last_value_stands(random: Random, name: str) -> None:
-    """Whichever chunks hold a vendor key, and however they are read, `extra` has its last value."""
+def test_of_a_vendor_key_the_last_value_is_kept_and_texts_of_a_delta_are_joined(random: Random, name: str) -> None:
+    """However chunks are read, `extra` has the last value of a vendor key, and in a delta all its text."""
     chunks = split(as_streamed(RESPONSES[name]), random)
     last = with_vendor_keys(chunks, random)
     raw = write(chunks, Style())

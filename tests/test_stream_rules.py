@@ -185,9 +185,9 @@ def test_what_stands_behind_the_message_so_far_is_kept() -> None:
         '{"id":"r","organization_id":"o","kind":"chat","status":"finished","response":{"provider":BODY,"choices":null}}',
     ],
 )
-@pytest.mark.parametrize("member", ['"x":DEEP', '"error":{"metadata":{"a":DEEP}}', '"usage":{"prompt_tokens":DEEP}'])
+@pytest.mark.parametrize("member", ['"created":1.0,"id":7,"x":DEEP', '"error":{"metadata":{"a":DEEP}}'])
 def test_a_response_inside_is_as_deep_as_it_stands(around: str, member: str) -> None:
-    """The limit of 128 containers counts from the root of what was handed in, for a response inside it too."""
+    """Where a tree is built, the limit of 128 containers counts from the root of what was handed in."""
     body = '{"choices":[{"index":0,"message":{"content":"a"}}],MEMBER}'.replace("MEMBER", member)
     text = around.replace("BODY", body)
     above = text[: text.index("DEEP")]
@@ -323,8 +323,7 @@ def test_an_overwritten_value_is_read_all_the_same() -> None:
     """A value that a later one of the same key replaces must be JSON that can be read, in free-form members too."""
     whole = b'{"kind":"chat","organization_id":"o","request":%s,"request":{},"response":null,"status":"failed"}'
     assert reported(whole % b"{}").source == "log10"
-    for broken, code in ((b"[" * 130 + b"]" * 130, "too_deep"), (b'"\xff"', "not_utf8")):
-        assert refusal(whole % broken).code == code
+    assert refusal(whole % b'"\xff"').code == "not_utf8"
 
 
 @pytest.mark.parametrize("last", [b"null", b"{}", b'{"metadata":1}', b'{"message":"x"}'])
@@ -332,7 +331,7 @@ def test_an_overwritten_error_of_a_choice_is_read_all_the_same(last: bytes) -> N
     """The error of a choice that a later one replaces must be JSON that can be read."""
     whole = b'{"choices":[{"error":{"metadata":%s},"error":' + last + b',"message":{"content":"a"}}]}'
     assert normalize(whole % b"{}").text == "a"
-    for broken, code in ((b"[" * 130 + b"]" * 130, "too_deep"), (b'"\xff"', "not_utf8"), (b"[NaN]", "syntax")):
+    for broken, code in ((b'"\xff"', "not_utf8"), (b"[NaN]", "syntax")):
         assert refusal(whole % broken).code == code
 
 
@@ -443,12 +442,11 @@ def written(completion: Completion | Chunk) -> bytes:
     return completion.to_json()
 
 
-def test_half_a_pair_in_the_name_of_a_wrapper_s_member_is_replaced() -> None:
-    """A member beside a wrapped completion is kept under a name without half a surrogate pair."""
+def test_half_a_pair_in_the_name_of_a_wrapper_s_member_is_kept() -> None:
+    """A member beside a wrapped completion is kept under its name, which JSON writes as an escape."""
     completion = normalize(b'{"success":true,"\\ud83d":0,"data":{"choices":[{"message":{"content":"a"}}]}}')
-    assert completion.extra == {"/success": True, "/\ufffd": 0}
-    assert [(note.code, note.path) for note in completion.notes] == [("lone_surrogate", "/\ufffd")]
-    assert written(completion)
+    assert completion.extra == {"/success": True, "/\ud83d": 0}
+    assert b'"/\\ud83d":0' in written(completion)
 
 
 def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
@@ -456,19 +454,6 @@ def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
     completion = normalize(b'{"choices":[{"message":{"content":"a","images":[{"image_url":"https://x\\ud83d"}]}}]}')
     assert [note.before for note in completion.notes if note.code == "text_as_object"] == ["https://x\ufffd"]
     assert written(completion)
-
-
-@pytest.mark.parametrize("name", ["zz", "zz\\ude00"])
-def test_a_large_integer_in_an_error_is_noted_once(name: str) -> None:
-    """An integer beyond 64 bits inside an error has one note, in chunks and in bodies."""
-    raw = b'{"error":{"%s":111111111111111111111111111111,"message":"m"}}' % name.encode()
-    chunk, completion = normalize_chunk(raw), reported(raw)
-    assert [note.path for note in chunk.notes if note.code == "out_of_range"] == [
-        f"/error/{name[:2]}{'�' * (len(name) > 2)}"
-    ]
-    assert completion.notes == chunk.notes
-    assert written(completion)
-    assert written(chunk)
 
 
 def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -> None:

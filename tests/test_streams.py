@@ -310,7 +310,7 @@ def test_a_snapshot_does_not_change_the_assembly() -> None:
         ("Low tide", "stop"),
     ]
     seen[-1].choices[0].message.content = "spoilt"
-    seen[-1].extra["/spoilt"] = True
+    seen[-1].extra = {"/spoilt": True}
     assert assembler.finish() == assemble(ANSWER)
 
 
@@ -431,13 +431,13 @@ def test_extra_does_not_grow_with_the_number_of_chunks() -> None:
         {**chunk("x"), "signature": f"s{at}", "response_hash": f"h{at}", "x_trace": {"at": at}} for at in range(1000)
     ]
     for item in chunks:
-        item["choices"][0]["x_seat"] = item["choices"][0]["delta"]["x_rank"] = item["signature"]
+        item["choices"][0]["x_seat"] = item["choices"][0]["delta"]["format"] = item["signature"]
     last = {
         "/signature": "s999",
         "/response_hash": "h999",
         "/x_trace": {"at": 999},
         "/choices/0/x_seat": "s999",
-        "/choices/0/delta/x_rank": "s999",
+        "/choices/0/delta/format": "s999",
     }
     assert assemble(chunks).extra == last
     assert normalize(text_of(chunks)).extra == last

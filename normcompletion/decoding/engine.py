@@ -28,7 +28,7 @@ from ..envelopes.unsupported import recognise
 from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
 from ..findings import Findings
 from ..model import Choice, Completion, Envelope, FinishReason
-from ..payload import BLANKS, REFUSALS, is_utf8, looks_like_stream, parse, parse_checked
+from ..payload import BLANKS, REFUSALS, is_utf8, check_depth, looks_like_stream, parse, parse_checked
 from ..pointer import camel, escape
 from .detection import Detector, ambiguous
 from .lenient import Walk
@@ -62,7 +62,11 @@ class Decoder:
     @cached_property
     def struct(self) -> type[msgspec.Struct]:
         """The Struct that is decoded."""
-        return self.original if self.original is wire.CanonicalCompletion else formed(self.original, self.form)
+        if self.original is wire.CanonicalCompletion:
+            return self.original
+        struct = formed(self.original, self.form)
+        compiled(struct)  # by one thread, before anybody converts to it
+        return struct
 
     @cached_property
     def decode(self) -> Callable[[bytes], Any]:
@@ -159,6 +163,7 @@ class Engine:
     def read_tree(self, tree: Any, findings: Findings) -> Completion:
         """One whole response that was parsed by msgspec, or is inside another one; as `read`."""
         findings.read = self._read_inside
+        assert self.canonical.decode  # compiles the canonical leaves, which adapters convert to
         return self._read(tree, findings, self.bodies["snake"], [])[0]
 
     def _read(
@@ -225,6 +230,8 @@ class Engine:
         choices = decoded.choices
         if (not choices or choices[0].message is None or decoded.object != "chat.completion") and is_chunk(decoded):
             return None
+        if choices and (len(choices) > 1 or choices[0].error is not None):
+            check_depth(payload, findings.depth)
         if decoder.camel:
             findings.camel = True
         findings.pending.append((findings.prefix, payload, decoder.schema))
@@ -253,6 +260,7 @@ class Engine:
         """An object of a shape; `None` where no marker of the shape holds."""
         if findings.source not in (None, variant.source) or not any(row.holds(decoded) for row in variant.markers):
             return None
+        check_depth(payload, findings.depth)
         findings.camel = decoder.camel
         findings.pending.append((findings.prefix, payload, decoder.schema))
         return _with_basis(variant.adapt(decoded, findings), findings, "marker")

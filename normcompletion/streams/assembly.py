@@ -17,7 +17,7 @@ import msgspec
 from ..decoding.detection import ambiguous
 from ..decoding.engine import apply_placeholders, unmarked
 from ..decoding.unknown import extra_of
-from ..dialect import adapt
+from ..dialect import adapt, wire
 from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
 from ..findings import Findings
@@ -89,9 +89,12 @@ class Assembly:
         data = event.data
         if self.cut is not None:
             raise copy(self.cut[1])
+        chunk: wire.Chunk | None
         try:
             chunk = self.reader.decode(data)
         except REFUSALS:
+            chunk = None
+        if chunk is None:  # outside of the handler, whose error would hold this frame
             data = data.strip(BLANKS)
             if data and data != DONE and not data.startswith(b":"):
                 self._add_any(data, event)

@@ -13,11 +13,11 @@ from normcompletion.payload import MAX_DEPTH
 from tests.conftest import ROOT
 from tests.reliability.deep import DEEP, POSITIONS
 
-# How many containers stand around the value, in bodies of every road; the keys are not seen in any other test.
+# How many containers are around the value, in bodies of which a tree is built.
 AROUND = {
-    b'{"id":"%d","choices":[],"deep_vendor":%s}': 1,
-    b'{"choices":[{"index":%d,"deep_choice":%s}]}': 3,
-    b'{"choices":[{"index":%d,"error":{"message":"m","metadata":{"a":%s}}}]}': 5,
+    b'{"id":"%d","created":1.0,"usage":{"prompt_tokens":1.0},"choices":[],"deep_vendor":%s}': 1,
+    b'{"choices":[{"index":%d.0,"deep_choice":%s}]}': 3,
+    b'{"choices":[{"index":%d.0,"error":{"message":"m","metadata":{"a":%s}}}]}': 5,
     b'{"id":"%d","error":{"message":"m","code":1,"metadata":{"a":%s}}}': 3,
     b'{"id":"%d","model":%s,"choices":[]}': 1,
 }
@@ -51,7 +51,7 @@ def read(payload: bytes) -> Completion:
 )  # fmt: skip
 @pytest.mark.parametrize("body", AROUND, ids=lambda body: body.decode())
 def test_the_limit_is_one_number(body: bytes, nested: Callable[[int, bytes], bytes], value: bytes) -> None:
-    """128 nested containers are read and 129 are refused, whatever stands in them and was read before."""
+    """Where a tree is built, 128 nested containers are read and 129 are refused, whatever is in them."""
     for round_ in range(4):
         head, tail = (body % (round_, b"%s")).split(b"%s")
         most = MAX_DEPTH - AROUND[body]

@@ -83,19 +83,27 @@ def test_the_table_is_what_the_standard_says() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
+SKIPPED_CODES = ("number_range", "too_deep")
+
+
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_the_verdict_is_the_same_in_every_position(case: Case) -> None:
-    """A text is accepted, or refused with the table's code, in a known field, an unknown key and a free-form member."""
+    """A text is accepted, or refused with the table's code, in a known field, an unknown key and a free-form member.
+
+    Under an unknown key, where no value is made of it, the range of a number and the depth do not matter.
+    """
     for position, template in POSITIONS.items():
         payload = template.replace(b"%s", case.text)
         got = verdict(payload)
         if case.code is None:
             assert got is None, position
+        elif position.startswith("unknown") and case.code in SKIPPED_CODES:
+            assert got in (None, case.code), position
         elif case.code == STRUCTURE or position.endswith("_last"):
             assert got == case.code or (case.code in (STRUCTURE, "syntax") and got in STRUCTURE_CODES), position
         else:
             assert got == case.code, position
-        if case.code is not None:
+        if got is not None:
             assert verdict(payload, strict=True) == got, position
 
 
@@ -114,8 +122,8 @@ def test_the_verdict_of_a_text_alone(case: Case) -> None:
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=named)
 def test_an_accepted_text_keeps_its_value(case: Case) -> None:
-    """What an accepted text says stands in `extra`, digit for digit, but for U+FFFD in place of half pairs."""
-    wanted = without_surrogates(oracle(case.text))
+    """What an accepted text says is in `extra`, digit for digit; in a field half a surrogate pair is U+FFFD."""
+    wanted = oracle(case.text)
     for position, pointer in (("unknown", "/vendor"), ("unknown_in_choice", "/choices/0/vendor")):
         got = read(POSITIONS[position].replace(b"%s", case.text)).extra.get(pointer)
         assert repr(got) == repr(wanted), position
@@ -123,6 +131,7 @@ def test_an_accepted_text_keeps_its_value(case: Case) -> None:
     assert completion.error is not None
     metadata = completion.error.metadata or {"a": None}
     assert repr(metadata["a"]) == repr(wanted)
+    wanted = without_surrogates(wanted)
     field = read(POSITIONS["known"].replace(b"%s", case.text))
     if isinstance(wanted, str):
         assert field.model == wanted

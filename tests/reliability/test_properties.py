@@ -41,11 +41,11 @@ def name(pair: Pair) -> str:
 
 def same(result: Completion | Chunk) -> None:
     """Check that a result comes back from its JSON as it was, to the byte."""
-    text = msgspec.json.encode(result)
-    back = msgspec.json.decode(text, type=type(result))
+    text = result.to_json()
+    back = msgspec.convert(json.loads(text), type(result))
     assert back == result
     assert canonical(back) == canonical(result)
-    assert msgspec.json.encode(back) == text
+    assert back.to_json() == text
 
 
 @pytest.mark.parametrize("pair", FOUND, ids=name)
@@ -54,7 +54,7 @@ def test_a_fixture_comes_back_from_its_json(pair: Pair) -> None:
     result = read(pair).completion
     if result is not None:
         same(result)
-        json.loads(msgspec.json.encode(result), parse_constant=pytest.fail)
+        json.loads(result.to_json(), parse_constant=pytest.fail)
 
 
 @given(JSON)
@@ -156,13 +156,12 @@ def test_integers_of_64_bits_are_exact(number: int) -> None:
 @given(st.integers(min_value=INT64[1] + 1, max_value=10**60) | st.integers(min_value=-(10**60), max_value=INT64[0] - 1))
 @examples
 def test_larger_integers_are_exact_or_refused(number: int) -> None:
-    """A larger integer stands exactly in `extra` with a note, and refuses the payload in strict mode; never rounded."""
+    """A larger integer for a field is exactly in `extra` with a note, and refuses the payload in strict mode; never rounded."""
     for body, pointer in (
         ({"choices": [], "usage": {"prompt_tokens": number}}, "/usage/prompt_tokens"),
         ({"choices": [], "usage": {"cost": number}}, "/usage/cost"),
         ({"choices": [], "created": number}, "/created"),
         ({"choices": [{"index": number}]}, "/choices/0/index"),
-        ({"choices": [], "vendor": number}, "/vendor"),
     ):
         for payload in (json.dumps(body), body):
             completion = normalize(payload)
