@@ -30,7 +30,7 @@ def normalize_chunk(
     reader = default_chunk_reader()
     reader.engine.registry.check(source, None)
     tree, is_clean = parse_checked(raw)
-    chunk = reader.read(tree, Findings(source=source, is_clean=is_clean, read=reader.engine.read_tree))
+    chunk = reader.read(tree, Findings(source=source, is_clean=is_clean, read=reader.engine.read_inside))
     if strict:
         check(chunk, [raw])
     if chunk.variant == "confidential":

@@ -138,7 +138,9 @@ CHUNKS = [pair for pair in FOUND if pair.is_chunk]  # what `normalize_chunk` tak
 @cache
 def invented() -> list[tuple[str, bytes]]:
     """Invented bodies in the shapes of recorded ones, of all sources and spellings, with a name each."""
-    return [(f"record {number}", record.body) for number, record in enumerate(records(parse_mix(DEFAULT), seed=7, stop=800))]
+    return [
+        (f"record {number}", record.body) for number, record in enumerate(records(parse_mix(DEFAULT), seed=7, stop=800))
+    ]
 
 
 def recorded(corpus: Path, *kinds: str) -> Iterator[tuple[str, bytes]]:

@@ -31,6 +31,7 @@ from normcompletion import (
     normalize,
 )
 from normcompletion.model import Choice, CostDetails, Envelope, Message
+from normcompletion.model import to_json
 from tests.conftest import PAIRS, completion_of, recorded
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[batch]'")
@@ -57,7 +58,7 @@ def expected_row(completion: Completion) -> dict[str, Any]:
     row = completion.to_dict()
 
     def text(value: Any) -> str | None:
-        return None if value is None else msgspec.json.encode(value).decode()
+        return None if value is None else to_json(value).decode()
 
     def error(tree: dict[str, Any]) -> None:
         if tree["error"] is not None:
@@ -97,7 +98,7 @@ def expected_flat_row(completion: Completion) -> dict[str, Any]:
         value: Any = tree
         for key in path.split("."):
             value = None if value is None else value.get(key)
-        flat[name] = msgspec.json.encode(value).decode() if isinstance(value, list) else value
+        flat[name] = to_json(value).decode() if isinstance(value, list) else value
     return flat
 
 

@@ -288,7 +288,7 @@ def test_verify_proves_that_nothing_is_lost(log, capsys):
 
 def test_verify_finds_what_was_lost(log, monkeypatch, capsys):
     """A leaf that is nowhere in the completion is named with its line, and the exit code is 1."""
-    monkeypatch.setattr("normcompletion.accounting.lost", lambda tree, completion: ["/lost"])
+    monkeypatch.setattr("normcompletion.audit.lost", lambda tree, completion: ["/lost"])
     log.write_text(GOOD % 1)
     assert main(["verify", str(log)]) == 1
     captured = capsys.readouterr()
@@ -309,7 +309,9 @@ def test_detect_and_explain_speak_of_each_unit(log, tmp_path, capsys):
     one = tmp_path / "one.json"
     one.write_text(json.dumps({"provider": "P", "choices": [{"native_finish_reason": "S", "seed": 3}]}, indent=1))
     assert main(["detect", str(one)]) == 0
-    assert "openrouter chat (snake): openrouter: `provider` and `native_finish_reason`" in capsys.readouterr().out
+    assert (
+        "openrouter chat (snake): openrouter: `provider` and `choices.native_finish_reason`" in capsys.readouterr().out
+    )
     assert main(["explain", str(one)]) == 0
     out = capsys.readouterr().out
     assert "/provider  →  /provider" in out

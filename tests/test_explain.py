@@ -52,14 +52,26 @@ def test_the_accounting_tells_a_flag_from_a_number() -> None:
 @pytest.mark.parametrize(
     ("payload", "evidence"),
     [
-        ({"kind": "chat", "status": "finished", "response": chat()}, ('log10: `kind` is "chat" or "prompt" or "completion" and `response` and no `choices`',)),
+        (
+            {"kind": "chat", "status": "finished", "response": chat()},
+            ('log10: `kind` is "chat" or "prompt" or "completion" and `response` and no `choices`',),
+        ),
         ({"nonce": "n", "ciphertext": "c"}, ("atoma: `ciphertext` and `nonce`",)),
-        ({"error": {"code": "LOCKED"}}, ("atoma: `error.code` is one of the proxy's or the node's and no `error.type`",)),
+        (
+            {"error": {"code": "LOCKED"}},
+            ("atoma: `error.code` is one of the proxy's or the node's and no `error.type`",),
+        ),
         (chat(object="completion"), ('log10: `object` is "completion"',)),
         (chat(object="chat"), ('log10: `object` is "chat" and no `created`',)),
         (chat(created=0, system_fingerprint=""), ('log10: `system_fingerprint` is "" and `created` is 0',)),
-        (chat(system_fingerprint="log10_mock_chat_completion"), ('log10: `system_fingerprint` is "log10_mock_chat_completion"',)),
-        (chat(usage={"total_tokens": -1, "prompt_tokens": -1}), ("log10: `usage.total_tokens` is -1 and `usage.prompt_tokens` is -1",)),
+        (
+            chat(system_fingerprint="log10_mock_chat_completion"),
+            ('log10: `system_fingerprint` is "log10_mock_chat_completion"',),
+        ),
+        (
+            chat(usage={"total_tokens": -1, "prompt_tokens": -1}),
+            ("log10: `usage.total_tokens` is -1 and `usage.prompt_tokens` is -1",),
+        ),
         ({"choices": [{"function_call": {"name": "f"}}]}, ("log10: `choices.function_call`",)),
         (chat(usage={"is_byok": True}), ("openrouter: `usage.is_byok`",)),
         (chat(signature="s", response_hash="h"), ("atoma: `signature` and `response_hash`",)),

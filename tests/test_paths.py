@@ -51,7 +51,7 @@ def by_lenient_decode(raw: bytes) -> Outcome:
 
 def by_typed_decode(raw: bytes) -> Outcome:
     """What the typed decoders make of a payload when the canonical one is not tried."""
-    return read_outcome(lambda: ENGINE.read_tree(raw, Findings()))
+    return read_outcome(lambda: ENGINE.read_inside(raw, Findings()))
 
 
 def by_mapping(raw: bytes) -> Outcome:

@@ -141,14 +141,14 @@ class Engine:
             decoded = decoder.decode(raw)
         except REFUSALS as refusal:
             following = self._following(decoder, str(refusal))
-            findings = Findings(source=source, default_source=default_source, read=self._read_inside)
+            findings = Findings(source=source, default_source=default_source, is_clean=True, read=self.read_inside)
         else:
             if decoder is self.canonical:
                 completion = self._finished(decoded, source, default_source)
                 following = self.bodies["snake"]
                 if completion is not None:
                     return completion
-            findings = Findings(source=source, default_source=default_source, read=self._read_inside)
+            findings = Findings(source=source, default_source=default_source, is_clean=True, read=self.read_inside)
             if decoder is not self.canonical and (raw.isascii() or is_utf8(raw)):
                 completion = self._adapted(decoder, decoded, raw, findings)
                 if completion is not None:
@@ -160,11 +160,16 @@ class Engine:
             self.first = self._preferred(taken, completion)
         return completion
 
-    def read_tree(self, tree: Any, findings: Findings) -> Completion:
-        """One whole response that was parsed by msgspec, or is inside another one; as `read`."""
-        findings.read = self._read_inside
+    def read_inside(self, value: Any, findings: Findings) -> Completion:
+        """One whole response inside a payload, or on its own with a prefix: its tree, its bytes or its text."""
+        findings.read = self.read_inside
+        if isinstance(value, str):
+            value = value.encode("utf-8", "surrogatepass")
+            findings.depth = 0  # a text of its own
+        if not isinstance(value, bytes) and not findings.is_clean:
+            return self.from_tree(value, findings)
         assert self.canonical.decode  # compiles the canonical leaves, which adapters convert to
-        return self._read(tree, findings, self.bodies["snake"], [])[0]
+        return self._read(value, findings, self.bodies["snake"], [])[0]
 
     def _read(
         self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]
@@ -269,7 +274,7 @@ class Engine:
 
     def _lenient(self, payload: Any, findings: Findings) -> Completion:
         """A payload that no typed decoder took: parsed, told what it is, and read key by key."""
-        findings.read = self._read_leniently
+        findings.read = self.read_inside
         if not isinstance(payload, bytes):
             return self.from_tree(payload, findings)
         if payload[:1] != b"{" and self.read_stream is not None and looks_like_stream(payload):
@@ -281,21 +286,6 @@ class Engine:
                 return self.read_stream(payload, findings)
             raise
         return self.from_tree(tree, findings)
-
-    def _read_leniently(self, value: Any, findings: Findings) -> Completion:
-        """A response inside a payload that is read leniently; its text is still tried with the typed decoders."""
-        if isinstance(value, str):
-            return self._read_text(value, findings)
-        findings.read = self._read_leniently
-        return self.from_tree(value, findings)
-
-    def _read_inside(self, value: Any, findings: Findings) -> Completion:
-        """A response inside a payload that a typed decoder took: its JSON text or its tree."""
-        return self._read_text(value, findings) if isinstance(value, str) else self.read_tree(value, findings)
-
-    def _read_text(self, text: str, findings: Findings) -> Completion:
-        findings.depth = 0  # a text of its own
-        return self.read_tree(text.encode("utf-8", "surrogatepass"), findings)
 
     def from_tree(self, tree: Any, findings: Findings) -> Completion:
         """Any JSON value as a completion, by the lenient decode."""

@@ -159,7 +159,7 @@ class Assembly:
             default_source=self.place.default_source,
             in_envelope=self.place.in_envelope,
             is_clean=is_clean,
-            read=self.reader.engine.read_tree,
+            read=self.reader.engine.read_inside,
         )
         chunk = self.reader.read(tree, findings, known)
         self.is_camel = self.is_camel or findings.camel
