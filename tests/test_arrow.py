@@ -30,8 +30,7 @@ from normcompletion import (
     model,
     normalize,
 )
-from normcompletion.model import Choice, CostDetails, Envelope, Message
-from normcompletion.model import to_json
+from normcompletion.model import Choice, CostDetails, Envelope, Message, to_json
 from tests.conftest import PAIRS, completion_of, recorded
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[batch]'")

@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator
 
-import msgspec
 import pytest
 
 from normcompletion import (
@@ -16,14 +15,13 @@ from normcompletion import (
     ServiceError,
     SourceReportedError,
     UnknownSourceError,
-    normalize,
     normalize_many,
 )
-from normcompletion.api import normalize_lines
+from normcompletion.batch import convert
 from normcompletion.batch.conversion import Conversion, Converter, ConverterOptions, Found, units
 from normcompletion.batch.envelopes import Envelopes
 from normcompletion.batch.units import Block, Range, Unit
-from tests.conftest import WHOLE, recorded
+from tests.conftest import WHOLE, invented
 
 SOURCES = (None, "openai", "atoma", "log10", "openrouter")
 
@@ -46,8 +44,8 @@ def one_line(raw: bytes) -> bytes:
 
 
 def everything() -> list[bytes]:
-    """Every fixture and every recorded body as a line, those that are refused too."""
-    texts = [pair.raw for pair in WHOLE] + [raw for _, raw in recorded("response", "completion", "chat")]
+    """Every fixture and every invented body as a line, those that are refused too."""
+    texts = [pair.raw for pair in WHOLE] + [raw for _, raw in invented()]
     return [line for raw in texts if (line := one_line(raw))]
 
 
@@ -81,51 +79,7 @@ def in_order(found: Found) -> Iterator[Completion | str]:
 
 
 def as_json(items: Iterable[Completion | str]) -> list[bytes]:
-    return [item.encode() if isinstance(item, str) else msgspec.json.encode(item) for item in items]
-
-
-@pytest.mark.parametrize("source", SOURCES)
-def test_many_lines_in_one_decode_give_what_each_gives(source):
-    """Where a decode of several lines gives completions, they are those that `normalize` gives for each."""
-    told = 0
-    for line in everything():
-        completions = normalize_lines([line, *TIGHT, line], source)
-        if completions is not None:
-            told += 1
-            assert as_json(completions) == as_json(normalize(each, source) for each in [line, *TIGHT, line])
-            assert all(type(item) is Completion for item in completions)
-    assert told > 10 or source == "log10"  # whose rules need each line
-
-
-NOT_TOGETHER = {
-    "a value over two lines": [b'{"choices":[],"id":"a"', b"}{}"],
-    "two values on a line, a value over two": [chat(1) + chat(2), chat(3)[:-2] + b"}", b"}"],
-    "two values on a line": [chat(1) + chat(2), chat(3)],
-    "two values on a line and a blank one": [chat(1) + chat(2), b""],
-    "no value": [b""],
-    "an object without choices": [b"{}", chat(1)],
-    "an unknown key": [chat(1), chat(2, vendor=1)],
-    "two choices": [chat(1), chat(1)[:-2] + b",{}]}"],
-    "arguments in Python": [
-        chat(1).replace(b'"role"', b'"tool_calls":[{"function":{"name":"f","arguments":"{\'a\': 1}"}}],"role"')
-    ],
-    "broken UTF-8": [chat(1), chat(2).replace(b"answer", b"\xff")],
-}
-
-
-@pytest.mark.parametrize("lines", NOT_TOGETHER.values(), ids=NOT_TOGETHER)
-def test_what_needs_a_second_look_is_not_read_together(lines):
-    """Lines that are not one canonical chat each are never read in one decode."""
-    assert normalize_lines(lines) is None
-
-
-def test_a_source_of_a_third_party_keeps_lines_apart(monkeypatch):
-    """While a source from another package is installed, every line is handed to `normalize`."""
-    from normcompletion.api import default_engine
-
-    assert normalize_lines(TIGHT) is not None
-    monkeypatch.setattr(default_engine().registry, "outsiders", (object(),))
-    assert normalize_lines(TIGHT) is None
+    return [item.encode() if isinstance(item, str) else item.to_json() for item in items]
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -162,14 +116,32 @@ def test_every_unit_is_converted_rejected_or_blank(kind):
     """Units are counted, and a reject has the unit's line, byte offset, length and code."""
     found = Conversion(ConverterOptions())([kind(LOG)])
     report = found.report
-    assert (report.units, report.converted, report.rejected, report.blank) == (7, 3, 2, 2)
+    assert (report.units, report.converted, report.rejected, report.blank) == (7, 4, 1, 2)
+    assert report.empty_pages == 1
     assert (report.records, report.failed) == (3, 1)
     assert found.lines == [7]
-    places = [sum(len(line) + 1 for line in LOG[:at]) for at in (2, 6)]
+    place = sum(len(line) + 1 for line in LOG[:2])
     assert [(each.line, each.offset, each.length, each.code) for _, each in found.rejects[0]] == [
-        (3, places[0], len(BROKEN) + 1, "truncated"),
-        (7, places[1], 3, "empty"),
+        (3, place, len(BROKEN) + 1, "truncated"),
     ]
+
+
+@pytest.mark.parametrize("page", [b"[]", b" [ ] ", b'{"data": []}', b'{"object": "list", "data": []}'])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_an_empty_page_is_one_unit_without_records(kind, page):
+    """A line `[]` among others, like `{"data": []}`, is converted and has no records; so it is for `normalize_many`."""
+    report = Conversion(ConverterOptions())([kind([chat(1), page, chat(2)])]).report
+    assert (report.units, report.converted, report.rejected, report.records) == (3, 3, 0, 2)
+    assert report.empty_pages == 1
+    assert list(normalize_many([page])) == []
+
+
+@pytest.mark.parametrize("text", [b"[]", b" \n[ \n ]\n"])
+def test_a_file_that_is_an_empty_array_has_no_units(text, tmp_path):
+    """A file that is `[]` but for white space is an array of no units."""
+    (tmp_path / "a.json").write_bytes(text)
+    report = convert([str(tmp_path / "a.json")], str(tmp_path / "out.jsonl"))
+    assert (report.units, report.converted, report.records, report.empty_pages) == (0, 0, 0, 0)
 
 
 def test_the_last_line_may_have_no_line_feed():
@@ -213,7 +185,7 @@ def test_a_limit_counts_units(limit):
     for kind in KINDS.values():
         report = Conversion(ConverterOptions())([kind(LOG), kind(LOG)], limit).report
         assert report.units == limit
-        assert report.rejected == sum(at % 7 in (2, 6) for at in range(limit))
+        assert report.rejected == sum(at % 7 == 2 for at in range(limit))
 
 
 def test_only_completions_where_nothing_else_is_wanted():
@@ -253,7 +225,7 @@ def test_json_lines_are_the_canonical_completions():
     """Each output line is the JSON of the completion, nothing else."""
     converted = Converter(ConverterOptions())([block(LOG)])
     completions = Conversion(ConverterOptions())([block(LOG)]).completions
-    assert converted.data == b"".join(msgspec.json.encode(item) + b"\n" for item in completions)
+    assert converted.data == b"".join(item.to_json() + b"\n" for item in completions)
 
 
 def test_arrow_rows_hold_the_same_records():

@@ -21,7 +21,6 @@ from normcompletion import (
     assemble,
     iter_events,
     normalize,
-    normalize_chunk,
     normalize_many,
 )
 from normcompletion.model import ServiceError

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ..api import default_engine, normalize
-from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError, UnknownPayloadError
+from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError
 from ..model import Completion, ServiceError, to_json, to_json_lines
 from ..payload import MAX_RECORD_BYTES
 from .envelopes import Envelopes
@@ -204,7 +204,9 @@ class Conversion:
             return
         carried = self._opener.carried(unit)
         before = len(found.rejects[-1])
+        is_empty = True
         for item in self._records(unit):
+            is_empty = False
             kept = self._judged(item) if isinstance(item, NormalizeError) else item
             if isinstance(kept, NormalizeError):
                 self._refuse(unit, kept, found)
@@ -218,14 +220,13 @@ class Conversion:
             report.rejected += 1
         else:
             report.converted += 1
+            report.empty_pages += is_empty
 
     def _records(self, unit: Unit) -> Iterable[Completion | NormalizeError]:
         """The records of a unit. What the last one was alike is tried first: that is faster, and gives the same."""
         if self._bare and unit.text is not None and (bodies := self._bare_bodies([unit.text])):
             return bodies
         records = list(self._opener.records(unit))
-        if not records and unit.text is not None and unit.text.lstrip(_BLANK)[:1] == b"[":
-            return (UnknownPayloadError("the list is empty; log the responses themselves", code="empty"),)
         self._bare = self._options.envelopes.may_be_bare and bool(records) and _is_bare(records[0])
         return records
 

@@ -144,7 +144,7 @@ class Envelopes:
         if self.envelope != "auto":
             return True
         row: Members = dict.fromkeys(names, msgspec.Raw(b"{}"))
-        return bool(_named(row)) or _is_native(dict.fromkeys(names))
+        return bool(_named(row)) or _is_native(dict.fromkeys(names, True))
 
 
 def _tokens(place: str) -> list[str]:

@@ -19,7 +19,7 @@ from ..model import Completion
 
 REJECT_CODES: Mapping[str, str] = {
     # the bytes: MalformedPayloadError
-    "empty": "white space or an empty list, where a response should be",
+    "empty": "white space, where a response should be",
     "not_utf8": "a byte that is no UTF-8",
     "utf16": "the text is UTF-16 or UTF-32",
     "bom": "a byte-order mark inside the input; one at its first byte is dropped",
@@ -94,7 +94,7 @@ class Reject:
         return f"{self.source}:{self.line}: {self.code}: {self.reason}"
 
 
-_COUNTS = ("units", "converted", "rejected", "blank", "records", "failed", "pending", "encrypted")
+_COUNTS = ("units", "converted", "rejected", "blank", "empty_pages", "records", "failed", "pending", "encrypted")
 _COUNTERS = ("sources", "variants", "finish_reasons", "notes", "errors", "rejects")
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -104,7 +104,8 @@ class Report:
     """What a conversion did; `units == converted + rejected + blank`, always.
 
     A unit (a line, an array element, a concatenated value, a table row, a file) is rejected when anything in it was
-    refused; `records` counts the completions that were written, those of a partly refused page among them. `failed`,
+    refused; `records` counts the completions that were written, those of a partly refused page among them.
+    `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`). `failed`,
     `pending` and `encrypted` are records with `error` set. The counters are by source, by "source variant", by finish
     reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are
     sums of what was reported, `cost` an exact sum in US dollars.
@@ -114,6 +115,7 @@ class Report:
     converted: int = 0
     rejected: int = 0
     blank: int = 0
+    empty_pages: int = 0
     records: int = 0
     failed: int = 0
     pending: int = 0
@@ -219,7 +221,8 @@ class Report:
         ]
         rows = [
             f"{_number(self.units)} units: "
-            + ", ".join(f"{_number(getattr(self, name))} {name}" for name in ("converted", "rejected", "blank")),
+            + ", ".join(f"{_number(getattr(self, name))} {name}" for name in ("converted", "rejected", "blank"))
+            + (f" ({_number(self.empty_pages)} empty pages)" if self.empty_pages else ""),
             f"{_number(self.records)} records: " + ", ".join([f"{_number(answers)} answers", *calls]),
         ]
         for title, name in _TITLES:

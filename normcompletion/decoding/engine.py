@@ -42,12 +42,16 @@ SPELLINGS: tuple[Spelling, Spelling] = ("snake", "camel")
 class Registry(Protocol):
     """What the engine asks of the registry of variants (`sources/registry.py`)."""
 
+    variants: tuple[Variant, ...]
     sources: tuple[str, ...]
     bodies: tuple[Variant, ...]
     errors: tuple[Variant, ...]
     shapes: tuple[Variant, ...]
     dialect: dict[str, Variant]
     failed: dict[str, Variant]
+
+    def check(self, source: str | None, variant: str | None) -> None:
+        """Raise `UnknownSourceError` for a name that is not registered."""
 
 
 class Decoder:
@@ -72,6 +76,10 @@ class Decoder:
     def decode(self) -> Callable[[bytes], Any]:
         """The Struct of a JSON text; raises `REFUSALS`."""
         return compiled(self.struct)
+
+    def compile(self) -> None:
+        """Compile the decoder, where that was not done yet."""
+        _ = self.decode
 
     @cached_property
     def schema(self) -> Schema:
@@ -168,7 +176,7 @@ class Engine:
             findings.depth = 0  # a text of its own
         if not isinstance(value, bytes) and not findings.is_clean:
             return self.from_tree(value, findings)
-        assert self.canonical.decode  # compiles the canonical leaves, which adapters convert to
+        self.canonical.compile()  # its leaves are what adapters convert to
         return self._read(value, findings, self.bodies["snake"], [])[0]
 
     def _read(
@@ -409,7 +417,8 @@ def _only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
             return False  # log-probs are a Struct there
         if len(path) == 1:
             return path[0] in known
-        inner = {"choices": wire.CanonicalChoice, "usage": wire.Usage}.get(path[0])
+        parts: dict[str, type[msgspec.Struct]] = {"choices": wire.CanonicalChoice, "usage": wire.Usage}
+        inner = parts.get(path[0])
         return inner is not None and path[1] in {item.encode_name for item in msgspec.structs.fields(inner)} - {"error"}
 
     return [

@@ -40,7 +40,7 @@ class Condition(msgspec.Struct, frozen=True):
 
     def holds(self, body: Any) -> bool:
         """Whether the condition holds for a body: a wire Struct or a parsed tree, in either spelling."""
-        value = body
+        value: Any = body
         for key in self.path:
             if key == "*":
                 return isinstance(value, list)
@@ -50,10 +50,10 @@ class Condition(msgspec.Struct, frozen=True):
             if value is None:
                 return self.absent
         if self.absent:
-            return value == [] or value == ""
+            return bool(value in ([], ""))
         if self.pattern is not None:
             return isinstance(value, str) and self.pattern.fullmatch(value) is not None
-        return not self.values or any(value == wanted for wanted in self.values)
+        return not self.values or value in self.values
 
 
 def member(value: Any, key: str) -> Any:
