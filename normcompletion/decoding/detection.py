@@ -133,22 +133,28 @@ def ambiguous(sources: Iterable[str], path: str = "") -> AmbiguousPayloadError:
 
 
 def compiled(marker: Marker) -> Test:
-    """`Marker.holds` for a Struct; the frequent forms of markers in a form that is quick to call."""
-    if any(
-        row.absent or row.values or row.pattern or len(row.path) > 2 or row.path[-1] == "*" for row in marker.conditions
-    ):
-        return marker.holds
-    tops = [row.path[0] for row in marker.conditions if len(row.path) == 1]
-    nested = [row.path for row in marker.conditions if len(row.path) == 2]
-    if len(nested) > 1 or len(tops) > 2 or (nested and len(tops) > 1):
-        return marker.holds
-    if not nested:
-        get = attrgetter(tops[0], tops[-1])
-        return lambda body: None not in get(body)
-    holder, name = map(attrgetter, nested[0])
-    if not tops:
-        tops = [nested[0][0]]
-    get = attrgetter(tops[0])
-    if nested[0][0] == "choices":
-        return lambda body: get(body) is not None and bool(items := holder(body)) and name(items[0]) is not None
-    return lambda body: get(body) is not None and (part := holder(body)) is not None and name(part) is not None
+    """`Marker.holds` for a Struct, in a form that is quick to call."""
+    tests = tuple(map(_compiled, marker.conditions))
+    if len(tests) == 1:
+        return tests[0]
+    if len(tests) == 2:
+        first, second = tests
+        return lambda body: first(body) and second(body)
+    first, second, *others = tests
+    return lambda body: first(body) and second(body) and all(test(body) for test in others)
+
+
+def _compiled(condition: Condition) -> Test:
+    """`Condition.holds` for a Struct; the frequent forms of conditions in a form that is quick to call."""
+    path, values = condition.path, condition.values
+    if condition.absent or condition.pattern is not None or len(path) > 2 or path[-1] == "*":
+        return condition.holds
+    get = attrgetter(path[-1])
+    if len(path) == 1:
+        return (lambda body: get(body) in values) if values else (lambda body: get(body) is not None)
+    if values:
+        return condition.holds
+    holder = attrgetter(path[0])
+    if path[0] == "choices":
+        return lambda body: bool(choices := holder(body)) and get(choices[0]) is not None
+    return lambda body: (part := holder(body)) is not None and get(part) is not None

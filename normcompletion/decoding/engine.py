@@ -31,9 +31,10 @@ from ..model import Choice, Completion, Envelope, FinishReason
 from ..payload import BLANKS, REFUSALS, is_utf8, check_depth, looks_like_stream, parse, parse_checked
 from ..pointer import camel, escape
 from .detection import Detector, ambiguous
+from .detection import compiled as compiled_marker
 from .lenient import Walk
 from .spelling import Form, Spelling, compiled, formed, keys_of
-from .unknown import Schema, extra_of, schema_of
+from .unknown import extra_of, schema_of
 
 ReadStream = Callable[[bytes | list[Any], Findings], Completion]
 SPELLINGS: tuple[Spelling, Spelling] = ("snake", "camel")
@@ -55,13 +56,20 @@ class Registry(Protocol):
 
 
 class Decoder:
-    """One form of a wire Struct; compiled when it is first needed. `variant` is the shape it stands for, if any."""
+    """One form of a wire Struct; compiled when it is first needed. `variant` is the shape that it reads, if any.
+
+    `decode` gives the Struct of a JSON text, and raises `REFUSALS`.
+    """
 
     def __init__(self, original: type[msgspec.Struct], form: Form, variant: Variant | None = None) -> None:
         self.original = original
         self.form = form
         self.variant = variant
+        self.tests = [] if variant is None else [compiled_marker(marker) for marker in variant.markers]
         self.camel = form.spelling == "camel"
+        self.schema = schema_of(original, form.spelling)  # which keys the canonical model has a field for
+        self.decode: Callable[[bytes], Any] = self._compile_and_decode
+        self.is_compiled = False
 
     @cached_property
     def struct(self) -> type[msgspec.Struct]:
@@ -72,19 +80,15 @@ class Decoder:
         compiled(struct)  # by one thread, before anybody converts to it
         return struct
 
-    @cached_property
-    def decode(self) -> Callable[[bytes], Any]:
-        """The Struct of a JSON text; raises `REFUSALS`."""
-        return compiled(self.struct)
-
     def compile(self) -> None:
         """Compile the decoder, where that was not done yet."""
-        _ = self.decode
+        if not self.is_compiled:
+            self.decode = compiled(self.struct)
+            self.is_compiled = True
 
-    @cached_property
-    def schema(self) -> Schema:
-        """Which keys the canonical model has a field for."""
-        return schema_of(self.original, self.form.spelling)
+    def _compile_and_decode(self, raw: bytes) -> Any:
+        self.compile()
+        return self.decode(raw)
 
 
 class Engine:
@@ -261,7 +265,7 @@ class Engine:
                 source, why = unmarked(findings)
         completion = self.adapters[source](body, findings)
         if source in self.careful:
-            apply_placeholders(completion, self.registry.dialect[source].placeholders, findings)
+            apply_placeholders(completion, self.placeholders(source), findings)
         completion.source = source
         completion.source_basis = why  # type: ignore[assignment]
         completion.extra = extra_of(findings)
@@ -271,7 +275,7 @@ class Engine:
         self, decoder: Decoder, variant: Variant, decoded: Any, payload: Any, findings: Findings
     ) -> Completion | None:
         """An object of a shape; `None` where no marker of the shape holds."""
-        if findings.source not in (None, variant.source) or not any(row.holds(decoded) for row in variant.markers):
+        if findings.source not in (None, variant.source) or not any(holds(decoded) for holds in decoder.tests):
             return None
         check_depth(payload, findings.depth)
         findings.camel = decoder.camel

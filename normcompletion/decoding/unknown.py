@@ -15,10 +15,10 @@ from .spelling import Spelling, is_struct
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """The keys that an object of the wire may have, and the schemas of those values that are objects."""
+    """The keys that an object of the wire may have, and what those hold that hold objects."""
 
     known: frozenset[str]
-    members: tuple[tuple[str, Values], ...]
+    members: dict[str, Values]
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -33,16 +33,12 @@ class Values(msgspec.Struct, frozen=True):
 def schema_of(struct: type[msgspec.Struct], spelling: Spelling) -> Schema:
     """The schema of a wire Struct in one spelling. The fields in its `KEPT` are read, and stay in `extra`."""
     kept: frozenset[str] = getattr(struct, "KEPT", frozenset())
-    known = set()
-    members = []
-    for item in msgspec.structs.fields(struct):
-        key = camel(item.encode_name) if spelling == "camel" else item.encode_name
-        if item.name not in kept:
-            known.add(key)
-            values = _values(item.type, spelling)
-            if values is not None:
-                members.append((key, values))
-    return Schema(frozenset(known), tuple(members))
+    members = {
+        camel(item.encode_name) if spelling == "camel" else item.encode_name: _values(item.type, spelling)
+        for item in msgspec.structs.fields(struct)
+        if item.name not in kept
+    }
+    return Schema(frozenset(members), {key: values for key, values in members.items() if values is not None})
 
 
 def _values(annotation: Any, spelling: Spelling) -> Values | None:
@@ -70,16 +66,16 @@ def extra_of(findings: Findings) -> Extra:
     return extra
 
 
-def collect(tree: Any, schema: Schema, at: str, found: dict[str, Any]) -> None:
-    """Add the values of a tree, at a pointer, that a schema does not declare; null is absent."""
-    if not isinstance(tree, dict):
-        return
-    for key in tree.keys() - schema.known:
-        if (value := tree[key]) is not None:
-            found[f"{at}/{escape(key)}"] = value
-    for key, values in schema.members:
-        if value := tree.get(key):
-            _collect_values(value, values, f"{at}/{key}", found)
+def collect(tree: dict[str, Any], schema: Schema, at: str, found: dict[str, Any]) -> None:
+    """Add the values of an object, at a pointer, that a schema does not declare; null is absent."""
+    keys = tree.keys()
+    if not keys <= schema.known:
+        for key in keys - schema.known:
+            if (value := tree[key]) is not None:
+                found[f"{at}/{escape(key)}"] = value
+    for key in keys & schema.members.keys():
+        if isinstance(value := tree[key], dict | list):
+            _collect_values(value, schema.members[key], f"{at}/{key}", found)
 
 
 def _collect_values(value: Any, values: Values, at: str, found: dict[str, Any]) -> None:
@@ -98,6 +94,7 @@ def _collected(displaced: dict[str, Any], pending: list[tuple[str, Any, Schema]]
     found: dict[str, Any] = {}
     for prefix, payload, schema in pending:
         tree = parse_whatever(payload) if isinstance(payload, bytes) else payload
-        collect(tree, schema, prefix, found)
+        if isinstance(tree, dict):
+            collect(tree, schema, prefix, found)
     found.update(displaced)
     return found
