@@ -15,10 +15,10 @@ from .spelling import Spelling, is_struct
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """The keys that an object of the wire may have, and what those hold that hold objects."""
+    """The keys that an object of the wire may have, each with what is known of the objects in its value, if any."""
 
-    known: frozenset[str]
-    members: dict[str, Values]
+    keys: dict[str, Values | None]
+    is_flat: bool
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -29,16 +29,19 @@ class Values(msgspec.Struct, frozen=True):
     mapped: Values | None = None
 
 
+_UNKNOWN = Values()
+
+
 @cache
 def schema_of(struct: type[msgspec.Struct], spelling: Spelling) -> Schema:
     """The schema of a wire Struct in one spelling. The fields in its `KEPT` are read, and stay in `extra`."""
     kept: frozenset[str] = getattr(struct, "KEPT", frozenset())
-    members = {
+    keys = {
         camel(item.encode_name) if spelling == "camel" else item.encode_name: _values(item.type, spelling)
         for item in msgspec.structs.fields(struct)
         if item.name not in kept
     }
-    return Schema(frozenset(members), {key: values for key, values in members.items() if values is not None})
+    return Schema(keys, not any(keys.values()))
 
 
 def _values(annotation: Any, spelling: Spelling) -> Values | None:
@@ -68,14 +71,17 @@ def extra_of(findings: Findings) -> Extra:
 
 def collect(tree: dict[str, Any], schema: Schema, at: str, found: dict[str, Any]) -> None:
     """Add the values of an object, at a pointer, that a schema does not declare; null is absent."""
-    keys = tree.keys()
-    if not keys <= schema.known:
-        for key in keys - schema.known:
-            if (value := tree[key]) is not None:
-                found[f"{at}/{escape(key)}"] = value
-    for key in keys & schema.members.keys():
-        if isinstance(value := tree[key], dict | list):
-            _collect_values(value, schema.members[key], f"{at}/{key}", found)
+    keys = schema.keys
+    if schema.is_flat and tree.keys() <= keys.keys():
+        return
+    for key, value in tree.items():
+        if value is None:
+            continue
+        values = keys.get(key, _UNKNOWN)
+        if values is _UNKNOWN:
+            found[f"{at}/{escape(key)}"] = value
+        elif values is not None and isinstance(value, dict | list):
+            _collect_values(value, values, f"{at}/{key}", found)
 
 
 def _collect_values(value: Any, values: Values, at: str, found: dict[str, Any]) -> None:
