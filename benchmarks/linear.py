@@ -28,9 +28,9 @@ from typing import NamedTuple
 
 import msgspec
 import orjson
-from normcompletion.reader import Refusal
 
 from normcompletion import NormalizeError, assemble, iter_events, normalize, normalize_chunk, normalize_many
+from normcompletion.payload import REFUSALS
 
 DOUBLINGS = 8  # from 64 KiB, so that what is quadratic shows before it takes minutes
 LIMIT = 2.3
@@ -281,7 +281,7 @@ def ratios(shape: Shape, rounds: int, largest: int) -> tuple[list[float], list[f
 
 def plain(raw: bytes) -> object:
     """The payload as dictionaries."""
-    with suppress(*Refusal):
+    with suppress(*REFUSALS):
         return _decode(raw)
     return None
 

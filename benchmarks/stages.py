@@ -1,20 +1,19 @@
-"""Where the time of `normalize` goes: detect, decode, adapt, salvage, and what is left for the road between them.
+"""Where the time of `normalize` goes: decode, detect, adapt, the lenient decode, and the engine between them.
 
     python -m benchmarks.stages [--only openrouter,repair] [--records 500] [--seconds 2] [--write]
 
 The whole is CPU time as a ratio to `orjson.loads` on the same bytes. Its parts are shares of samples: a timer of CPU
 time looks at the stack, and the innermost function of this library that it finds says the stage. Nothing is wrapped, so
-nothing is slowed; a share of `n` samples is right to about `1 / sqrt(n)`. Encoding the answers with `msgspec` is
-measured apart, as a ratio of its own.
+nothing is slowed; a share of `n` samples is right to about `1 / sqrt(n)`. Encoding the answers with
+`Completion.to_json` is measured apart, as a ratio of its own.
 
 | stage | what it is |
 | --- | --- |
 | decode | text to Structs or trees, refused attempts among them |
 | detect | who wrote it |
-| adapt | Structs to canonical ones, vendor keys to `extra` |
-| salvage | a tree, key by key, into Structs |
-| learn | shapes for new vendor keys, which a process does once |
-| road | everything between: which decoder comes next, the checks of `normalize`, the loop |
+| adapt | wire Structs to canonical ones |
+| lenient | a tree, key by key, into wire Structs |
+| engine | everything between: which decoder comes next, the checks of `normalize`, the loop |
 | encode | canonical Structs to JSON, which is no part of the whole |
 """
 
@@ -31,62 +30,44 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-import msgspec
 import orjson
 
 import normcompletion
+from normcompletion import Completion
 
 from . import compare
 from .contenders import load
 from .readme import README, renewed
 
 PACKAGE = str(Path(normcompletion.__file__).parent)
-STAGES = ("decode", "detect", "adapt", "salvage", "learn", "road")
-_SHOWN = ("decode", "detect", "adapt", "salvage", "road")  # nothing is learned in a log that is read again
+STAGES = ("decode", "detect", "adapt", "lenient", "engine")
 INTERVAL = 0.001  # seconds of CPU; the system may look less often
 ROUNDS = 9
 
-_DETECT = ("judge", "marked", "quick_source", "mark", "dialect_of", "evidence_of", "_claimed")
-_LEARN = ("_learn", "_widened", "compiled", "widen", "rebuild", "gather", "narrow")
-_ADAPT = ("dialect", "spelling", "widen", "variant", "recast")
-_ADAPTERS = (
-    "quick",
-    "quick_text",
-    "from_tight",
-    "from_text",
-    "from_body",
-    "from_open",
-    "tidy",
-    "_canonical_message",
-    "settle",
-    "_settle",
-    "_built",
-    "_finished",
-)
+_MODULES = {
+    "payload": "decode",
+    "detection": "detect",
+    "adapt": "adapt",
+    "unknown": "adapt",
+    "extra": "adapt",
+    "lenient": "lenient",
+}
 
 
 def stage_of(frame: FrameType | None) -> str:
-    """The stage that a stack is in."""
-    names = []
+    """The stage that a stack is in: that of the innermost frame whose module is one of a stage."""
     while frame is not None:
-        path, name = frame.f_code.co_filename, frame.f_code.co_name
-        ours = path.startswith(PACKAGE)
-        if ours or (path == "<string>" and name == "written"):
-            names.append((path if ours else "recast.py", name, frame.f_lineno or 0))
+        path, line = frame.f_code.co_filename, frame.f_lineno or 0
+        if path.startswith(PACKAGE):
+            module = Path(path).stem
+            if module == "engine" and ".decode(" in linecache.getline(path, line):
+                return "decode"
+            if Path(path).parent.name == "sources":
+                return "adapt"
+            if module in _MODULES:
+                return _MODULES[module]
         frame = frame.f_back
-    if any(name in _LEARN for _, name, _ in names):
-        return "learn"
-    for path, name, line in names:
-        module = Path(path).stem
-        if module == "parse" or name == "prove" or "decode" in linecache.getline(path, line).replace("decoded", ""):
-            return "decode"
-        if name in _DETECT or name.startswith("claims"):
-            return "detect"
-        if module == "salvage":
-            return "salvage"
-        if module in _ADAPT or Path(path).parent.name == "sources" or name in _ADAPTERS:
-            return "adapt"
-    return "road"
+    return "engine"
 
 
 class Found(NamedTuple):
@@ -122,7 +103,7 @@ def measure(workload: compare.Workload, texts: list[bytes], seconds: float, roun
 def _encode(texts: list[bytes], rounds: int) -> float:
     """CPU time to encode the completions of the texts, as a ratio to `orjson.loads` on the texts."""
     completions = [normcompletion.normalize(text) for text in texts]
-    encode, ratios = msgspec.json.Encoder().encode, []
+    encode, ratios = Completion.to_json, []
     for _ in range(rounds):
         start = time.process_time_ns()
         deque(map(encode, completions), maxlen=0)
@@ -170,9 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def table(rows: dict[str, Found]) -> str:
     """The stages of workloads as Markdown."""
-    lines = ["| bodies | whole | " + " | ".join(_SHOWN) + " |", "|" + " --- |" * (len(_SHOWN) + 2)]
+    lines = ["| bodies | whole | " + " | ".join(STAGES) + " |", "|" + " --- |" * (len(STAGES) + 2)]
     for name, found in rows.items():
-        parts = " | ".join(f"{found.stages[stage]:.2f}" for stage in _SHOWN)
+        parts = " | ".join(f"{found.stages[stage]:.2f}" for stage in STAGES)
         lines.append(f"| {compare.WORKLOADS[name].about} | {found.whole:.2f} | {parts} |")
     return "\n".join(lines) + "\n"
 

@@ -125,12 +125,12 @@ def test_the_readme_shows_the_stages():
 
 
 def test_the_stages_add_up():
-    """The shares of the stages are the whole, and a fault is repaired by salvage."""
+    """The shares of the stages are the whole, and a fault is repaired by the lenient decode."""
     made = records(parse_mix("openrouter/chat/snake//repair"), seed=3, stop=30)
     found = stages.measure(compare.WORKLOADS["repair"], [record.body for record in made], 0.3, rounds=2)
     assert found.stages.keys() == {*stages.STAGES}
     assert sum(found.stages.values()) == pytest.approx(found.whole)
-    assert found.stages["salvage"] > 0
+    assert found.stages["lenient"] > 0
     assert found.encode > 0
     assert found.samples > 1
 
@@ -138,23 +138,22 @@ def test_the_stages_add_up():
 @pytest.mark.parametrize(
     ("function", "stage"),
     [
-        ("reader.judge", "detect"),
-        ("dialect.completion", "adapt"),
-        ("recast.gather", "learn"),
-        ("salvage.Salvage.struct", "salvage"),
-        ("parse.parse", "decode"),
-        ("sources.atoma.mark", "detect"),
-        ("reader.tidy", "adapt"),
+        ("decoding.detection.source_of", "detect"),
+        ("dialect.adapt.completion", "adapt"),
+        ("decoding.lenient.struct", "lenient"),
+        ("payload.parse", "decode"),
+        ("sources.atoma.from_body", "adapt"),
+        ("api.normalize", "engine"),
     ],
 )
 def test_a_stack_is_in_the_stage_of_its_innermost_function(function, stage):
     """What runs below a function of this library, such as a parser in C, counts for that function."""
     module, _, name = function.rpartition(".")
-    path = f"{stages.PACKAGE}/{module.removesuffix('.Salvage').replace('.', '/')}.py"
+    path = f"{stages.PACKAGE}/{module.replace('.', '/')}.py"
     space = {"sys": sys}
     exec(compile(f"def {name}():\n    return sys._getframe()", path, "exec"), space)
     assert stages.stage_of(space[name]()) == stage
-    assert stages.stage_of(sys._getframe()) == "road"
+    assert stages.stage_of(sys._getframe()) == "engine"
 
 
 def test_the_points_of_the_scaling_are_what_they_say(monkeypatch):
