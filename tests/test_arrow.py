@@ -501,6 +501,7 @@ def test_the_schema_is_the_same_for_an_empty_batch():
         assert table.schema.equals(expected, check_metadata=True)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 60), max_size=12))
 @relaxed
 def test_how_the_input_is_cut_changes_nothing(sizes: Sequence[int]):

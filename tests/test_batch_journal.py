@@ -431,6 +431,7 @@ def test_a_fingerprint_knows_a_file_again(tmp_path: Path) -> None:
 # -- every step
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize(
     "name",

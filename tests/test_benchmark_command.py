@@ -176,6 +176,7 @@ def test_the_readme_is_written_only_by_a_whole_run(tmp_path, monkeypatch, capsys
     assert ET.parse(tmp_path / "CHART").getroot().tag.endswith("svg")
 
 
+@pytest.mark.slow
 def test_whoever_writes_parquet_finds_the_same_rows(tmp_path, monkeypatch, capsys):
     """DuckDB, the floor and this library agree on the rows and tokens of a log, and all contenders get to its end."""
     pytest.importorskip("pyarrow")
@@ -205,6 +206,7 @@ def test_a_workload_that_fails_ends_the_run():
         command.measured(["false"], ["atoma"], seed=1, records=1, rounds=1)
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_many_records(capsys):
     """A run tells its steps, and whether the second half of it added memory."""
     assert [step.records for step in memory.run(40)] == [*range(4, 41, 4)]

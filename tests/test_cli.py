@@ -24,7 +24,7 @@ LOG = "\n".join(
         '{"choices":[',
         '{"nonce":"n","ciphertext":"c","usage":{"total_tokens":3}}',
         '{"data":[{"organization_id":"o","response":%s},{"organization_id":"o","response":%s}]}' % (GOOD % 2, GOOD % 3),
-        "[]",
+        "42",
         GOOD % 4,
     ]
 )
@@ -57,13 +57,13 @@ def test_convert_writes_a_record_for_every_call(log, tmp_path, capsys):
     assert records[2]["error"]["code"] == "encrypted"
     assert told(capsys) == [
         f"{log}:4: truncated: the JSON text ends too early; the body was cut off",
-        f"{log}:7: empty: the list is empty; log the responses themselves",
+        f"{log}:7: not_object: the payload is a number, not an object; hand in the response body",
         "8 units: 5 converted, 2 rejected, 1 blank",
         "6 records: 4 answers, 1 failed, 1 encrypted",
         "  variants  log10 chat 2, openai chat 2, atoma confidential 1, openai error 1",
         "  finish    stop 4",
         "  errors    503 1, encrypted 1",
-        "  rejects   empty 1, truncated 1",
+        "  rejects   not_object 1, truncated 1",
         "  tokens    prompt 0, completion 0, total 3",
     ]
 

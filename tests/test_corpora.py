@@ -100,6 +100,7 @@ def test_a_record_depends_on_its_number_alone():
     assert [(record.body, record.truth()) for record in records(mix, seed=1, start=210, stop=300)] == whole[210:]
 
 
+@pytest.mark.slow
 def test_many_processes_write_the_same_file():
     """A corpus that ends at a number of bytes is the same from one process and from two, and so is its truth."""
     files = {}
@@ -121,6 +122,7 @@ def test_many_processes_write_the_same_file():
     assert [json.loads(line)["number"] for line in files[1][1].splitlines()] == [*range(len(lines))]
 
 
+@pytest.mark.slow
 def test_a_corpus_streams_out():
     """Ten times the records take no more memory."""
     mix = parse_mix("openrouter//snake/medium,log10//snake/medium")

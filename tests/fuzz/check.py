@@ -197,7 +197,7 @@ def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
         return ""
     if verdict.kind == "scalar":
         return "a scalar"
-    if verdict.reason == "number_range":  # JSON sets no range: a skipped number may be any
+    if verdict.reason in ("number_range", "too_deep"):  # JSON sets no limits: a value that is skipped may be any
         return ""
     text = raw
     if verdict.kind == "string":  # a stream that was logged as text
@@ -279,5 +279,5 @@ def _text(value: Any) -> bytes:
     """A value as text that differs where two values differ; one that cannot be written is a violation of its own."""
     try:
         return _encode(value)
-    except ValueError:
+    except (ValueError, TypeError):
         return repr(value).encode("utf-8", "backslashreplace")

@@ -128,7 +128,7 @@ class Unwritable(Library):
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
         """See `Library`."""
         completion = super().normalize(payload, source=source, strict=strict)
-        completion.extra["/x"] = "\ud800"
+        completion.extra = {"/x": object()}
         return completion
 
 

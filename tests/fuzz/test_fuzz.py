@@ -18,7 +18,7 @@ from tests.fuzz.oracle import judge, judge_events
 from tests.fuzz.run import Report, fuzz, to_text
 from tests.fuzz.worker import Plan, reproduce, run_block, shrunk
 
-MUTANTS = 20_000
+MUTANTS = 6_000
 FAULTS: list[tuple[type[Target], str]] = [
     (faults.Foreign, "foreign"),
     (faults.WrongType, "foreign"),
@@ -40,7 +40,7 @@ def report() -> Report:
 
 
 def test_no_mutant_breaks_a_promise(report: Report) -> None:
-    """Twenty thousand mutants give a completion or an error of ours, and what is accepted is JSON."""
+    """Six thousand mutants give a completion or an error of ours, and what is accepted is JSON."""
     assert report.is_clean, to_text(report)
     assert report.mutants == MUTANTS
 
@@ -97,13 +97,16 @@ def test_a_planted_fault_is_seen(fault: type[Target], kind: str, unplanted: set[
     assert kind in {violation.kind for violation in ways(fault()) - unplanted}
 
 
-@pytest.mark.parametrize(("fault", "kind", "word"), [("Crashes", "crash", "SIGSEGV"), ("Hangs", "hang", "over 1.5 s")])
+@pytest.mark.parametrize(
+    ("fault", "kind", "word"),
+    [("Crashes", "crash", "SIGSEGV"), pytest.param("Hangs", "hang", "over 10 s", marks=pytest.mark.slow)],
+)
 def test_a_deadly_mutant_is_found_and_the_others_still_run(fault: str, kind: str, word: str) -> None:
     """A mutant that kills or stops its process is named, and every other one is still checked."""
     plan = Plan(target=f"tests.fuzz.faults:{fault}")
     deadly = [index for index in range(60) if faults.is_chosen(plan.mutant(index).raw, faults.DEADLY)]
     assert deadly
-    found = fuzz(plan, 60, hang_seconds=1.5, is_quiet=True)
+    found = fuzz(plan, 60, hang_seconds=10.0, is_quiet=True)
     assert found.mutants == 60
     assert found.violations[kind] == len(deadly)
     (way,) = (way for way in found.ways if way["kind"] == kind)

@@ -125,6 +125,7 @@ def test_no_result_keeps_its_buffer() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_a_result_holds_nothing_of_what_stands_around_it() -> None:
     """A completion or error made from a payload with two megabytes of spaces behind it holds none of them."""
     found = []

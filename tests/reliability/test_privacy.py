@@ -149,6 +149,7 @@ def leak(token: str, call: Callable[[], object]) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_no_error_tells_a_secret(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     """No text, repr or chained exception quotes a planted value, but the head of what a service reported; no log."""
     found = set()

@@ -82,6 +82,7 @@ def test_every_payload_that_a_container_can_hold_was_read() -> None:
     assert len(mappings) > 700
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [400, 800])
 def test_a_deep_caller_gets_the_same_answer(depth: int) -> None:
     """A call below hundreds of frames gives what a call at the top gives."""
@@ -93,6 +94,7 @@ def test_a_small_stack_gets_the_same_answer() -> None:
     assert differences("--stack", str(1 << 20)) == []
 
 
+@pytest.mark.slow
 def test_eight_threads_get_the_same_answer() -> None:
     """Eight threads that read everything at once, each from another place, get what one gets."""
     assert differences("--threads", "8", "--every", "4") == []
@@ -105,11 +107,13 @@ def test_threads_may_compile_at_once() -> None:
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
+@pytest.mark.slow
 def test_one_of_many_gets_the_same_answer() -> None:
     """`normalize_many` gives for a payload what `normalize` gives, but for a page, which it opens."""
     assert differences("--many") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("--turn", "3"), ("--turn", "6"), ("--rounds", "2")], ids=" ".join)
 def test_what_was_read_before_changes_nothing(options: tuple[str, ...]) -> None:
     """Payloads read in another order, or for the second time, give the same answers."""
