@@ -681,7 +681,7 @@ def _completions(batch: pa.RecordBatch) -> Iterator[Completion]:
 
 
 def _restore(value: Any) -> None:
-    """Make a row what `Completion.to_dict` gives: JSON text parsed, decimals as numbers, the code of an error in one piece."""
+    """Make a row what `Completion.to_dict` gives: JSON text parsed, decimals as numbers, one code of an error."""
     if isinstance(value, list):
         for item in value:
             _restore(item)

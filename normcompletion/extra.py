@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 Pending = tuple[Callable[..., dict[str, Any]], *tuple[Any, ...]]
@@ -60,10 +61,8 @@ class Extra(_Slots):
             return values
         found = collect(*arguments)
         self._values = {pointer: found[pointer] for pointer in sorted(found)}
-        try:
+        with suppress(AttributeError):  # another thread was here first
             del self._pending  # and with it the payload
-        except AttributeError:
-            pass
         return self._values
 
     def __getitem__(self, pointer: str) -> Any:

@@ -367,9 +367,10 @@ class Envelope(Model, kw_only=True):
 class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
     """One response of one service, canonical and whole.
 
-    `source` wrote the payload (`source_basis` says how that is known), `variant` is the shape it wrote, `provider` the
-    upstream that ran the model. `created` is in Unix seconds. `extra` holds, by JSON Pointer into the payload, every value the model has no field for;
-    `notes` every repair. Both are empty, never `None`. Fields are in the order of most recorded bodies.
+    `source` wrote the payload (`source_basis` says how that is known), `variant` is the shape it wrote, `provider`
+    the upstream that ran the model. `created` is in Unix seconds. `extra` holds, by JSON Pointer into the payload,
+    every value for which the model has no field; it is collected when it is first read. `notes` holds every repair.
+    Both are empty, never `None`. Fields are in the order of most recorded bodies.
     """
 
     choices: list[Choice] = field(default_factory=list)

@@ -6,8 +6,10 @@ import gzip
 import importlib
 import importlib.util
 import json
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -30,7 +32,8 @@ from normcompletion.sources.registry import Registry, built_in
 from normcompletion.streams.assembly import read_stream
 from normcompletion.streams.chunks import ChunkReader
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+BESIDE = f"{ROOT.parent}{os.sep}"
 FIXTURES = ROOT / "fixtures"
 # `camel.py`, the generator of twins, by its path: with `fixtures/` on `sys.path` its folders would pass for packages.
 _spec = importlib.util.spec_from_file_location("camel", FIXTURES / "camel.py")
@@ -65,6 +68,20 @@ def corpus(request: pytest.FixtureRequest) -> Path:
     """The file of recorded bodies that was asked for; only tests marked `corpus` use it."""
     folder: Path = request.config.getoption("--corpus")
     return folder / "recorded.jsonl.gz"
+
+
+def _refuse_neighbours(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse to open what is beside the repository: the tests must pass where there is nothing."""
+    if event != "open" or not isinstance(arguments[0], str) or not arguments[0].startswith(BESIDE):
+        return
+    if not arguments[0].startswith((f"{ROOT}{os.sep}", sys.prefix, sys.base_prefix)):
+        raise PermissionError(f"{arguments[0]} is outside the repository; commit what a test needs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch what is opened, unless recorded bodies were asked for or the repository is among temporary files."""
+    if config.getoption("--corpus") is None and not tempfile.gettempdir().startswith(str(ROOT.parent)):
+        sys.addaudithook(_refuse_neighbours)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -162,8 +162,8 @@ class Opened:
     """A unit taken apart.
 
     `body` is the response as it stands in the unit at the pointer `at`: JSON or an event stream. Where there is none,
-    `missing` says what to do about it. `envelope` is what is known of what stands around, `taken` where it stood, and
-    `findings` the ledger of all the rest. `failure` is what the envelope tells of a failed call, from the pointers `told`.
+    `missing` says what to do about it. `envelope` is what is known of what is around, `taken` where it was, and
+    `findings` hold all the rest. `failure` is what the envelope tells of a failed call, from the pointers `told`.
     `cost` is what the logger says that the call cost, in US dollars, with its pointer.
     """
 
@@ -202,7 +202,7 @@ class _Around:
         if raw is None:
             return None
         at = self.at(key)
-        value = self.taken[at] = _opened_value(raw, at, self.findings)
+        value = self.taken[at] = _opened_value(raw, at)
         return value
 
     def text(self, *keys: str, digits: bool = False) -> str | None:
@@ -283,7 +283,7 @@ def _items(raw: bytes) -> list[msgspec.Raw] | None:
         return None
 
 
-def _opened_value(raw: bytes, at: str, findings: Findings) -> Any:
+def _opened_value(raw: bytes, at: str) -> Any:
     """A value that is JSON or JSON in a string; a string that holds none stays one."""
     value = parse(raw, depth=at.count("/"))
     if isinstance(value, str) and value[:1] in ("{", "["):
@@ -417,7 +417,7 @@ def _open_pair(items: list[msgspec.Raw], base: str) -> Opened:
     """`[request, response]` or `[request, ["error", …]]`, each with metadata behind it or without."""
     findings = Findings(prefix=base)
     request_at, at = f"{base}/0", f"{base}/1"
-    envelope = Envelope(kind="openai_pair", request=_opened_value(bytes(items[0]), request_at, findings))
+    envelope = Envelope(kind="openai_pair", request=_opened_value(bytes(items[0]), request_at))
     answer = bytes(items[1])
     opened = Opened(envelope, findings, at, answer, {request_at: envelope.request})
     if answer[:1] == b"[":
@@ -873,7 +873,7 @@ class Opener:
                     yield refusal.with_traceback(None)
         elif opened.failure is not None:
             completion = self._failed(opened)
-            completion.extra = Extra.of({opened.at: _any_value(body, opened)})
+            completion.extra = Extra.of({opened.at: _any_value(body)})
             yield self._finished(completion, opened, texts)
         else:
             error.path = error.path or opened.at
@@ -941,7 +941,7 @@ def _choice(raw: bytes, at: str = "") -> str | Fragment | None:
 def _written(item: dict[str, Any]) -> bytes | None:
     try:
         return msgspec.json.encode(item)
-    except (UnicodeEncodeError, msgspec.MsgspecError):  # half a surrogate pair: salvage reads it
+    except (UnicodeEncodeError, msgspec.MsgspecError):  # half a surrogate pair: the lenient decode reads it
         return None
 
 
@@ -950,7 +950,7 @@ def _texts(body: bytes) -> Iterator[bytes]:
     return (event.data for event in iter_events([body]) if event.data.lstrip().startswith((b"{", b"[{")))
 
 
-def _any_value(body: bytes, opened: Opened) -> Any:
+def _any_value(body: bytes) -> Any:
     """A body that is no response, as it may be kept: JSON, or text."""
     try:
         return parse(body)

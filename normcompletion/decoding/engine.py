@@ -28,7 +28,7 @@ from ..envelopes.unsupported import recognise
 from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
 from ..findings import Findings
 from ..model import Choice, Completion, Envelope, FinishReason
-from ..payload import BLANKS, REFUSALS, is_utf8, check_depth, looks_like_stream, parse, parse_checked
+from ..payload import BLANKS, REFUSALS, check_depth, is_utf8, looks_like_stream, parse, parse_checked
 from ..pointer import camel, escape
 from .detection import Detector, ambiguous
 from .detection import compiled as compiled_marker

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 import msgspec
 
 from ..dialect.wire import Failed, Nothing
+from ..model import TokenLogprob
 from ..pointer import camel
 
 Spelling = Literal["snake", "camel"]
@@ -40,8 +41,10 @@ def compiled(struct: type[msgspec.Struct]) -> Callable[[bytes], Any]:
 
 
 class Form(msgspec.Struct, frozen=True):
-    """Which form of a Struct: its spelling, the keys that it refuses unless they are null, and the keys that only
-    markers look at, each as a path of snake_case keys.
+    """Which form of a Struct: its spelling, and the keys that it has beside those of the Struct.
+
+    `refused` are keys that it refuses unless they are null, `watched` those that only markers look at, each as a path
+    of snake_case keys.
     """
 
     spelling: Spelling
@@ -61,7 +64,13 @@ class Form(msgspec.Struct, frozen=True):
 
 @cache
 def formed(original: type[msgspec.Struct], form: Form) -> type[msgspec.Struct]:
-    """The form of a wire Struct."""
+    """The form of a wire Struct.
+
+    The tokens of log-probs, of which an answer has thousands, are not copied: their snake_case form is the canonical
+    Struct, which forbids unknown keys, so that a body with such keys there takes the lenient decode.
+    """
+    if original is TokenLogprob and form.spelling == "snake":
+        return original
     fields: list[Any] = []
     keys: set[str] = set()
     for item in msgspec.structs.fields(original):

@@ -89,7 +89,7 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 def key(path: str, *, decisive: bool = True) -> Marker:
-    """A member that is there and not null. `path` is dotted: `"usage.cost_details"`."""
+    """A member that is there and not null; its path is dotted, such as `usage.cost_details`."""
     return Marker(f"`{path}`", (Condition(_keys(path)),), decisive)
 
 
@@ -99,7 +99,7 @@ def both(first: str, second: str, *, decisive: bool = True) -> Marker:
 
 
 def lacks(path: str) -> Marker:
-    """A member that is absent, null or empty; only together with another marker (`key("a") & lacks("b")`)."""
+    """A member that is absent, null or empty: a condition on another marker, joined to it by `&`."""
     return Marker(f"no `{path}`", (Condition(_keys(path), absent=True),))
 
 

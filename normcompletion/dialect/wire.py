@@ -173,7 +173,7 @@ class CanonicalCompletion(
 
 
 class ChunkDelta(canonical.Message, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """What a chunk adds to a message, in canonical words but for a list of parts and the other name of the reasoning."""
+    """What a chunk adds to a message, in canonical words but for a list of parts and the reasoning's other name."""
 
     content: str | list[canonical.Part] | None = None  # type: ignore[assignment]
     reasoning_content: str | None = None

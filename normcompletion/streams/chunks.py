@@ -1,7 +1,7 @@
 """One chunk of a stream: a strict decode for canonical words, and the lenient decode for all others.
 
-`ChunkReader.decode` gives a `wire.Chunk`, which the assembly merges as it is. Whatever it refuses is parsed and read like
-a response whose messages are its deltas, by the same lenient decode and the same adapters, and becomes a `Chunk`.
+`ChunkReader.decode` gives a `wire.Chunk`, which the assembly merges as it is. Whatever it refuses is parsed and read
+like a response whose messages are its deltas, by the same lenient decode and the same adapters, and becomes a `Chunk`.
 """
 
 from __future__ import annotations

@@ -35,7 +35,6 @@ from normcompletion import (
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures"
-RECORDED = ROOT / "../shared/corpus/recorded.jsonl.gz"
 
 Place = tuple[str | int, ...]
 Referee = Callable[[bytes], Any]
@@ -71,11 +70,9 @@ def fixture_bodies() -> Iterator[Body]:
             yield Body(path.relative_to(ROOT).as_posix(), path.read_bytes())
 
 
-def recorded_bodies(kind: Kind) -> Iterator[Body]:
-    """The recorded bodies of one kind; none where the recordings are not at hand."""
-    if not RECORDED.exists():
-        return
-    with gzip.open(RECORDED, "rb") as lines:
+def recorded_bodies(corpus: Path, kind: Kind) -> Iterator[Body]:
+    """The recorded bodies of one kind."""
+    with gzip.open(corpus, "rb") as lines:
         for line in lines:
             record = json.loads(line)
             if record["kind"] == kind and record["encoding"] == "json":

@@ -156,7 +156,7 @@ def test_integers_of_64_bits_are_exact(number: int) -> None:
 @given(st.integers(min_value=INT64[1] + 1, max_value=10**60) | st.integers(min_value=-(10**60), max_value=INT64[0] - 1))
 @examples
 def test_larger_integers_are_exact_or_refused(number: int) -> None:
-    """A larger integer for a field is exactly in `extra` with a note, and refuses the payload in strict mode; never rounded."""
+    """A larger integer for a field is exactly in `extra` with a note, and strict mode refuses it; never rounded."""
     for body, pointer in (
         ({"choices": [], "usage": {"prompt_tokens": number}}, "/usage/prompt_tokens"),
         ({"choices": [], "usage": {"cost": number}}, "/usage/cost"),
