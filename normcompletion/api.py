@@ -258,7 +258,7 @@ def _records(found: Iterator[tuple[str, Any]], options: dict[str, Any]) -> Itera
     """The records of a page, each as `normalize` would give it, with pointers from the page's root."""
     engine = default_engine()
     for pointer, item in found:
-        findings = Findings(prefix=pointer, source=options["source"], read=engine.read_inside)
+        findings = Findings(prefix=pointer, source=options["source"], is_clean=False, read=engine.read_inside)
         try:
             completion = engine.from_tree(item, findings)
             yield answered(completion, (), strict=options["strict"])

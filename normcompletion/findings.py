@@ -61,13 +61,13 @@ class Findings(Struct, eq=False):
     """
 
     prefix: str = ""
-    camel: bool = False
     source: str | None = None
     default_source: str | None = None
+    read: Callable[[Any, Findings], Completion] | None = None
+    camel: bool = False
     in_envelope: bool = False
     depth: int = 0
-    is_clean: bool = False
-    read: Callable[[Any, Findings], Completion] | None = None
+    is_clean: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     pending: list[tuple[str, Any, Any]] = field(default_factory=list)

@@ -808,7 +808,7 @@ class Opener:
                 if choice is not None and raw is not None:
                     yield from self._known(choice, raw, at, text)
                     return
-            completion = default_engine().read_inside(item, Findings(prefix=at, source=self._source))
+            completion = default_engine().read_inside(item, Findings(prefix=at, source=self._source, is_clean=False))
             yield self._wanted(answered(completion, (), strict=self._strict))
         except NormalizeError as error:
             error.path = error.path or at
@@ -866,7 +866,7 @@ class Opener:
             for place, item in found:
                 at = opened.at + place
                 try:
-                    completion = engine.read_inside(item, Findings(prefix=at, source=self._source))
+                    completion = engine.read_inside(item, Findings(prefix=at, source=self._source, is_clean=False))
                     yield self._finished(completion, opened, texts)
                 except NormalizeError as refusal:
                     refusal.path = refusal.path or at

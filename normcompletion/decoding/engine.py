@@ -126,6 +126,8 @@ class Engine:
         self.detector = Detector(registry.bodies)
         self.canonical_detector = Detector(_only_canonical(registry.bodies))
         self.error_detector = Detector(registry.errors)
+        self.canonical_sources = self.canonical_detector.decisive_sources
+        self.reader = self.read_inside  # bound once
 
     def _routes(self) -> dict[str, Decoder]:
         """Which decoder to try for a key that another one refused."""
@@ -149,24 +151,24 @@ class Engine:
         """
         decoder = self.first
         following = None
+        completion = None
+        findings = None
         try:
             decoded = decoder.decode(raw)
         except REFUSALS as refusal:
             following = self._following(decoder, str(refusal))
-            findings = Findings(source=source, default_source=default_source, is_clean=True, read=self.read_inside)
         else:
             if decoder is self.canonical:
                 completion = self._finished(decoded, source, default_source)
                 following = self.bodies["snake"]
-                if completion is not None:
-                    return completion
-            findings = Findings(source=source, default_source=default_source, is_clean=True, read=self.read_inside)
-            if decoder is not self.canonical and (raw.isascii() or is_utf8(raw)):
+            elif raw.isascii() or is_utf8(raw):
+                findings = Findings("", source, default_source, self.reader)
                 completion = self._adapted(decoder, decoded, raw, findings)
-                if completion is not None:
-                    if completion.source in self.canonical_detector.decisive_sources:
-                        self.first = self._preferred(decoder, completion)
-                    return completion
+                if completion is not None and completion.source in self.canonical_sources:
+                    self.first = self._preferred(decoder, completion)
+            if completion is not None:
+                return completion
+        findings = findings or Findings("", source, default_source, self.reader)
         completion, taken = self._read(raw, findings, following, [decoder])
         if taken is not None:
             self.first = self._preferred(taken, completion)
@@ -213,7 +215,7 @@ class Engine:
 
     def _preferred(self, decoder: Decoder, completion: Completion) -> Decoder:
         """The decoder to start with next time: the canonical one for a source whose markers it can see."""
-        if decoder is self.bodies["snake"] and completion.source in self.canonical_detector.decisive_sources:
+        if decoder is self.bodies["snake"] and completion.source in self.canonical_sources:
             return self.canonical
         return decoder
 
@@ -256,11 +258,9 @@ class Engine:
 
     def _from_body(self, body: Any, findings: Findings) -> Completion:
         """A body, by the adapter of its source."""
-        source = findings.source
-        why = "caller"
+        source, why = findings.source, "caller"
         if source is None:
-            source = self.detector.source_of(body, findings.prefix)
-            why = "marker"
+            source, why = self.detector.source_of(body, findings.prefix), "marker"
             if source is None:
                 source, why = unmarked(findings)
         completion = self.adapters[source](body, findings)

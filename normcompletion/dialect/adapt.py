@@ -49,20 +49,21 @@ IMPLIED_OBJECTS = {"chat": ("chat.completion", "chat.completion.chunk"), "text":
 # 1e11 seconds is the year 5138 and 1e11 milliseconds is 1973: nothing real lies on the wrong side.
 MILLISECONDS_FROM = 10**11
 MICROSECONDS_FROM = 10**14
+MICROSECONDS_BEFORE = -MICROSECONDS_FROM
 
 
 def completion(body: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
     """The canonical form of any whole chat or text completion (`wire.Body`); `extra` is filled by the engine."""
-    choices, time = body.choices, body.created
+    choices, time, counts, word = body.choices, body.created, body.usage, body.object
     variant = "chat" if choices and choices[0].message is not None else variant_of(body)
-    word = body.object
     if word and word not in IMPLIED_OBJECTS[variant]:
         findings.keep(word, "object")
-    if time is not None and not (type(time) is int and -MICROSECONDS_FROM < time < MILLISECONDS_FROM):
+    if time is not None and not (time.__class__ is int and MICROSECONDS_BEFORE < time < MILLISECONDS_FROM):
         time = created(time, findings)
-    built = []
-    for at, item in enumerate(choices):
-        built.append(choice(item, at, findings, finish_words))
+    if len(choices) == 1:  # as nearly always
+        built = [choice(choices[0], 0, findings, finish_words)]
+    else:
+        built = [choice(item, at, findings, finish_words) for at, item in enumerate(choices)]
     return Completion(
         id=body.id,
         source=source,
@@ -71,7 +72,7 @@ def completion(body: Any, findings: Findings, *, source: str, finish_words: Fini
         provider=body.provider,
         created=time,
         choices=built,
-        usage=None if body.usage is None else usage(body.usage, findings),
+        usage=None if counts is None else usage(counts, findings),
         system_fingerprint=body.system_fingerprint,
         service_tier=body.service_tier,
         notes=findings.notes,
@@ -141,7 +142,7 @@ def choice(item: Any, at: int, findings: Findings, finish_words: FinishWords) ->
     word, native = item.finish_reason, item.native_finish_reason
     if word is not None and word not in FINISH_REASONS:
         word, native = finish_reason(item, at, findings, finish_words)
-    sent = item.message
+    sent, tokens, failure = item.message, item.logprobs, item.error
     built = model.Message() if sent is None else message(sent, at, "message", findings)
     if item.delta is not None or item.text is not None or item.reasoning is not None or item.function_call is not None:
         built = choice_message(item, built, at, findings)
@@ -150,8 +151,8 @@ def choice(item: Any, at: int, findings: Findings, finish_words: FinishWords) ->
         message=built,
         finish_reason=word,
         native_finish_reason=native,
-        logprobs=None if item.logprobs is None else logprobs(item.logprobs, findings, "choices", at, "logprobs"),
-        error=None if item.error is None else service_error(item.error, findings, "choices", at, "error"),
+        logprobs=None if tokens is None else logprobs(tokens, findings, "choices", at, "logprobs"),
+        error=None if failure is None else service_error(failure, findings, "choices", at, "error"),
     )
 
 
