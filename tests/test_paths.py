@@ -46,7 +46,7 @@ def by_lenient_decode(raw: bytes) -> Outcome:
         is_text = isinstance(value, str)
         return ENGINE.from_tree(parse(value.encode("utf-8", "surrogatepass")) if is_text else value, findings)
 
-    return read_outcome(lambda: ENGINE.from_tree(parse(raw), Findings(read=read)))
+    return read_outcome(lambda: ENGINE.from_tree(parse(raw), Findings(is_clean=False, read=read)))
 
 
 def by_typed_decode(raw: bytes) -> Outcome:

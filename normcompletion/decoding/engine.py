@@ -15,6 +15,7 @@ Every path ends in the adapter of the source that wrote the body. `extra` is col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
@@ -469,11 +470,11 @@ def refused_key(reason: str) -> str | None:
     The texts are `Object contains unknown field `key``, `Object missing required field `key`` and `… - at
     `$.choices[...].key``. They are not an interface: a test holds this function against msgspec.
     """
-    if reason.startswith("Object contains unknown field"):
-        return reason.split("`", 2)[1]
-    _, _, path = reason.rpartition(" - at `$")
-    key = path.rstrip("`").rpartition(".")[2].partition("[")[0]
-    return key or None
+    found = _REFUSED_KEY.search(reason)
+    return found[1] or found[2] if found is not None else None
+
+
+_REFUSED_KEY = re.compile(r"unknown field `([^`]*)`|\.([^.\[`]+)(?:\[[^\]]*\])*`$")
 
 
 def unmarked(findings: Findings) -> tuple[str, str]:
