@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out slow tests, and tests over recorded bodies, unless they are asked for."""
     left_out = {
         "slow": None if config.getoption("--slow") else "slow; run with --slow",
-        "corpus": None if config.getoption("--corpus") else "needs recorded bodies; run with --corpus DIR",
+        "corpus": None if config.getoption("--corpus") else "needs recorded bodies; run with --corpus=DIR",
     }
     chosen, rest = [], []
     for item in items:
