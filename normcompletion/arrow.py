@@ -799,7 +799,7 @@ class _Conversion(NamedTuple):
         if body is None:
             code = "no_body"
             return [MalformedPayloadError("the body is null; choose the column that holds the responses", code=code)]
-        if error.code != "list" or looks_like_stream(body):  # a stream with a list in it is no page
+        if error.code != "list" or looks_like_stream(body):  # a stream with a list in it is not a page
             return [error]
         return normalize_many(
             [body],

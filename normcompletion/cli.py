@@ -357,7 +357,9 @@ def _size(text: str) -> int:
     try:
         return int(text[:-1]) * units[text[-1].upper()] if text[-1:].upper() in units else int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{excerpt(text)!r} is no number of bytes, such as 1000000 or 64M") from None
+        raise argparse.ArgumentTypeError(
+            f"{excerpt(text)!r} is not a number of bytes, such as 1000000 or 64M"
+        ) from None
 
 
 def _convert(options: argparse.Namespace) -> int:

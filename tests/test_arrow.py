@@ -384,7 +384,7 @@ def is_page(raw: bytes) -> bool:
 
 
 def test_conversion_gives_the_rows_of_normalize():
-    """A body that is no page gives the completion of `normalize`, or the place and the words of its error."""
+    """A body that is not a page gives the completion of `normalize`, or the place and the words of its error."""
     raws = [raw for raw in BODIES if not is_page(raw)]
     expected, refused = [], []
     for place, raw in enumerate(raws):

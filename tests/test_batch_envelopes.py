@@ -459,7 +459,7 @@ def test_an_unknown_envelope_tells_where_the_response_is():
     assert (code, "--body /log/rows/0/answer" in text) == ("unknown_shape", False)
     assert refused({"log": [{"answer": BODY}]})[0::2] == (
         "unknown_envelope",
-        "no known envelope, but a response stands at /log/0/answer; give --body /log/0/answer",
+        "no known envelope, but a response is at /log/0/answer; give --body /log/0/answer",
     )
     assert refused({"request": "x", "body": json.dumps(BODY)})[0] == "unknown_envelope"
     assert refused({"hello": "world"})[0] == "unknown_shape"

@@ -117,14 +117,14 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"no JSON", "is no checkpoint"),
-        (b"[]", "is no checkpoint"),
-        (b'{"version":1}', "is no checkpoint"),
+        (b"no JSON", "is not a checkpoint"),
+        (b"[]", "is not a checkpoint"),
+        (b'{"version":1}', "is not a checkpoint"),
         (b'{"version":99}', "has format 99, this program reads 1"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
-    """A file that is no checkpoint of this format is refused, with what to do; starting over replaces it."""
+    """A file that is not a checkpoint of this format is refused, with what to do; starting over replaces it."""
     (tmp_path / "out.jsonl.checkpoint").write_bytes(text)
     with Journal([output(tmp_path)]) as one:
         with pytest.raises(OutputRefusedError, match=rf"{reason}; start over without --resume"):

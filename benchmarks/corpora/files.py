@@ -56,7 +56,7 @@ def parse_bytes(text: str) -> int:
     """A number of bytes from text such as `430MB` or `1GiB`. Raises `ValueError`, with the units there are."""
     found = re.fullmatch(r"(\d+)\s*([A-Za-z]*)", text.strip())
     if found is None or found[2] not in _UNITS:
-        raise ValueError(f"{text!r} is no size; write a whole number with one of {', '.join(filter(None, _UNITS))}")
+        raise ValueError(f"{text!r} is not a size; write a whole number with one of {', '.join(filter(None, _UNITS))}")
     return int(found[1]) * _UNITS[found[2]]
 
 

@@ -150,7 +150,7 @@ class Envelopes:
 def _tokens(place: str) -> list[str]:
     """The tokens of a JSON Pointer. Raises `ValueError`."""
     if not place.startswith("/"):
-        raise ValueError(f"{excerpt(place)!r} is no JSON Pointer; one begins with a slash, such as /response/body")
+        raise ValueError(f"{excerpt(place)!r} is not a JSON Pointer; one begins with a slash, such as /response/body")
     return [unescape(token) for token in place[1:].split("/")]
 
 
@@ -794,7 +794,7 @@ class Opener:
         if isinstance(completion, Completion) and (
             completion.envelope is None or completion.envelope.kind != "log10_record"
         ):
-            return UnknownPayloadError("the unit is no log10 record; leave out --envelope", code="unknown_envelope")
+            return UnknownPayloadError("the unit is not a log10 record; leave out --envelope", code="unknown_envelope")
         return result
 
     def _member(self, item: Any, at: str, text: bytes) -> Iterator[Completion | NormalizeError]:
@@ -833,7 +833,7 @@ class Opener:
         else:
             _refuse_malformed(raw, at)
             raise UnknownPayloadError(
-                f"the unit is no {name} envelope; name another one, or the body's place with --body",
+                f"the unit is not a {name} envelope; name another one, or the body's place with --body",
                 code="unknown_envelope",
                 path=at or None,
             )
@@ -951,7 +951,7 @@ def _texts(body: bytes) -> Iterator[bytes]:
 
 
 def _any_value(body: bytes) -> Any:
-    """A body that is no response, as it may be kept: JSON, or text."""
+    """A body that is not a response, as it may be kept: JSON, or text."""
     try:
         return parse(body)
     except NormalizeError:
@@ -984,7 +984,7 @@ def _with_hint(error: UnknownPayloadError, text: bytes) -> UnknownPayloadError:
     if not place:
         return error
     return UnknownPayloadError(
-        f"no known envelope, but a response stands at {excerpt(place)}; give --body {excerpt(place)}",
+        f"no known envelope, but a response is at {excerpt(place)}; give --body {excerpt(place)}",
         code="unknown_envelope",
     )
 

@@ -130,7 +130,7 @@ class Journal:
         """The checkpoint, `None` where there is none.
 
         Raises:
-            OutputRefusedError: the file is no checkpoint, or one of another format.
+            OutputRefusedError: the file is not a checkpoint, or one of another format.
 
         """
         text = self._locks[0].read() if self._locks else b""
@@ -142,7 +142,7 @@ class Journal:
             if version == VERSION:
                 return msgspec.json.decode(text, type=Checkpoint)
         except msgspec.DecodeError as error:
-            raise OutputRefusedError(f"{path} is no checkpoint; {_START_OVER}") from error
+            raise OutputRefusedError(f"{path} is not a checkpoint; {_START_OVER}") from error
         raise OutputRefusedError(f"{path} has format {version}, this program reads {VERSION}; {_START_OVER}")
 
     def start_over(self) -> None:
@@ -325,7 +325,7 @@ def _remove_replaced(replaced: Path, output: str) -> None:
 
 
 def fingerprint(path: str) -> Fingerprint | None:
-    """The fingerprint of an input; `None` where it is no file: a run that reads a stream cannot be resumed.
+    """The fingerprint of an input; `None` where it is not a file: a run that reads a stream cannot be resumed.
 
     Raises:
         OSError: the file cannot be read.

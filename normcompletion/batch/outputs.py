@@ -107,7 +107,7 @@ def open_sink(
     """A sink for an output.
 
     Args:
-        path: the output, `-` for standard output. What exists and is no regular file (a device, a pipe) is written to
+        path: the output, `-` for standard output. What is there and is not a regular file (a device, a pipe) is written to
             directly, a symbolic link is followed. JSON lines are compressed where the name ends in `.gz` or `.zst`.
         kind: what is written.
         resume: the `state` of the sink of the run that is continued.
@@ -195,7 +195,7 @@ def own_files(directory: Path, output: str) -> list[Path]:
     """The files of a directory of parts, in order.
 
     Raises:
-        OutputError: the directory cannot be read, or holds files that are no parts.
+        OutputError: the directory cannot be read, or holds files that are not parts.
 
     """
     files = sorted(durable.perform("list", output, lambda: list(directory.iterdir())))

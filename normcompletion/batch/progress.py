@@ -73,7 +73,7 @@ class Terminal(Listener):
 
 
 def _bar(inputs: Iterable[Input]) -> Any:
-    """A bar as long as all inputs together, without an end where one of them is no file; `None` without tqdm."""
+    """A bar as long as all inputs together, without an end where one of them is not a file; `None` without tqdm."""
     try:
         from tqdm import tqdm
     except ImportError:

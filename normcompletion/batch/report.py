@@ -31,8 +31,8 @@ REJECT_CODES: Mapping[str, str] = {
     "lone_surrogate": "half a surrogate pair where it cannot be replaced",
     "number_range": "a number beyond what a 64-bit float can hold",
     # JSON, but no completion: UnknownPayloadError
-    "not_object": "the value is no object",
-    "unknown_shape": "an object that is no completion",
+    "not_object": "the value is not an object",
+    "unknown_shape": "an object that is not a completion",
     "list": "a list inside a list of records",
     "missing_response": "a log record without its response",
     "ambiguous": "the marks of two sources hold; name one with --source",

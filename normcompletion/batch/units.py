@@ -120,7 +120,7 @@ def blocks(
         whole_rows: whether a table with these columns is an envelope: then each row is a unit, as a JSON object.
 
     Raises:
-        InputError: the input is no text and no table that can be read.
+        InputError: the input is neither text nor a table that can be read.
         IncompleteInput: after everything before the break.
 
     """
@@ -367,7 +367,7 @@ class _Nesting:
 
 
 class _Run:
-    """Finds the end of what is no value, by an expression that matches the whole of it."""
+    """Finds the end of what is not a value, by an expression that matches the whole of it."""
 
     __slots__ = ("_expression",)
 
