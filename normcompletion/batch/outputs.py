@@ -108,7 +108,8 @@ def open_sink(
 
     Args:
         path: the output, `-` for standard output. What is there and is not a regular file (a device, a pipe) gets the
-            bytes directly, a symbolic link is followed. JSON lines are compressed where the name ends in `.gz` or `.zst`.
+            bytes directly, a symbolic link is followed. JSON lines are compressed where the name ends in `.gz` or
+            `.zst`.
         kind: what is written.
         resume: the `state` of the sink of the run that is continued.
         first: the number of records before the first that this sink will be given. Where more are durable than that,
