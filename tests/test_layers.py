@@ -14,7 +14,7 @@ LAYERS = [
     {"errors"},
     {"payload"},
     {"findings"},
-    {"dialect.wire"},
+    {"dialect.wire", "dialect.finish"},
     {"dialect.adapt"},
     {"dialect.variant", "dialect"},
     {"envelopes.wrappers"},

@@ -15,6 +15,7 @@ from normcompletion import (
     assemble,
     normalize,
 )
+from normcompletion.dialect.finish import WORDS
 from normcompletion.findings import NOTES
 from tests.conftest import canonical
 
@@ -95,34 +96,58 @@ def test_strict_mode_lets_each_remark_pass(code: str) -> None:
     assert code in {note.code for note in normalize(REMARKS[code], strict=True).notes}
 
 
-SHARED_WORDS = {
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "STOP"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "MAX_TOKENS"), "length"),
-    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "tool_calls"),
-    **dict.fromkeys(("content_filter", "refusal"), "content_filter"),
-    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
-    **dict.fromkeys(("safety", "recitation", "blocklist", "prohibited_content", "spii"), "content_filter"),
-    **dict.fromkeys(("error", "MALFORMED_FUNCTION_CALL", "malformed_function_call"), "error"),
+READ_AS: dict[str, tuple[str, ...]] = {
+    "stop": (
+        *("stop", "end_turn", "stop_sequence", "STOP", "completed", "stopped", "end", "eos", "eos_token", "normal"),
+        *("FINISH", "FINISHED", "STOP_CRITERIA_MET", "COMPLETE", "STOP_SEQUENCE"),
+    ),
+    "length": (
+        *("length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length", "length_capped", "token_limit"),
+        *("model_context_window_exceeded", "LENGTH", "ERROR_LIMIT"),
+    ),
+    "tool_calls": ("tool_calls", "function_call", "tool_use", "TOOL_CALL", "tool-calls"),
+    "content_filter": (
+        *("content_filter", "refusal", "content_filtered", "guardrail_intervened", "CONTENT_FILTERED", "sensitive"),
+        *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "ERROR_TOXIC"),
+        *("safety", "recitation", "blocklist", "prohibited_content", "spii", "content-filter"),
+        *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+    ),
+    "error": (
+        *("error", "MALFORMED_FUNCTION_CALL", "malformed_function_call", "malformed_model_output"),
+        *("malformed_tool_use", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"),
+        *("MISSING_THOUGHT_SIGNATURE", "ERROR", "TIMEOUT", "USER_CANCEL", "network_error"),
+        *("insufficient_system_resource", "cancelled", "canceled", "abort", "aborted"),
+    ),
+    "unknown": ("unknown",),
 }
 
-WORDS = [
-    *(("openai", word, read) for word, read in SHARED_WORDS.items()),
-    *(("openrouter", word, "stop") for word in ("completed", "eos")),
-    *(("openrouter", word, "length") for word in ("max_output_tokens", "model_length")),
-    ("openrouter", "SPII", "content_filter"),
-    ("atoma", "stopped", "stop"),
-    ("atoma", "length_capped", "length"),
-    ("atoma", "SPII", "content_filter"),
-]
+
+def test_the_table_of_finish_words_is_the_one_above() -> None:
+    """Every finish word of the table is read as this module says, once, and says where it was seen."""
+    assert sorted((word, read) for read, words in READ_AS.items() for word in words) == sorted(
+        (word, meaning) for word, meaning, _ in WORDS
+    )
+    assert all(citation for _, _, citation in WORDS)
 
 
-@pytest.mark.parametrize(("source", "word", "read"), WORDS)
+@pytest.mark.parametrize("source", ["openai", "openrouter", "atoma", "log10"])
+@pytest.mark.parametrize(("word", "read"), [(word, read) for read, words in READ_AS.items() for word in words])
 def test_each_finish_word_means_one_thing(source: str, word: str, read: Any) -> None:
-    """Each finish word of the tables is read without a note, and stays readable where it is another's."""
+    """Each finish word means the same for every source, and stays readable where it is not the canonical one."""
     body = {"choices": [{"message": {"content": "hi"}, "finish_reason": word}]}
     (choice,) = (completion := normalize(body, source=source)).choices
     assert (choice.finish_reason, choice.native_finish_reason) == (read, None if word == read else word)
     assert completion.notes == []
+
+
+@pytest.mark.parametrize(
+    "word", ["pause_turn", "repetition", "time_limit", "OTHER", "Stop", "stop ", "content_filter:"]
+)
+def test_a_word_that_means_nothing_canonical_is_unknown(word: str) -> None:
+    """A finish word that no service explains, or not by a canonical word, is `unknown` with a remark."""
+    completion = normalize({"choices": [{"message": {"content": "hi"}, "finish_reason": word}]})
+    assert (completion.choices[0].finish_reason, completion.choices[0].native_finish_reason) == ("unknown", word)
+    assert [note.code for note in completion.notes] == ["unknown_finish_reason"]
 
 
 @pytest.mark.parametrize(

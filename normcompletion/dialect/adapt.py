@@ -14,34 +14,15 @@ import msgspec
 
 from .. import model
 from ..findings import Findings
-from ..model import Completion, FinishReason, Role
+from ..model import Completion, Role
 from ..payload import in_range
 from ..pointer import camel, escape
 from . import wire
+from .finish import FINISH_REASONS, FINISH_WORDS, FinishWords, finish_reason
 
-FinishWords = Mapping[str, FinishReason]
 Item = TypeVar("Item")
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
-# The API's own words (platform.openai.com/docs/api-reference/chat/object, read 2026-11); `function_call` is the name
-# that tool calls had before 2023-11. Gateways and loggers also pass on the words of Anthropic's Messages API and of
-# Gemini's FinishReason (some in lower case), which mean one thing each.
-FINISH_WORDS: FinishWords = {
-    **{word: word for word in get_args(FinishReason)},
-    "function_call": "tool_calls",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
-    **dict.fromkeys(("safety", "recitation", "blocklist", "prohibited_content", "spii"), "content_filter"),
-    "MALFORMED_FUNCTION_CALL": "error",
-    "malformed_function_call": "error",
-}
-FINISH_REASONS: frozenset[str] = frozenset(get_args(FinishReason))
 ROLES: frozenset[str] = frozenset(get_args(Role))
 TEXT_OBJECTS = frozenset({"text_completion", "text.completion"})
 IMPLIED_OBJECTS = {"chat": ("chat.completion", "chat.completion.chunk"), "text": ("text_completion",)}
@@ -154,28 +135,6 @@ def choice(item: Any, at: int, findings: Findings, finish_words: FinishWords) ->
         logprobs=None if tokens is None else logprobs(tokens, findings, "choices", at, "logprobs"),
         error=None if failure is None else service_error(failure, findings, "choices", at, "error"),
     )
-
-
-def finish_reason(
-    item: Any, at: int, findings: Findings, finish_words: FinishWords
-) -> tuple[FinishReason | None, str | None]:
-    """The canonical finish reason and the wire's own word."""
-    word, native = item.finish_reason, item.native_finish_reason
-    if word is None:
-        return None, native
-    if word == "":
-        findings.note("placeholder", word, "choices", at, "finish_reason")
-        return None, native
-    canonical = finish_words.get(word)
-    if canonical is None:
-        findings.note("unknown_finish_reason", word, "choices", at, "finish_reason")
-        canonical = "unknown"
-    if canonical != word:
-        if native is None:
-            native = word
-        elif native != word:
-            findings.keep(word, "choices", at, "finish_reason")
-    return canonical, native
 
 
 def choice_message(item: Any, built: model.Message, at: int, findings: Findings) -> model.Message:

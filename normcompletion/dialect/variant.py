@@ -19,7 +19,7 @@ import msgspec
 from ..findings import Findings
 from ..model import Completion, FinishReason
 from ..pointer import camel
-from .adapt import FINISH_WORDS
+from .finish import FINISH_WORDS
 
 Adapt = Callable[[Any, Findings], Completion]
 Keys = tuple[str, ...]

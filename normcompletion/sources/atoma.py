@@ -11,18 +11,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ..dialect import adapt, wire
-from ..dialect.adapt import FinishWords
 from ..dialect.variant import Condition, Marker, Variant, both, equals, key, lacks
 from ..findings import Findings
 from ..model import Completion
 
 SOURCE = "atoma"
-
-FINISH_WORDS: FinishWords = {
-    **adapt.FINISH_WORDS,
-    "stopped": "stop",  # atoma-infer server/src/api/chat_completions.rs
-    "length_capped": "length",
-}
 
 # The codes of atoma-proxy and atoma-node `error.rs`.
 ERROR_CODES = frozenset(
@@ -67,12 +60,12 @@ def from_body(body: wire.Body, findings: Findings) -> Completion:
     for at, choice in enumerate(body.choices):
         if choice.delta is not None and choice.delta.content and isinstance(choice.logprobs, list):
             findings.note("cumulative_delta", None, "choices", at, "delta", "content")
-    return adapt.completion(body, findings, source=SOURCE, finish_words=FINISH_WORDS)
+    return adapt.completion(body, findings, source=SOURCE)
 
 
 def from_error(sent: wire.Failed, findings: Findings) -> Completion:
     """An error of proxy, node or engine."""
-    return adapt.failed(sent, findings, source=SOURCE, finish_words=FINISH_WORDS)
+    return adapt.failed(sent, findings, source=SOURCE)
 
 
 class Confidential(wire.Wire, kw_only=True):
@@ -106,7 +99,6 @@ VARIANTS = (
         name="chat",
         wire=wire.Body,
         adapt=from_body,
-        finish_words=FINISH_WORDS,
         markers=MARKERS,
         about="chat completion of vLLM, SGLang, mistral.rs or the experimental engine, signed by the node",
     ),
@@ -115,7 +107,6 @@ VARIANTS = (
         name="text",
         wire=wire.Body,
         adapt=from_body,
-        finish_words=FINISH_WORDS,
         about="legacy text completion",
     ),
     Variant(
@@ -123,7 +114,6 @@ VARIANTS = (
         name="error",
         wire=wire.Failed,
         adapt=from_error,
-        finish_words=FINISH_WORDS,
         markers=ERROR_MARKERS,
         about="errors of proxy, node and engines",
     ),

@@ -9,22 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..dialect import adapt, wire
-from ..dialect.adapt import FinishWords
 from ..dialect.variant import Variant, both, key, lacks, pattern
 from ..findings import Findings
 from ..model import Completion, Envelope
 
 SOURCE = "openrouter"
-
-# Until 2024-11 `finish_reason` was the raw word of the upstream; these are words of recorded `native_finish_reason`
-# values that the shared table does not have.
-FINISH_WORDS: FinishWords = {
-    **adapt.FINISH_WORDS,
-    "completed": "stop",
-    "eos": "stop",
-    "max_output_tokens": "length",
-    "model_length": "length",
-}
 
 MARKERS = (
     both("provider", "choices.native_finish_reason"),
@@ -50,12 +39,12 @@ ERROR_MARKERS = (
 
 def from_body(body: wire.Body, findings: Findings) -> Completion:
     """A chat or text completion; the text endpoint answers with any `object` (typescript-sdk#101)."""
-    return adapt.completion(body, findings, source=SOURCE, finish_words=FINISH_WORDS)
+    return adapt.completion(body, findings, source=SOURCE)
 
 
 def from_error(sent: wire.Failed, findings: Findings) -> Completion:
     """An error body, also under HTTP 200."""
-    return adapt.failed(sent, findings, source=SOURCE, finish_words=FINISH_WORDS)
+    return adapt.failed(sent, findings, source=SOURCE)
 
 
 class Nested(wire.Wire, kw_only=True):
@@ -79,7 +68,6 @@ VARIANTS = (
         name="chat",
         wire=wire.Body,
         adapt=from_body,
-        finish_words=FINISH_WORDS,
         markers=MARKERS,
         about="chat completion with provider, reasoning, annotations, images, cost",
     ),
@@ -88,7 +76,6 @@ VARIANTS = (
         name="text",
         wire=wire.Body,
         adapt=from_body,
-        finish_words=FINISH_WORDS,
         about="legacy text completion, recognised by `choices[].text`",
     ),
     Variant(
@@ -96,7 +83,6 @@ VARIANTS = (
         name="error",
         wire=wire.Failed,
         adapt=from_error,
-        finish_words=FINISH_WORDS,
         markers=ERROR_MARKERS,
         about="error body under any status, also 200",
     ),
