@@ -45,6 +45,8 @@ LAYERS = [
     {"batch.engine"},
     {"batch.survey", "batch.progress"},
     {"batch"},
+    {"cli.console", "cli.options"},
+    {"cli.convert", "cli.survey", "cli.examine", "cli.bench", "cli.reference"},
     {"cli", "__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,141 @@
+"""`normcompletion convert`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .console import DONE, REJECTS, fail
+from .options import Commands, Group, add_envelopes, add_inputs, add_running, add_source, names, pair, size
+
+_EXAMPLES = """examples:
+  normcompletion convert log.jsonl -o canonical.jsonl --rejects rejects.jsonl
+  normcompletion convert 'logs/**/*.jsonl.gz' -o canonical.parquet -j 0
+  zcat log.gz | normcompletion convert - | jq .usage.cost
+"""
+
+
+def add(command: Commands) -> None:
+    """Add the command."""
+    added = command(
+        "convert",
+        run,
+        "turn logs of responses into canonical JSON lines or Parquet",
+        usage="normcompletion convert INPUT... [-o OUT] [options]",
+        epilog=_EXAMPLES,
+    )
+    added.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_inputs(added)
+    _add_outputs(added)
+    add_envelopes(added)
+    group = added.add_argument_group("reading the responses")
+    add_source(group)
+    group.add_argument(
+        "--carry",
+        metavar="NAME=POINTER",
+        action="append",
+        default=[],
+        type=pair,
+        help="a value that goes along with each record, in `carried`; may be repeated",
+    )
+    group.add_argument("--strict", action="store_true", help="refuse what would need a repair")
+    group.add_argument("--completions-only", action="store_true", help="refuse failed, pending and encrypted calls too")
+    add_running(added)
+    group = added.add_argument_group("stopping and going on")
+    group.add_argument("--resume", action="store_true", help="go on where a run that was stopped left its checkpoint")
+    group.add_argument(
+        "--checkpoint-every",
+        metavar="BYTES",
+        type=size,
+        default=64 << 20,
+        help="of input, after which all that is written is made durable (64M)",
+    )
+    group.add_argument("--max-errors", metavar="N", type=int, help="stop when more units than this are refused")
+    group.add_argument(
+        "--max-error-rate",
+        metavar="X",
+        type=float,
+        help="stop when a larger share is refused: 0.01 is one in a hundred",
+    )
+
+
+def _add_outputs(parser: Group) -> None:
+    group = parser.add_argument_group("outputs")
+    group.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        default="-",
+        help="a file (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), a folder for Parquet in parts (with a "
+        "slash at its end), or - (the default) for standard output",
+    )
+    group.add_argument("--to", choices=("jsonl", "parquet"), help="what to write, where OUT does not say it")
+    group.add_argument(
+        "--layout",
+        choices=("nested", "flat"),
+        default="nested",
+        help="the columns of Parquet: everything (the default), or the first choice, for SQL",
+    )
+    group.add_argument(
+        "--columns",
+        metavar="NAME,NAME",
+        type=names,
+        help="only these columns of Parquet, in this order: id,model,total_tokens",
+    )
+    group.add_argument("--rows-per-part", metavar="N", type=int, help="Parquet as a folder of parts of N rows each")
+    group.add_argument(
+        "--rejects",
+        metavar="FILE",
+        help="write what is refused here, as JSON lines with line, byte "
+        "offset, code, path and reason; only you may read it",
+    )
+    group.add_argument("--rejects-raw", action="store_true", help="put the refused bytes there as well")
+    group.add_argument("--report", metavar="FILE", help="write the summary here, as JSON")
+    group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    group.add_argument("--dry-run", action="store_true", help="convert and count, and write nothing")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert logs."""
+    from .. import batch
+    from ..batch.progress import Terminal
+
+    inputs = batch.expand(options.inputs, options.files_from)
+    with (
+        Terminal(inputs, options.progress, show_rejects=options.rejects is None) as terminal,
+        batch.Signals() as signals,
+    ):
+        try:
+            report = batch.convert(
+                [source.path for source in inputs],
+                options.output,
+                to=options.to,
+                layout=options.layout,
+                columns=options.columns,
+                rows_per_part=options.rows_per_part,
+                envelope=options.envelope,
+                body=options.body,
+                body_encoding=options.body_encoding,
+                carry=dict(options.carry),
+                source=options.source,
+                strict=options.strict,
+                completions_only=options.completions_only,
+                jobs=options.jobs,
+                rejects=options.rejects,
+                rejects_raw=options.rejects_raw,
+                report=options.report,
+                max_errors=options.max_errors,
+                max_error_rate=options.max_error_rate,
+                resume=options.resume,
+                overwrite=options.overwrite,
+                limit=options.limit,
+                dry_run=options.dry_run,
+                checkpoint_every=options.checkpoint_every,
+                max_record_bytes=options.max_record_bytes,
+                listener=terminal,
+                signals=signals,
+            )
+        except batch.Interrupted as stop:
+            return fail(128 + stop.signal, stop)
+    print(report, file=sys.stderr)
+    return REJECTS if report.rejected else DONE

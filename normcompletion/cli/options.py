@@ -1,0 +1,101 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import excerpt
+
+Group = Any  # argparse has no public name for what both parsers and groups are
+Commands = Callable[..., Group]
+"""Adds a command: its name, the function that runs it, one line about it; gives its parser."""
+
+
+def add_inputs(parser: Group) -> None:
+    """Which logs to read."""
+    group = parser.add_argument_group("inputs")
+    group.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="*",
+        help="a log, a folder of logs, a quoted pattern (*, **), or - for standard input: JSON lines, "
+        "JSON values, a JSON array, a saved event stream, Parquet; plain, gzip or zstd",
+    )
+    group.add_argument("--files-from", metavar="FILE", help="a file that names more inputs, one a line; - for stdin")
+    group.add_argument("--limit", metavar="N", type=int, help="read the first N units and no more")
+
+
+def add_envelopes(parser: Group) -> None:
+    """Where the responses are in what is logged."""
+    group = parser.add_argument_group("what stands around the responses")
+    group.add_argument(
+        "--envelope",
+        metavar="NAME",
+        default="auto",
+        help="auto (the default), bare, log10, openai_batch, openai_pair, litellm or databricks",
+    )
+    group.add_argument(
+        "--body",
+        metavar="POINTER",
+        help="the JSON Pointer of the response, for any other log; in a table it begins with the "
+        "column: /response/body",
+    )
+    group.add_argument(
+        "--body-encoding",
+        metavar="HOW",
+        default="auto",
+        help="how it is written there: auto (the default), object, string, sse or base64",
+    )
+
+
+def add_source(parser: Group) -> None:
+    """Who wrote the responses."""
+    parser.add_argument("--source", metavar="NAME", help="who wrote the responses; detected one by one otherwise")
+
+
+def add_running(parser: Group) -> None:
+    """Processes, progress and limits."""
+    group = parser.add_argument_group("running")
+    group.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=int,
+        default=1,
+        help="convert in N processes, 0 for one for each processor; what is written is the same",
+    )
+    group.add_argument(
+        "--progress",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="a progress bar on standard error; auto (the default) draws it on a terminal",
+    )
+    group.add_argument(
+        "--max-record-bytes", metavar="BYTES", type=size, default=16 << 20, help="refuse longer units (16M)"
+    )
+
+
+def pair(text: str) -> tuple[str, str]:
+    """The value of an option `NAME=POINTER`."""
+    name, equals, pointer = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{excerpt(text)!r} is not NAME=POINTER, such as id=/custom_id")
+    return name, pointer
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The value of an option `NAME,NAME`."""
+    return tuple(name for each in text.split(",") if (name := each.strip()))
+
+
+def size(text: str) -> int:
+    """The value of an option in bytes: `1000000`, `64M`."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    try:
+        return int(text[:-1]) * units[text[-1].upper()] if text[-1:].upper() in units else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{excerpt(text)!r} is not a number of bytes, such as 1000000 or 64M"
+        ) from None

@@ -1,0 +1,80 @@
+"""`normcompletion survey`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .console import DONE, INPUT, REJECTS, USAGE, fail, print_json
+from .options import Commands, add_envelopes, add_inputs, add_running, add_source
+
+
+def add(command: Commands) -> None:
+    """Add the command."""
+    added = command(
+        "survey",
+        run,
+        "say which variants, words, unknown keys and refusals logs hold",
+        usage="normcompletion survey INPUT... [options]",
+    )
+    add_inputs(added)
+    add_envelopes(added)
+    group = added.add_argument_group("reading the responses")
+    add_source(group)
+    add_running(added)
+    group = added.add_argument_group("comparing")
+    group.add_argument("--json", action="store_true", help="write the survey as JSON, such as --known takes")
+    group.add_argument("--known", metavar="FILE", help="an earlier survey, as JSON, to compare with")
+    group.add_argument(
+        "--fail-on-new",
+        action="store_true",
+        help="exit with 1 where something is not in --known; without it, where a key or a word is not "
+        "known to this library",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Survey logs."""
+    from .. import batch
+    from ..batch.progress import Terminal
+
+    known = None
+    if options.known is not None:
+        try:
+            with open(options.known, "rb") as file:  # noqa: PTH123 - the path is shown as it was written
+                known = batch.Survey.from_json(file.read())
+        except OSError as error:
+            return fail(INPUT, f"{options.known}: {error.strerror}; give the file that survey --json wrote")
+        except batch.SurveyError as error:
+            return fail(USAGE, f"{options.known}: {error}")
+    inputs = batch.expand(options.inputs, options.files_from)
+    with (
+        Terminal(inputs, options.progress, show_rejects=False) as terminal,
+        batch.Signals() as signals,
+    ):
+        try:
+            found = batch.survey(
+                [source.path for source in inputs],
+                envelope=options.envelope,
+                body=options.body,
+                body_encoding=options.body_encoding,
+                source=options.source,
+                jobs=options.jobs,
+                limit=options.limit,
+                max_record_bytes=options.max_record_bytes,
+                listener=terminal,
+                signals=signals,
+            )
+        except batch.Interrupted as stop:
+            return fail(128 + stop.signal, stop)
+    if options.json:
+        print_json(found.to_json())
+    else:
+        report = batch.Report.from_builtins(found.report)
+        print("\n".join(text for text in (str(report).split("\n")[0], str(found)) if text))
+    new = found.new_entries(known) if options.fail_on_new or known is not None else {}
+    for section, names in new.items():
+        for name in names:
+            first = getattr(found, section)[name].first
+            print(f"new: {section.replace('_', ' ')}: {name} (first: {first})", file=sys.stderr)
+    return REJECTS if new and options.fail_on_new else DONE
