@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from benchmarks.corpora import DEFAULT, parse_mix, records
 from normcompletion import (
@@ -40,6 +41,22 @@ _spec = importlib.util.spec_from_file_location("camel", FIXTURES / "camel.py")
 assert _spec is not None and _spec.loader is not None
 sys.modules["camel"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(sys.modules["camel"])
+
+
+settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=100)
+settings.register_profile("slow", deadline=None, database=None, max_examples=1000)
+
+
+def examples(count: int) -> settings:
+    """So many examples of Hypothesis, the same in every run; with `--slow` ten times as many, others each time."""
+    return settings(max_examples=count * settings.default.max_examples // 100, suppress_health_check=list(HealthCheck))
+
+
+def slow(*values: Any) -> list[Any]:
+    """Values of a parameter that only `--slow` tries."""
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow) for value in values
+    ]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,7 +96,11 @@ def _refuse_neighbours(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch what is opened, unless recorded bodies were asked for or the repository is among temporary files."""
+    """Choose how many examples Hypothesis draws; watch what is opened.
+
+    Nothing is watched where recorded bodies were asked for, or where the repository is among temporary files.
+    """
+    settings.load_profile("slow" if config.getoption("--slow") else "quick")
     if config.getoption("--corpus") is None and not tempfile.gettempdir().startswith(str(ROOT.parent)):
         sys.addaudithook(_refuse_neighbours)
 

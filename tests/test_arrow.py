@@ -16,7 +16,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from normcompletion import (
@@ -31,14 +31,12 @@ from normcompletion import (
     normalize,
 )
 from normcompletion.model import Choice, CostDetails, Envelope, Message, to_json
-from tests.conftest import PAIRS, completion_of, recorded
+from tests.conftest import PAIRS, completion_of, examples, recorded
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[batch]'")
 pc = pytest.importorskip("pyarrow.compute")
 pq = pytest.importorskip("pyarrow.parquet")
 arrow = pytest.importorskip("normcompletion.arrow")
-
-relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 EVERY = [found for pair in PAIRS if (found := completion_of(pair.raw)) is not None]
@@ -172,7 +170,7 @@ def test_the_version_is_in_the_file(tmp_path):
 
 @given(some_completions)
 @example(EVERY)
-@relaxed
+@examples(50)
 def test_rows_are_those_of_from_pylist(completions: list[Completion]):
     """Columns built at once hold what pyarrow makes of one dictionary per row, nested and flat."""
     nested = pa.RecordBatch.from_pylist([expected_row(each) for each in completions], arrow.SCHEMA)
@@ -187,7 +185,7 @@ def test_rows_are_those_of_from_pylist(completions: list[Completion]):
 
 @given(some_completions)
 @example(EVERY)
-@relaxed
+@examples(50)
 def test_the_way_back_gives_equal_completions(completions: list[Completion]):
     """Completions written as rows and read back are equal, and so is their JSON but for whole floats."""
     back = list(arrow.completions(arrow.record_batch(completions)))
@@ -280,7 +278,7 @@ DOLLARS = st.one_of(st.floats(min_value=1e-8, max_value=99999999999999), st.inte
 @example(0.00014104999999999999, 1)
 @example(1.2345678901234567e-8, 1)
 @example(99999999999999.98, -1)
-@relaxed
+@examples(50)
 def test_a_cost_is_exact(cost: float, sign: int):
     """Every cost from 0.00000001 to 14 whole digits is in its column digit by digit, and nothing overflows."""
     completion = Completion(source="openrouter", variant="chat", usage=Usage(cost=sign * cost))
@@ -291,7 +289,7 @@ def test_a_cost_is_exact(cost: float, sign: int):
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1), max_size=5))
 @example([3.641021326054042e16, 1.7e-147])  # which pyarrow 26 casts to other decimals, without a word
-@relaxed
+@examples(50)
 def test_no_number_is_rounded(numbers: list[float]):
     """Whatever the numbers, each is in its column exactly, or null there and in `overflow`, and comes back equal."""
     completions = [
@@ -406,7 +404,7 @@ def test_conversion_gives_the_rows_of_normalize():
 @given(
     st.lists(st.none() | st.binary(max_size=30) | st.sampled_from(BODIES), max_size=20), st.booleans(), st.booleans()
 )
-@relaxed
+@examples(50)
 def test_no_record_stops_a_batch(raws: list[bytes | None], flat: bool, strict: bool):  # noqa: FBT001
     """Whatever bytes a batch holds, the result has the promised schema and at least one row for each body, in order."""
     converted = arrow.convert_batch(bodies(raws), flat=flat, strict=strict)
@@ -503,7 +501,7 @@ def test_the_schema_is_the_same_for_an_empty_batch():
 
 @pytest.mark.slow
 @given(st.lists(st.integers(1, 60), max_size=12))
-@relaxed
+@examples(50)
 def test_how_the_input_is_cut_changes_nothing(sizes: Sequence[int]):
     """Streams of batches of any size give the rows of the whole, with `row` counting through."""
     whole = bodies(BODIES)

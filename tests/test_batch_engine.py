@@ -42,6 +42,7 @@ from normcompletion.batch import (
 )
 from normcompletion.batch.conversion import ConverterOptions
 from normcompletion.batch.engine import Task
+from tests.conftest import slow
 
 BROKEN = b'{"choices":['
 BLOCK = 700  # bytes, so that a small log has many blocks
@@ -137,7 +138,10 @@ def run(logs: Path, name: str, folder: Path, **options: Any) -> Report:
     return convert(logs, f"{folder}/{name}", **written, **OUTPUTS[name], **options)
 
 
-@pytest.mark.parametrize("name", OUTPUTS)
+QUICK = ["out.jsonl", "out.parquet", "parts/"]
+
+
+@pytest.mark.parametrize("name", QUICK + slow(*(name for name in OUTPUTS if name not in QUICK)))
 def test_the_number_of_jobs_changes_nothing(logs, tmp_path, name):
     """Output, rejects and report are the same bytes with one process and with three."""
     reports = [run(logs, name, tmp_path / f"{jobs}", jobs=jobs) for jobs in (1, 3)]
@@ -177,8 +181,14 @@ def test_nothing_is_lost(logs, tmp_path):
         assert unit.rstrip(b"\n") == data.split(b"\n")[reject["line"] - 1]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "parts/"])
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    [
+        ("out.jsonl", 1),
+        ("out.jsonl.gz", 2),
+        *slow(("out.jsonl", 2), ("out.jsonl.gz", 1), ("parts/", 1), ("parts/", 2)),
+    ],
+)
 def test_a_run_that_is_stopped_again_and_again_gives_the_same(logs, tmp_path, name, jobs):
     """Stopped after every few tasks and resumed each time, with one more or fewer jobs, a run writes the same bytes."""
     run(logs, name, tmp_path / "whole")

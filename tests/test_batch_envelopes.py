@@ -9,7 +9,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from normcompletion import (
@@ -30,6 +30,7 @@ from normcompletion.batch.envelopes import (
     Envelopes,
 )
 from normcompletion.batch.units import Unit
+from tests.conftest import examples
 
 BODY: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -716,7 +717,7 @@ def answers(opener: Any, tree: Any) -> list[Any]:
 FRESH = [answers(Envelopes().opener(), tree) for tree in EVERYTHING]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(30)
 @given(st.lists(st.sampled_from(range(len(EVERYTHING))), max_size=40))
 def test_what_came_before_changes_nothing(order):
     """An opener gives for each unit what a new one gives, whatever it opened before."""
@@ -746,7 +747,7 @@ OPTIONS = [Envelopes(envelope=name) for name in PRESETS] + [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(
     st.sampled_from(OPTIONS),
     st.sampled_from([BATCH, LITELLM, TABLE, {}, [REQUEST, BODY]]),

@@ -14,12 +14,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from normcompletion.batch import inputs
 from normcompletion.batch.inputs import IncompleteInput, Input, InputError, expand, open_decoded
-from tests.conftest import zstd
+from tests.conftest import examples, zstd
 
 TEXT = b"".join(
     b'{"id":"%d","text":"%s"}\n' % (number, zlib.crc32(b"%d" % number).to_bytes(4).hex().encode())
@@ -340,7 +340,7 @@ def test_incomplete_input_travels_between_processes():
     assert (copy.name, copy.offset, copy.reason, str(copy)) == ("log.gz", 5, "cut", str(error))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(60)
 @given(
     st.binary(max_size=300),
     st.sampled_from(["plain", "gzip"]),

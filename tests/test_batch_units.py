@@ -11,12 +11,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from normcompletion.batch import units
 from normcompletion.batch.inputs import IncompleteInput, Input, InputError, open_decoded
 from normcompletion.batch.units import Block, Range, Unit, blocks, form_of, read_range, units_of
+from tests.conftest import examples
 
 FOLDER = Path(tempfile.mkdtemp(prefix="normcompletion-units-"))
 LIMIT = 1 << 20
@@ -119,7 +120,7 @@ TEXTS = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(TEXTS, st.integers(4, 80), st.integers(0, 60), st.integers(1, 40))
 def test_lines_do_not_depend_on_how_they_are_read(text, window, limit, size):
     """Any window, limit and size of reads, in ranges or not, give the naive lines; a block holds one window of them."""
@@ -136,7 +137,7 @@ def test_lines_do_not_depend_on_how_they_are_read(text, window, limit, size):
     assert unit_list(text, max_record_bytes=limit, block_bytes=window) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@examples(60)
 @given(TEXTS, st.integers(4, 80), st.integers(0, 300), st.booleans())
 def test_a_run_can_begin_anywhere(text, window, offset, bom):
     """From any byte on, the units are those of the whole that start there or later, in the same blocks."""
@@ -248,7 +249,7 @@ def shown(value: Any, style: str) -> str:
     return json.dumps(value, indent=indent, ensure_ascii=style == "flat")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(
     st.lists(OBJECTS, min_size=1, max_size=5),
     st.sampled_from(["compact", "indented", "tabs", "flat"]),
@@ -269,7 +270,7 @@ def test_values_one_after_the_other_are_units(values, style, between, size):
             assert text[unit.offset : unit.offset + unit.length] == unit.text
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(
     st.lists(VALUES, min_size=4, max_size=7),
     st.sampled_from(["indented", "tabs", "flat", "compact", "lines", "tight lines"]),
@@ -405,7 +406,7 @@ def test_a_stream_that_is_too_long_is_passed_over():
     assert unit_list(text, max_record_bytes=len(text)) == [Unit(1, 0, len(text), text)]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(60)
 @given(TEXTS, st.integers(1, 40), st.sampled_from([b"", b"[", b"[\n", b"{\n", G + b",", b'["a",[],{},']))
 def test_any_bytes_give_units_that_cover_them(text, size, start):
     """Whatever the bytes: units stand in order, hold what stands at their place, and leave out nothing but separators.

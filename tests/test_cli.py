@@ -14,6 +14,7 @@ import pytest
 
 from normcompletion import batch
 from normcompletion.cli import main
+from tests.conftest import slow
 
 GOOD = '{"id":"%s","choices":[{"index":0,"message":{"role":"assistant","content":"a\u2028b"},"finish_reason":"stop"}]}'
 LOG = "\n".join(
@@ -345,7 +346,7 @@ def test_help_is_quick():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="streams are closed in another way here")
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", *slow("<&-", ">&-", "2>&-")])
 def test_closed_standard_streams_do_no_harm(log, tmp_path, closed):
     """With standard streams closed, the output file holds the records and nothing else."""
     out = tmp_path / "out.jsonl"
@@ -356,7 +357,7 @@ def test_closed_standard_streams_do_no_harm(log, tmp_path, closed):
 
 
 @pytest.mark.parametrize(
-    "command", ["convert", "survey", "survey --json", "detect", "explain", "verify", "bench --json"]
+    "command", ["convert", "survey", *slow("survey --json", "detect", "explain", "verify", "bench --json")]
 )
 def test_an_encoding_without_the_letters_does_no_harm(tmp_path, command):
     """On a standard output that knows ASCII alone, text has escapes for other letters, and JSON is UTF-8."""
@@ -376,7 +377,7 @@ def test_an_encoding_without_the_letters_does_no_harm(tmp_path, command):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("command", ["convert", "survey", "detect", "explain", "verify", "sources"])
+@pytest.mark.parametrize("command", ["convert", "sources", *slow("survey", "detect", "explain", "verify")])
 def test_a_full_standard_output_is_no_defect(log, command):
     """With a full device as standard output every command says so and ends with exit code 5."""
     arguments = [sys.executable, "-m", "normcompletion", command, *([] if command == "sources" else [str(log)])]
@@ -388,14 +389,14 @@ def test_a_full_standard_output_is_no_defect(log, command):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("is_full", [True, False])
+@pytest.mark.parametrize("behind", ["a full device", *slow("no reader")])
 @pytest.mark.parametrize(
     ("more", "code"), [("--jobs=1", 1), ("--progress=on", 1), ("--max-errors=0", 6), ("--limit=-1", 2)]
 )
-def test_messages_that_cannot_be_written_do_no_harm(log, tmp_path, is_full, more, code):
+def test_messages_that_cannot_be_written_do_no_harm(log, tmp_path, behind, more, code):
     """With a full device or no reader behind standard error, the output and the exit code are what they would be."""
     out = tmp_path / "out.jsonl"
-    if is_full:
+    if behind == "a full device":
         nowhere = os.open("/dev/full", os.O_WRONLY)
     else:
         reader, nowhere = os.pipe()
@@ -411,7 +412,7 @@ def test_messages_that_cannot_be_written_do_no_harm(log, tmp_path, is_full, more
 
 
 @pytest.mark.skipif(os.name != "posix", reason="streams are closed in another way here")
-@pytest.mark.parametrize("command", ["convert", "survey", "detect"])
+@pytest.mark.parametrize("command", ["convert", *slow("survey", "detect")])
 def test_a_closed_standard_output_takes_no_records(log, command):
     """What would go to a closed standard output is an error with exit code 5, not lost without a word."""
     done = subprocess.run(

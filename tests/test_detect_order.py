@@ -7,13 +7,24 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from normcompletion import AmbiguousPayloadError, Variant, detect, normalize
 from normcompletion.decoding.engine import Engine
 from normcompletion.sources.registry import built_in
-from tests.conftest import PAIRS, WHOLE, Outcome, Pair, canonical, fresh_engine, outcome, read_outcome, recorded
+from tests.conftest import (
+    PAIRS,
+    WHOLE,
+    Outcome,
+    Pair,
+    canonical,
+    examples,
+    fresh_engine,
+    outcome,
+    read_outcome,
+    recorded,
+)
 
 VARIANTS = built_in()
 Verdict = tuple[str | None, str | None]
@@ -34,7 +45,7 @@ def fresh_verdicts() -> dict[str, Verdict]:
 
 
 @given(st.permutations(VARIANTS))
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(4)
 def test_the_order_of_variants_changes_no_verdict(variants: list[Variant]) -> None:
     """Every fixture gives the same completion or class of error, whatever the order in the registry."""
     engine = fresh_engine(variants)
@@ -43,7 +54,7 @@ def test_the_order_of_variants_changes_no_verdict(variants: list[Variant]) -> No
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(4)
 def test_earlier_payloads_change_no_verdict_of_an_engine(shuffle: random.Random) -> None:
     """An engine gives for a payload what a fresh one gives, whatever it read before."""
     engine = fresh_engine()

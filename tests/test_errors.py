@@ -6,7 +6,7 @@ import copy
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import normcompletion
@@ -21,6 +21,7 @@ from normcompletion import (
     UnknownSourceError,
     normalize,
 )
+from tests.conftest import examples
 
 CHAT = b'{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
 SECRET = "s3cr3t-" + "x" * 200
@@ -163,7 +164,7 @@ def test_every_note_code_is_documented():
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=400, deadline=None)
+@examples(100)
 def test_any_bytes_give_a_completion_or_an_error_of_ours(payload):
     """Any bytes at all give a Completion or a NormalizeError."""
     _only_ours(payload)
@@ -191,7 +192,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=800, deadline=None)
+@examples(150)
 def test_any_json_gives_a_completion_or_an_error_of_ours(tree):
     """Any JSON made of the services' own keys gives a Completion or a NormalizeError, in both modes."""
     import msgspec

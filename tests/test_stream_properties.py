@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from normcompletion import (
@@ -28,7 +28,7 @@ from normcompletion import (
     normalize_chunk,
 )
 from normcompletion.model import Note, Part, ThinkingText
-from tests.conftest import FIXTURES, PAIRS, canonical
+from tests.conftest import FIXTURES, PAIRS, canonical, examples
 from tests.splitting import (
     ENDINGS,
     Style,
@@ -57,7 +57,6 @@ SAVED = {
 }
 responses = st.sampled_from(sorted(RESPONSES))
 randoms = st.integers(0, 2**32 - 1).map(Random)
-steadily = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 
 
 # -- what a stream cannot carry
@@ -129,7 +128,7 @@ def comparable(completion: Completion) -> str | None:
 
 
 @pytest.mark.parametrize("name", sorted(RESPONSES))
-@settings(steadily, max_examples=12)
+@examples(3)
 @given(random=randoms)
 def test_a_response_and_the_stream_of_it_give_one_completion(name: str, random: Random) -> None:
     """The chunks of a response, one by one or as a saved stream, give what `normalize` gives for the response."""
@@ -210,7 +209,7 @@ def test_a_saved_stream_has_one_result_in_any_cut(name: str, strict: bool) -> No
     assert_cuts_agree(SAVED[name], Random(1), strict=strict)
 
 
-@settings(steadily, max_examples=200)
+@examples(80)
 @given(raw=streams, random=randoms, strict=st.booleans())
 def test_a_stream_has_one_result_in_any_cut(raw: bytes, random: Random, strict: bool) -> None:  # noqa: FBT001
     """Streams in every framing give one result whole, byte by byte and re-cut."""
@@ -225,7 +224,7 @@ def test_a_vendor_key_in_camel_case_tells_the_spelling_to_all_alike(vendor: byte
         assert_cuts_agree(chunk, Random(1), strict=False)
 
 
-@settings(steadily, max_examples=200)
+@examples(80)
 @given(name=responses, random=randoms)
 def test_framing_says_nothing(name: str, random: Random) -> None:
     """A stream's completion is that of its chunks, whatever line ends, comments and spaces stand around them."""
@@ -244,7 +243,7 @@ def test_a_saved_stream_read_chunk_by_chunk_is_the_same(name: str, strict: bool)
     )
 
 
-@settings(steadily, max_examples=200)
+@examples(80)
 @given(raw=streams, strict=st.booleans())
 def test_a_stream_read_chunk_by_chunk_is_the_same(raw: bytes, strict: bool) -> None:  # noqa: FBT001
     """Canonical chunks, fed one by one, give the completion, extra and notes of the saved stream."""
@@ -275,7 +274,7 @@ def with_vendor_keys(chunks: list[Tree], random: Random) -> Tree:
     return last
 
 
-@steadily
+@examples(50)
 @given(random=randoms, name=st.sampled_from(["openai/chat/basic", "openrouter/chat/two_choices"]))
 def test_of_a_vendor_key_the_last_value_is_kept_and_texts_of_a_delta_are_joined(random: Random, name: str) -> None:
     """However chunks are read, `extra` has the last value of a vendor key, and in a delta all its text."""
@@ -351,7 +350,7 @@ CHUNKS = members(
 )
 
 
-@settings(steadily, max_examples=2000)
+@examples(300)
 @given(chunks=st.lists(CHUNKS, min_size=1, max_size=4), strict=st.booleans())
 def test_all_roads_read_any_chunks_alike(chunks: list[Tree], strict: bool) -> None:  # noqa: FBT001
     """Chunks with any members, of right and wrong types, have one result as saved stream, as events and one by one."""
@@ -361,7 +360,7 @@ def test_all_roads_read_any_chunks_alike(chunks: list[Tree], strict: bool) -> No
     assert result(lambda: by_chunks(raw, strict=strict)) == saved
 
 
-@steadily
+@examples(50)
 @given(raw=streams, random=randoms, strict=st.booleans())
 def test_a_stream_cut_off_anywhere_has_one_result(raw: bytes, random: Random, strict: bool) -> None:  # noqa: FBT001
     """A stream that ends behind its first event, in the middle of whatever it is, has one result in any cut."""
@@ -441,7 +440,7 @@ def mutated(raw: bytes, random: Random) -> bytes:
     return raw
 
 
-@settings(steadily, max_examples=800)
+@examples(200)
 @given(raw=st.builds(mutated, streams, randoms) | st.binary(max_size=300), random=randoms, strict=st.booleans())
 def test_any_bytes_in_any_cut_give_a_completion_or_a_normalize_error(
     raw: bytes,
@@ -455,7 +454,7 @@ def test_any_bytes_in_any_cut_give_a_completion_or_a_normalize_error(
     assert result(lambda: assemble(iter_events(pieces), strict=strict)) == whole
 
 
-@settings(steadily, max_examples=400)
+@examples(100)
 @given(data=st.binary(max_size=200) | st.sampled_from(JUNK), strict=st.booleans())
 def test_any_chunk_gives_a_chunk_or_a_normalize_error(data: bytes, strict: bool) -> None:  # noqa: FBT001
     """`normalize_chunk` raises nothing but a `NormalizeError`, whatever a chunk holds."""

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from normcompletion import Chunk, Completion, InvalidPayloadError, NormalizeError, normalize, normalize_chunk
-from tests.conftest import FOUND, Pair, canonical
+from tests.conftest import FOUND, Pair, canonical, examples
 from tests.reliability.inputs import Fate, fate
 from tests.test_errors import JSON
 
@@ -27,7 +27,6 @@ COPIES: list[Callable[[Any], Any]] = [
     *(lambda thing, protocol=protocol: pickle.loads(pickle.dumps(thing, protocol)) for protocol in range(2, 6)),
 ]
 INT64 = (-(2**63), 2**63 - 1)
-examples = settings(max_examples=300, deadline=None, derandomize=True)
 
 
 def read(pair: Pair, *, strict: bool = False) -> Fate:
@@ -58,7 +57,7 @@ def test_a_fixture_comes_back_from_its_json(pair: Pair) -> None:
 
 
 @given(JSON)
-@examples
+@examples(100)
 def test_any_completion_comes_back_from_its_json(tree: Any) -> None:
     """What any JSON of the services' own keys was normalised to comes back from its JSON as it was."""
     payload = msgspec.json.encode({"choices": [], **tree} if isinstance(tree, dict) else tree)
@@ -90,7 +89,7 @@ def test_copies_of_fixtures_are_equal(pair: Pair) -> None:
 
 
 @given(st.binary(max_size=60), JSON)
-@settings(examples, max_examples=100)
+@examples(40)
 def test_copies_of_anything_are_equal(junk: bytes, tree: Any) -> None:
     """Copied, deep-copied or pickled results of any bytes and any JSON equal their originals."""
     for payload in (junk, msgspec.json.encode({"choices": [], "x": tree}), msgspec.json.encode({"choices": tree})):
@@ -123,7 +122,7 @@ NUMBERS = st.builds(
 
 
 @given(NUMBERS)
-@settings(examples, max_examples=1000)
+@examples(250)
 def test_floats_are_the_nearest_ones(text: str) -> None:
     """A fraction, in a field or in `extra`, is the float nearest to its text, and is written as that float."""
     assume(math.isfinite(float(text)))
@@ -140,7 +139,7 @@ def test_floats_are_the_nearest_ones(text: str) -> None:
 
 
 @given(st.integers(*INT64) | st.sampled_from([*INT64, 0, -1, 2**53 + 1, 2**62]))
-@examples
+@examples(100)
 def test_integers_of_64_bits_are_exact(number: int) -> None:
     """A 64-bit integer is exact in a field and in `extra`, in strict mode too, from text and from a mapping."""
     tree = {"choices": [], "usage": {"prompt_tokens": number, "cost": number}, "vendor": number}
@@ -154,7 +153,7 @@ def test_integers_of_64_bits_are_exact(number: int) -> None:
 
 
 @given(st.integers(min_value=INT64[1] + 1, max_value=10**60) | st.integers(min_value=-(10**60), max_value=INT64[0] - 1))
-@examples
+@examples(100)
 def test_larger_integers_are_exact_or_refused(number: int) -> None:
     """A larger integer for a field is exactly in `extra` with a note, and strict mode refuses it; never rounded."""
     for body, pointer in (

@@ -55,6 +55,7 @@ def test_nothing_but_a_completion_or_an_error_of_ours() -> None:
     assert [f"{key}: {value[0]}" for key, value in digest().items() if value[0].startswith("FOREIGN")] == []
 
 
+@pytest.mark.slow  # `test_paths.py` has the fixtures in every container
 @pytest.mark.parametrize("container", ["bytearray", "memoryview", "str", "mapping"])
 def test_every_container_gives_the_same_answer(container: str) -> None:
     """A payload in another container gives the same completion, or the same class, code, path and offset."""
@@ -71,6 +72,7 @@ def test_every_container_gives_the_same_answer(container: str) -> None:
         assert found == []
 
 
+@pytest.mark.slow
 def test_every_payload_that_a_container_can_hold_was_read() -> None:
     """No payload is left out but those that are no UTF-8 as text, and those no mapping says as mapping."""
     held = payloads()
@@ -89,9 +91,10 @@ def test_a_deep_caller_gets_the_same_answer(depth: int) -> None:
     assert differences("--depth", str(depth)) == []
 
 
-def test_a_small_stack_gets_the_same_answer() -> None:
+@pytest.mark.parametrize("every", ["4", pytest.param("1", marks=pytest.mark.slow)])
+def test_a_small_stack_gets_the_same_answer(every: str) -> None:
     """A thread with a stack of 1 MiB gets what the main thread gets, and the process lives."""
-    assert differences("--stack", str(1 << 20)) == []
+    assert differences("--stack", str(1 << 20), "--every", every) == []
 
 
 @pytest.mark.slow
