@@ -33,10 +33,29 @@ def findings(*options: str) -> str:
 
 def test_a_run_survives_at_its_steps() -> None:
     """Killed or failed at durable steps, for every kind of output, a run resumes to the bytes of one undisturbed."""
-    assert findings("--steps", "29", "--kills", "0", "--signals", "0", "--sizes", "0") == ""
+    assert findings("--steps", "9", "--kills", "0", "--signals", "0", "--sizes", "0") == ""
 
 
 def test_a_run_survives_at_any_moment() -> None:
     """Killed, interrupted or out of space at a random moment, a run resumes to the bytes of one undisturbed."""
     few = ("--few", "--megabytes", "6", "--patience", "60")
     assert findings("--steps", "0", "--kills", "6", "--signals", "3", "--sizes", "2", *few) == ""
+
+
+WITHOUT_SYNC = """
+import tempfile
+from pathlib import Path
+from normcompletion.batch import durable
+from tests.crash.__main__ import steps
+durable.File.sync = lambda self: None
+with tempfile.TemporaryDirectory() as folder:
+    print(*steps(Path(folder), "out.jsonl", 7, full=False), sep="\\n")
+"""
+
+
+def test_a_run_that_does_not_sync_is_found() -> None:
+    """The crash test sees it when data is not synced before something on disk refers to it."""
+    command = [sys.executable, "-c", WITHOUT_SYNC]
+    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "is half done" in done.stdout

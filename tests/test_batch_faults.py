@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.reliability.planted import wrong
 
 CHAT = b'{"id":"c-%d","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}\n'
 LOG = b"".join(CHAT % number for number in range(40))
+HANG = 300  # seconds: what takes longer hangs, on a busy machine too
+LINUX = Path("/proc/self/status").exists()
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 
@@ -170,7 +173,7 @@ def test_a_reader_that_ends_is_no_drama():
         run.stdout.close()
         assert run.stderr is not None
         assert run.stderr.read() == b""
-        assert run.wait(30) == 5
+        assert run.wait(HANG) == 5
 
 
 OUTPUTS = {
@@ -204,7 +207,7 @@ def test_a_full_standard_output_is_told():
     Path("log").write_bytes(LOG)
     with Path("/dev/full").open("wb") as full:
         run = process("log", stdin=subprocess.DEVNULL, stdout=full)
-        _, err = run.communicate(timeout=30)
+        _, err = run.communicate(timeout=HANG)
     assert run.returncode == 5
     assert err.splitlines()[-1].startswith(b"normcompletion: standard output")
     assert b"Traceback" not in err
@@ -222,14 +225,24 @@ def test_a_folder_that_may_not_be_written_is_exit_code_5(capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def begun(run: subprocess.Popen[bytes]) -> None:
-    """Wait until a run has made its partial file."""
-    for _ in range(3000):
-        if Path("out.jsonl.partial").exists():
-            return
+def until(event: Callable[[], bool], run: subprocess.Popen[bytes]) -> None:
+    """Wait for an event in a run that goes on."""
+    deadline = time.monotonic() + HANG
+    while not event():
+        assert run.poll() is None, "the run ended"
+        assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
-    run.kill()
-    raise AssertionError("the run did not begin")
+
+
+def has_begun() -> bool:
+    """Whether a run has made its partial file."""
+    return Path("out.jsonl.partial").exists()
+
+
+def is_waiting(run: subprocess.Popen[bytes]) -> bool:
+    """Whether a run has a handler for SIGTERM and its main thread sleeps, as Linux tells."""
+    status = dict(line.split(":	", 1) for line in Path(f"/proc/{run.pid}/status").read_text().splitlines())
+    return bool(int(status["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1) and status["State"].startswith("S")
 
 
 @POSIX
@@ -238,26 +251,17 @@ def begun(run: subprocess.Popen[bytes]) -> None:
 def test_a_run_that_waits_for_its_input_can_be_stopped(number, jobs):
     """A signal ends a run that waits for standard input, with its exit code and one line, and nothing is left."""
     run = process("-", "-o", "out.jsonl", "-j", jobs)
-    begun(run)
-    time.sleep(0.2)
+    until(has_begun, run)
+    if LINUX:
+        until(lambda: is_waiting(run), run)
     run.send_signal(number)
-    _, err = run.communicate(timeout=30)
+    _, err = run.communicate(timeout=HANG)
     assert run.returncode == 128 + number
     assert err == f"normcompletion: stopped by {number.name}\n".encode()
     assert names() == []
 
 
-def handles(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal, as Linux tells; elsewhere it is given the time to start."""
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        time.sleep(5)
-        return True
-    (mask,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt"))
-    return bool(int(mask, 16) >> (number - 1) & 1)
-
-
-@POSIX
+@pytest.mark.skipif(not LINUX, reason="only Linux tells what a process waits for")
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_run_that_waits_for_a_reader_can_be_stopped(opened):
     """A signal ends a run whose output is a pipe that nobody reads, before it is opened and when it is full."""
@@ -265,11 +269,9 @@ def test_a_run_that_waits_for_a_reader_can_be_stopped(opened):
     Path("log").write_bytes(LOG * 500)
     reader = os.open("fifo", os.O_RDONLY | os.O_NONBLOCK) if opened else None
     run = process("log", "-o", "fifo", stdin=subprocess.DEVNULL)
-    while not handles(run.pid, signal.SIGTERM):
-        assert run.poll() is None
-        time.sleep(0.01)
+    until(lambda: is_waiting(run), run)
     run.send_signal(signal.SIGTERM)
-    _, err = run.communicate(timeout=60)
+    _, err = run.communicate(timeout=HANG)
     assert (run.returncode, err) == (143, b"normcompletion: stopped by SIGTERM\n")
     if reader is not None:
         os.close(reader)
@@ -305,9 +307,9 @@ def test_an_ignored_signal_stays_ignored():
     """Under `nohup` and in a shell's background, where SIGINT is ignored, it does not stop a run."""
     ignoring = "trap '' INT; exec " + f"{sys.executable} -m normcompletion convert - -o out.jsonl"
     run = subprocess.Popen(["sh", "-c", ignoring], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    begun(run)
+    until(has_begun, run)
     run.send_signal(signal.SIGINT)
-    _, err = run.communicate(LOG, timeout=30)
+    _, err = run.communicate(LOG, timeout=HANG)
     assert (run.returncode, len(ids())) == (0, 40)
     assert b"stopped" not in err
 
@@ -317,10 +319,10 @@ def test_only_one_run_writes_an_output(capsys):
     if os.name != "posix":
         pytest.skip("needs locks on files")
     run = process("-", "-o", "out.jsonl")
-    begun(run)
+    until(has_begun, run)
     Path("log").write_bytes(LOG)
     assert main(["convert", "log", "-o", "out.jsonl"]) == 2
     assert "another run" in capsys.readouterr().err
-    _, err = run.communicate(LOG, timeout=30)
+    _, err = run.communicate(LOG, timeout=HANG)
     assert run.returncode == 0, err
     assert len(ids()) == 40

@@ -15,7 +15,6 @@ from normcompletion.batch import durable, journal
 from normcompletion.batch.durable import OutputError
 from normcompletion.batch.journal import Checkpoint, Fingerprint, Journal, Rename, check_unchanged, fingerprint
 from normcompletion.batch.outputs import OutputRefusedError
-from tests.crash.faults import KILLED
 
 ROOT = Path(__file__).parent.parent
 
@@ -426,51 +425,3 @@ def test_a_fingerprint_knows_a_file_again(tmp_path: Path) -> None:
     assert fingerprint("-") is None
     assert fingerprint(os.devnull) is None
     assert fingerprint(str(tmp_path)) is None
-
-
-# -- every step
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize(
-    "name",
-    ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out.parts", "again-out.jsonl", "again-out.parts"],
-)
-def test_a_run_survives_at_every_step(name: str) -> None:
-    """Killed before any step, in any write, or twice, or after a step that failed: resuming gives the same bytes."""
-    if ".par" in name:
-        pytest.importorskip("pyarrow.parquet")
-    if name.endswith(".zst") and sys.version_info < (3, 14):
-        pytest.importorskip("backports.zstd")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.crash.model", name, "--numbers", "80"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == ""
-    assert done.returncode == 0, done.stderr
-    runs, findings = (int(word) for word in done.stderr.splitlines()[-1].split() if word.isdigit())
-    assert findings == 0
-    assert runs > 100
-
-
-DEFECT = """
-from normcompletion.batch import durable
-from tests.crash import model
-import sys
-durable.File.sync = lambda self: None
-sys.argv[1:] = ["out.jsonl", "--numbers", "60"]
-sys.exit(model.main())
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_run_that_does_not_sync_is_found() -> None:
-    """The test above sees it when data is not synced before something on disk refers to it."""
-    done = subprocess.run([sys.executable, "-c", DEFECT], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "unsynced" in done.stdout
-    assert f"the run ended with {KILLED}" not in done.stdout

@@ -43,7 +43,7 @@ def main() -> int:
         root = Path(folder)
         if options.steps:
             for output in STEPPED:
-                failed |= _tell(f"every step, {output}", _steps(root, output, options.steps, full=options.full))
+                failed |= _tell(f"every step, {output}", steps(root, output, options.steps, full=options.full))
         if options.kills or options.signals or options.sizes:
             settings = _settings(root / "runs", options.megabytes << 20, few=options.few)
             if options.kills:
@@ -69,7 +69,7 @@ def _tell(what: str, findings: Iterator[str]) -> bool:
     return count > 0
 
 
-def _steps(root: Path, output: str, stride: int, *, full: bool) -> Iterator[str]:
+def steps(root: Path, output: str, stride: int, *, full: bool) -> Iterator[str]:
     """Disturb one output at every step, in a process of its own, which forks and must have no threads."""
     again, _, name = output.rpartition(" ")
     log = root / "small.jsonl"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 MAX_DEPTH = 128
 MAX_DIGITS = 4300
@@ -39,7 +39,7 @@ def judge(raw: bytes) -> Verdict:
     if depth(raw) > MAX_DEPTH:
         return Verdict("invalid", "too_deep")
     try:
-        tree = json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer)
+        tree = parse(text)
     except _NumberRangeError:
         return Verdict("invalid", "number_range")
     except ValueError:
@@ -49,6 +49,16 @@ def judge(raw: bytes) -> Verdict:
     if isinstance(tree, list):
         return Verdict("list")
     return Verdict("string" if isinstance(tree, str) else "scalar")
+
+
+def parse(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """The value of a text; raises `ValueError` where it is no JSON or has a number beyond the limits.
+
+    `pairs` makes the value of an object, as `object_pairs_hook` of `json.loads` does.
+    """
+    return json.loads(
+        text, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer, object_pairs_hook=pairs
+    )
 
 
 def depth(raw: bytes) -> int:

@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.fuzz.check import Violation, check, target_of
 from tests.fuzz.worker import BLOCK, KEPT_SLOW, Block, Plan, Slow, block_of
 
-HANG_SECONDS = 10.0
+HANG_SECONDS = 60.0
 KEPT_PER_WAY = 3
 SHOWN_BYTES = 2000
 FATAL = ("crash", "hang")
@@ -46,7 +46,6 @@ class Worker:
         self.position = folder / "position"
         self.position.write_bytes(bytes(8))
         self.log = folder / "log"
-        self.started = time.monotonic()
         command = [
             *(sys.executable, "-W", "error", "-m", "tests.fuzz.worker", "--seed", str(plan.seed)),
             *("--streams", str(plan.streams), "--target", plan.target, "--position", str(self.position)),
@@ -55,6 +54,8 @@ class Worker:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
+        assert self.process.stdout is not None
+        self.process.stdout.readline()  # it is ready, or it is dead, which `run` finds: starting is no hanging
 
     def run(self, start: int, stop: int) -> Block | Death:
         """A block, or how the worker died over it; then it must be replaced."""
@@ -72,7 +73,7 @@ class Worker:
             elif time.monotonic() - since > self.hang_seconds:
                 self.process.send_signal(signal.SIGABRT)  # faulthandler says where it was
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(2)
+                    self.process.wait(30)  # it may have to wait for its turn
                 self.process.kill()
                 self.process.wait()
                 where = _where_it_was(self.log)

@@ -10,12 +10,13 @@ from random import Random
 
 import pytest
 
+from tests.conftest import slow
 from tests.fuzz import __main__ as command
 from tests.fuzz import faults
 from tests.fuzz.check import Library, Target, Violation
 from tests.fuzz.mutations import _Edit, corpus, mutant
 from tests.fuzz.oracle import judge, judge_events
-from tests.fuzz.run import Report, fuzz, to_text
+from tests.fuzz.run import HANG_SECONDS, Report, fuzz, to_text
 from tests.fuzz.worker import Plan, reproduce, run_block, shrunk
 
 MUTANTS = 3_000
@@ -99,14 +100,14 @@ def test_a_planted_fault_is_seen(fault: type[Target], kind: str, unplanted: set[
 
 @pytest.mark.parametrize(
     ("fault", "kind", "word"),
-    [("Crashes", "crash", "SIGSEGV"), pytest.param("Hangs", "hang", "over 10 s", marks=pytest.mark.slow)],
+    [("Crashes", "crash", "SIGSEGV"), *slow(("Hangs", "hang", "over 10 s"))],
 )
 def test_a_deadly_mutant_is_found_and_the_others_still_run(fault: str, kind: str, word: str) -> None:
     """A mutant that kills or stops its process is named, and every other one is still checked."""
     plan = Plan(target=f"tests.fuzz.faults:{fault}")
     deadly = [index for index in range(60) if faults.is_chosen(plan.mutant(index).raw, faults.DEADLY)]
     assert deadly
-    found = fuzz(plan, 60, hang_seconds=10.0, is_quiet=True)
+    found = fuzz(plan, 60, hang_seconds=10.0 if kind == "hang" else HANG_SECONDS, is_quiet=True)
     assert found.mutants == 60
     assert found.violations[kind] == len(deadly)
     (way,) = (way for way in found.ways if way["kind"] == kind)

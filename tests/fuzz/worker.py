@@ -171,6 +171,7 @@ def main() -> None:
     plan = Plan(options.seed, options.streams, options.target)
     target = target_of(plan.target)
     position = os.open(options.position, os.O_WRONLY)
+    print("ready", flush=True)
     for line in sys.stdin:
         start, stop = map(int, line.split())
         print(to_json(run_block(plan, target, start, stop, position)), flush=True)

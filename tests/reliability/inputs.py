@@ -1,25 +1,25 @@
-"""The payloads of the reliability tests: fixtures, JSON texts in every position, and seeded damage to fixtures."""
+"""The payloads of the reliability tests: fixtures, JSON texts in every position, and mutants of fixtures."""
 
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from normcompletion import Chunk, Completion, EncryptedPayloadError, NormalizeError, SourceReportedError
 from tests.conftest import FOUND, canonical
+from tests.fuzz.mutations import mutant
+from tests.fuzz.oracle import parse
 from tests.reliability.json_cases import CASES
 
 SEED = 6
+MUTANTS = 2_000
 BODIES = (
     b'{"model":%s,"choices":[]}',
     b'{"vendor":%s,"choices":[]}',
     b'{"choices":[{"error":{"metadata":{"a":%s},"message":"m"},"index":0}]}',
     b'{"choices":[{"message":{"content":"c","tool_calls":[{"id":%s}]}}]}',
 )
-_SCALARS = [b"null", b"true", b"-1", b"0.5", b"1e999", b"9223372036854775808", b'"text"', b'"\\ud83d"', b"[]", b"{}"]
-_MARKS = b'{}[]":,\\'
 
 
 def payloads() -> dict[str, bytes]:
@@ -29,32 +29,10 @@ def payloads() -> dict[str, bytes]:
         found[f"json/alone/{case.name}"] = case.text
         for at, body in enumerate(BODIES):
             found[f"json/{at}/{case.name}"] = body.replace(b"%s", case.text)
-    for pair in FOUND:
-        for at in range(4):
-            found[f"damaged/{at}/{pair.name}"] = damaged(pair.raw, random.Random(f"{SEED} {at} {pair.name}"))
+    for index in range(MUTANTS):
+        case = mutant(SEED, index)
+        found[f"mutant/{index}/{case.fixture}"] = case.raw
     return found
-
-
-def damaged(raw: bytes, chance: random.Random) -> bytes:
-    """A payload with one to three faults in it: cut, a byte changed, a piece doubled, a value replaced."""
-    text = bytearray(raw)
-    for _ in range(chance.randint(1, 3)):
-        at = chance.randrange(len(text) + 1)
-        kind = chance.randrange(5)
-        if kind == 0:
-            del text[at:]
-        elif kind == 1 and at < len(text):
-            text[at] = chance.choice((chance.randrange(256), chance.choice(_MARKS)))
-        elif kind == 2:
-            text[at:at] = text[at : at + chance.randrange(60)]
-        elif kind == 3:
-            del text[at : at + chance.randrange(60)]
-        else:
-            colon = text.find(b":", at)
-            end = min((place for mark in b",}]" if (place := text.find(mark, colon)) >= 0), default=-1)
-            if colon >= 0 and end >= 0:
-                text[colon + 1 : end] = chance.choice(_SCALARS)
-    return bytes(text)
 
 
 class Fate(NamedTuple):
@@ -95,11 +73,8 @@ def as_mapping(raw: bytes) -> dict[str, Any] | None:
             repeated.append(items)
         return built
 
-    def refuse(word: str) -> None:
-        raise ValueError(word)
-
     try:
-        tree = json.loads(raw.decode(), object_pairs_hook=pairs, parse_constant=refuse)
+        tree = parse(raw.decode(), pairs)
         written = json.dumps(tree, ensure_ascii=False, allow_nan=False).encode()  # refuses half surrogate pairs
     except (ValueError, RecursionError):
         return None

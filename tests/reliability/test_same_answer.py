@@ -51,7 +51,7 @@ def is_skipped(key: tuple[str, str]) -> bool:
 
 
 def test_nothing_but_a_completion_or_an_error_of_ours() -> None:
-    """No payload, whole or damaged, in either mode, raises anything but a `NormalizeError`."""
+    """No payload, whole or mutated, in either mode, raises anything but a `NormalizeError`."""
     assert [f"{key}: {value[0]}" for key, value in digest().items() if value[0].startswith("FOREIGN")] == []
 
 
