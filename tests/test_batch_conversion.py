@@ -19,8 +19,8 @@ from normcompletion import (
 )
 from normcompletion.batch import convert
 from normcompletion.batch.conversion import Conversion, Converter, ConverterOptions, Found, units
-from normcompletion.batch.envelopes import Envelopes
 from normcompletion.batch.units import Block, Range, Unit
+from normcompletion.envelopes.opener import Envelopes
 from tests.conftest import WHOLE, invented
 
 SOURCES = (None, "openai", "atoma", "log10", "openrouter")

@@ -22,16 +22,13 @@ from normcompletion import (
     normalize,
 )
 from normcompletion.audit import lost
-from normcompletion.batch.envelopes import (
-    ENCODINGS,
-    FRAGMENTS,
-    PRESETS,
-    REJECT_CODES,
-    Envelopes,
-)
-from normcompletion.batch.units import Unit
+from normcompletion.envelopes.encodings import ENCODINGS
+from normcompletion.envelopes.fragments import FRAGMENTS
+from normcompletion.envelopes.opener import REJECT_CODES, Envelopes, rows_are_units
+from normcompletion.envelopes.registry import known_envelopes
 from tests.conftest import examples
 
+PRESETS = known_envelopes()
 BODY: dict[str, Any] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
@@ -154,13 +151,14 @@ SAMPLES: dict[str, tuple[str, Any, str]] = {
 }
 
 
-def unit(tree: Any, carried: dict[str, Any] | None = None) -> Unit:
-    raw = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
-    return Unit(1, 0, len(raw), raw, carried)
+def unit(tree: Any) -> bytes:
+    return tree if isinstance(tree, bytes) else json.dumps(tree).encode()
 
 
 def read(tree: Any, *, strict: bool = False, source: str | None = None, **options: Any) -> list[Any]:
-    return list(Envelopes(**options).opener(strict=strict, source=source).records(unit(tree)))
+    places = options.pop("body", ())
+    body = (places,) if isinstance(places, str) else places
+    return list(Envelopes(body=body, **options).opener(strict=strict, source=source).records(unit(tree)))
 
 
 def one(tree: Any, **options: Any) -> Any:
@@ -331,10 +329,15 @@ def test_what_litellm_left_out_is_told(response, code):
 
 
 def test_litellm_text_that_only_speaks_of_it_is_a_response():
-    """A response whose text is the mark of redaction is still one: usage and model are there."""
+    """A response that quotes the mark of redaction is still one; one that has it as every text was redacted."""
     body = copy.deepcopy(BODY)
+    body["choices"][0]["message"]["content"] = "it says redacted-by-litellm"
+    assert one({**LITELLM, "response": body}).text == "it says redacted-by-litellm"
     body["choices"][0]["message"]["content"] = "redacted-by-litellm"
-    assert one({**LITELLM, "response": body}).text == "redacted-by-litellm"
+    assert refused({**LITELLM, "response": body})[:2] == ("redacted", "/response")
+    assert refused({**LITELLM, "response": json.dumps(body)})[:2] == ("redacted", "/response")
+    body["choices"].append({**BODY["choices"][0], "index": 1})
+    assert len(one({**LITELLM, "response": body}).choices) == 2
 
 
 def test_litellm_chunks_are_joined():
@@ -454,16 +457,148 @@ def test_a_body_in_a_fragment_can_be_named():
     assert one(span, body="/attributes.output.value").text == "hé"
 
 
-def test_an_unknown_envelope_tells_where_the_response_is():
-    """A unit in no known envelope is refused with the pointer of the response inside it."""
-    code, _, text = refused({"log": {"rows": [{"answer": BODY}]}})
-    assert (code, "--body /log/rows/0/answer" in text) == ("unknown_shape", False)
-    assert refused({"log": [{"answer": BODY}]})[0::2] == (
-        "unknown_envelope",
-        "no known envelope, but a response is at /log/0/answer; give --body /log/0/answer",
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        (
+            {"log": {"rows": [{"answer": BODY}]}},
+            "a response is at /log/rows/*/answer; give --body '/log/rows/*/answer'",
+        ),
+        ({"request": "x", "body": json.dumps(BODY)}, "a response is at /body; give --body /body"),
+        ({"request": "x", "body": STREAM}, "a response is at /body; give --body /body"),
+        ({"body": json.dumps(REFUSED), "n": 1}, "an error body is at /body; give --body /body"),
+        (
+            {"results": [{"r": BODY}, {"r": BODY}, {"r": None}]},
+            "2 responses are at /results/*/r; give --body '/results/*/r'",
+        ),
+        ({"task/0": BODY, "task/1": BODY, "run": 1}, "2 responses are at /*; give --body '/*'"),
+        ({"data": [["p", BODY], ["q", BODY]], "columns": []}, "2 responses are at /data/*/1; give --body '/data/*/1'"),
+        (
+            {"log": json.dumps({"msg": {"response": BODY}})},
+            "a response is at /log/msg/response; give --body /log/msg/response",
+        ),
+        ({"prompt": '{"choices": ["3", "4"]}', "raw": BODY}, "a response is at /raw; give --body /raw"),
+        ({"a": {"b": {"c": {"d": {"e": BODY}}}}}, "a response is at /a/b/c/d/e; give --body /a/b/c/d/e"),
+        ({"error": "AssertionError: 3 != 4", "response": BODY}, "a response is at /response; give --body /response"),
+        ({"choices": ["3", "4"], "response": BODY}, "a response is at /response; give --body /response"),
+        ({"choices": [{"label": "A", "text": "3"}], "r": BODY}, "a response is at /r; give --body /r"),
+        (
+            {"draft": {"r": BODY}, "turns": [BODY, BODY]},
+            "responses are at /turns/* (2), /draft/r (1); give --body '/turns/*', or more of them with --body again",
+        ),
+    ],
+)
+def test_an_unknown_envelope_tells_where_the_responses_are(tree, told):
+    """A unit in no known envelope is refused with how many responses are inside, and with what reads each of them."""
+    code, _, text = refused(tree)
+    assert (code, text) == ("unknown_envelope", f"no known envelope, but {told}")
+    place = text.partition("--body ")[2].partition(",")[0].strip("'")
+    records = read(tree, body=place)
+    number = int(told.split()[0]) if told[0].isdigit() else 2 if "(2)" in told else 1
+    assert (
+        sum(not isinstance(record, NormalizeError) or record.code == "provider_error" for record in records) == number
     )
-    assert refused({"request": "x", "body": json.dumps(BODY)})[0] == "unknown_envelope"
-    assert refused({"hello": "world"})[0] == "unknown_shape"
+
+
+@pytest.mark.parametrize("tree", [{"hello": "world"}, {"choices": ["3", "4"], "model": "m"}, {"a": '{"choices": [1]}'}])
+def test_no_hint_is_given_where_no_response_is(tree):
+    """A unit that holds no response is refused as what it is."""
+    assert refused(tree)[0] in ("unknown_shape", "wrong_type")
+
+
+@pytest.mark.parametrize(
+    ("tree", "place", "each"),
+    [
+        ({"results": [{"r": BODY}, {"r": BODY}]}, "/results/0/r", "'/results/*/r'"),
+        ({"results": [{"r": None}, {"r": json.dumps(BODY)}, {"r": BODY}]}, "/results/1/r", "'/results/*/r'"),
+        ({"task/0": BODY, "task/1": BODY}, "/task~10", "'/*'"),
+    ],
+)
+def test_a_place_that_is_one_of_several_is_refused(tree, place, each):
+    """A pointer at one of several responses of the same kind is refused with the one that reads all of them."""
+    code, path, text = refused(tree, body=place)
+    assert (code, path) == ("one_of_several", place)
+    assert f"give --body {each} to read each" in text
+
+
+def test_a_star_reads_each():
+    """`*` gives a record for each element or member, each with what is around it and nothing of the others."""
+    tree = {"run": 1, "results": [{"id": "a", "r": BODY}, {"id": "b", "r": None, "error": "timeout"}, {"id": "c"}]}
+    records = read(tree, body="/results/*/r", fields={"id": "/results/*/id"})
+    assert [type(record).__name__ for record in records] == ["Completion", "SourceReportedError", "UnknownPayloadError"]
+    assert records[0].envelope.id == "a"
+    assert records[0].extra == {"/results/0/r/choices/0/vendor": {"x": [1]}, "/run": 1}
+    assert (records[1].error.message, records[1].completion.extra) == ("timeout", {"/run": 1})
+    assert (records[2].code, records[2].path) == ("no_body", "/results/2/r")
+    assert read({"results": []}, body="/results/*/r") == []
+
+
+def test_several_places_are_read():
+    """With several pointers each body of a unit is a record; of two that are inside one another the longer one is."""
+    tree = {"draft": BODY, "judge": {**BODY, "id": "2"}, "n": 1}
+    records = read(tree, body=("/draft", "/judge"))
+    assert [record.id for record in records] == ["chatcmpl-1", "2"]
+    assert all(record.extra["/n"] == 1 for record in records)
+    for unit_ in ({"response": {"body": BODY}}, {"response": BODY}):
+        assert one(unit_, body=("/response", "/response/body")).text == "hé"
+
+
+def test_fields_of_an_envelope_are_named_by_pointers():
+    """What the caller names goes into the envelope, and what has another type stays in `extra`."""
+    tree = {
+        "request": {"id": "r", "messages": [1]},
+        "t": {"ms": 812, "at": "2026-01-01"},
+        "status": 200,
+        "labels": ["a"],
+        "usd": 0.5,
+        "response": BODY,
+    }
+    fields = {
+        "id": "/request/id",
+        "created_at": "/t/at",
+        "duration_ms": "/t/ms",
+        "status": "/status",
+        "tags": "/labels",
+    }
+    record = one(tree, body="/response", fields={**fields, "cost": "/usd"})
+    envelope = record.envelope
+    assert (envelope.id, envelope.created_at, envelope.duration) == ("r", "2026-01-01", 0.812)
+    assert (envelope.status, envelope.tags, record.usage.cost) == ("200", ["a"], 0.5)
+    assert lost(tree, record) == []
+    assert one(tree, body="/response", fields={"request": "/request"}).envelope.request == tree["request"]
+    assert one(tree, body="/response", fields={"id": "/request"}).envelope.id is None
+
+
+@pytest.mark.parametrize("response", [None, "", {}, [], "null"])
+@pytest.mark.parametrize("error", ["timeout", {"message": "timeout"}])
+def test_an_error_in_place_of_a_response_is_a_failed_call(response, error):
+    """Where the body is empty, the error beside it is that of a failed call; an error beside an answer is kept."""
+    tree = {"q": 1, "response": response, "error": error}
+    record = failed(tree, body="/response")
+    assert (record.error.message, record.extra) == ("timeout", {"/q": 1})
+    assert one({**tree, "response": BODY}, body="/response").extra["/error"] == error
+    assert failed({"q": 1, "error": error}, body="/response/body").error.message == "timeout"
+    assert refused({**tree, "error": None}, body="/response")[0] == "no_body"
+
+
+def test_a_fireworks_batch_line_is_opened():
+    """A batch line whose response has no status and no body of its own is the envelope of Fireworks."""
+    record = one({"custom_id": "a", "response": BODY})
+    assert (record.envelope.kind, record.envelope.id, record.text) == ("fireworks_batch", "a", "hé")
+
+
+def test_a_spend_log_with_an_organization_is_litellm():
+    """`organization_id`, which log10's records have too, does not make a row of LiteLLM ambiguous."""
+    assert one({**SPEND, "organization_id": "o"}).envelope.kind == "litellm"
+
+
+def test_log_rows_in_one_line_are_no_pair():
+    """Two rows of a log in one list are no request with its response, and each says where its own response is."""
+    row = {"ts": 1, "model": "m", "messages": [], "full_response": BODY}
+    errors = read([row, row])
+    assert [(error.code, error.path) for error in errors] == [("unknown_envelope", "/0"), ("unknown_envelope", "/1")]
+    assert str(errors[0]).endswith("a response is at /*/full_response; give --body '/*/full_response'")
+    assert [record.text for record in read([row, row], body="/*/full_response")] == ["hé", "hé"]
 
 
 def test_an_error_of_a_service_is_still_one():
@@ -544,7 +679,7 @@ def test_the_whole_unit_can_be_encoded():
         (b'{"a":', "/a", "truncated", None),
         (b"hello", "/a", "syntax", None),
         (b'{"a":{},"b":"\xff"}', "/a", "not_utf8", None),
-        (b'{"b":1e999,"a":{"choices":[]}}', "/a", "number_range", None),
+        (b'{"b":1e999,"a":{"choices":[]}}', "/a", "number_range", "/b"),
     ],
 )
 def test_a_place_without_a_body_is_told(tree, place, code, path):
@@ -574,10 +709,12 @@ def test_a_record_inside_a_record_is_kept_whole():
     ("options", "told"),
     [
         ({"envelope": "acme"}, "no envelope 'acme'; known are auto, bare"),
-        ({"encoding": "xml", "body": "/a"}, "no encoding 'xml'"),
+        ({"encoding": "xml", "body": ("/a",)}, "no encoding 'xml'"),
         ({"encoding": "sse"}, "name the body's place"),
-        ({"envelope": "litellm", "body": "/response"}, "name the envelope or the body"),
-        ({"body": "response"}, "begins with a slash"),
+        ({"fields": {"id": "/id"}}, "name the body's place"),
+        ({"body": ("/a",), "fields": {"name": "/id"}}, "no field 'name' of an envelope; known are id"),
+        ({"envelope": "litellm", "body": ("/response",)}, "name the envelope or the body"),
+        ({"body": ("*.jsonl=response",)}, "begins with a slash"),
         ({"carry": {"user": "user"}}, "begins with a slash"),
     ],
 )
@@ -589,11 +726,26 @@ def test_what_cannot_be_meant_is_refused_at_once(options, told):
 
 def test_options_travel_between_processes():
     """Options can be pickled, and say what they are in plain values."""
-    options = Envelopes(body="/a", encoding="sse", carry={"user": "/u"})
+    options = Envelopes(body=("/a",), encoding="sse", fields={"id": "/i"}, carry={"user": "/u"})
     assert pickle.loads(pickle.dumps(options)) == options
-    assert options.identity() == {"envelope": "auto", "body": "/a", "encoding": "sse", "carry": {"user": "/u"}}
+    assert options.identity() == {
+        "envelope": "auto",
+        "body": ["/a"],
+        "encoding": "sse",
+        "fields": {"id": "/i"},
+        "carry": {"user": "/u"},
+    }
     assert json.dumps(Envelopes().identity())
     assert [Envelopes(envelope=name).may_be_bare for name in PRESETS] == [name in ("auto", "bare") for name in PRESETS]
+
+
+def test_places_can_be_those_of_some_files():
+    """A rule with a glob is for the files that match, and the others are for the rest."""
+    options = Envelopes(body=("gateway/*.jsonl=/response", "*.json=", "/body"))
+    assert options.of_file("logs/gateway/a.jsonl").body == ("/response",)
+    assert options.of_file("a.json").body == ("",)
+    assert options.of_file("a.jsonl").body == ("/body",)
+    assert Envelopes(body=("b/*=/x",)).of_file("a/a.jsonl").may_be_bare
 
 
 # -- what goes along
@@ -616,38 +768,19 @@ def test_chosen_values_go_along():
     assert Envelopes().opener().carried(unit(tree)) is None
 
 
-def test_the_cells_of_a_table_are_bodies():
-    """In a table the first token of a pointer is the column, for the body and for what goes along."""
-    options = Envelopes(body="/log/response", carry={"user": "/meta/user", "n": "/n"})
-    asked = options.columns()
-    assert (asked["column"], asked["carry"]) == ("log", ("meta", "n"))
-    assert not asked["whole_rows"](["log", "meta"])
-    row = unit({"response": BODY, "x": 1}, {"meta": '{"user":"me"}', "n": 5})
-    opener = options.opener()
-    (record,) = opener.records(row)
-    assert record.extra == {"/response/choices/0/vendor": {"x": [1]}, "/x": 1}
-    assert opener.carried(row) == {"user": "me", "n": 5}
-    (record,) = Envelopes(body="/log", encoding="string").opener().records(unit(BODY, {}))
-    assert record.text == "hé"
-    (record,) = Envelopes().opener().records(unit(BODY, {}))
-    assert record.envelope is None
-
-
 @pytest.mark.parametrize(
-    ("options", "columns", "whole"),
+    ("columns", "whole"),
     [
-        ({}, list(TABLE), True),
-        ({}, list(LOG10), True),
-        ({}, list(FOUND["langfuse"][0]), True),
-        ({}, ["id", "response", "created_at"], False),
-        ({"envelope": "litellm"}, ["response", "x"], True),
-        ({"envelope": "bare"}, list(TABLE), False),
-        ({"body": "/response"}, list(TABLE), False),
+        (list(TABLE), True),
+        (list(LOG10), True),
+        (list(BODY), True),
+        (list(FOUND["langfuse"][0]), True),
+        (["id", "response", "created_at"], False),
     ],
 )
-def test_a_table_whose_columns_are_an_envelope_is_read_by_rows(options, columns, whole):
-    """Whole rows are read where the envelope was named, or where the columns are one, and no column was named."""
-    assert Envelopes(**options).columns()["whole_rows"](columns) is whole
+def test_rows_are_known_by_the_columns_of_their_table(columns, whole):
+    """The rows of a table are units where its columns are an envelope, a fragment or a response."""
+    assert rows_are_units(columns) is whole
 
 
 # -- strict mode, and what always holds
@@ -680,12 +813,6 @@ def test_a_named_source_is_believed():
 def test_a_record_separator_stands_before_a_text():
     """The separator of JSON text sequences before a unit is no part of it."""
     assert one(b"\x1e" + json.dumps(BODY).encode()).text == "hé"
-
-
-def test_a_unit_without_text_is_too_long():
-    """A unit that was passed over is refused as too long."""
-    (error,) = Envelopes().opener().records(Unit(1, 0, 99, None))
-    assert (error.code, "99 bytes" in str(error)) == ("too_long", True)
 
 
 def everything() -> list[Any]:
@@ -741,8 +868,8 @@ JSON = st.recursive(
     max_leaves=10,
 )
 OPTIONS = [Envelopes(envelope=name) for name in PRESETS] + [
-    Envelopes(body=place, encoding=encoding)
-    for place in ("", "/response", "/response/0/body")
+    Envelopes(body=(place,), encoding=encoding)
+    for place in ("", "/response", "/response/0/body", "/response/*")
     for encoding in ENCODINGS
 ]
 
@@ -773,5 +900,6 @@ def test_the_codes_are_documented():
     seen = {answer[1] for found in FRESH for answer in found if isinstance(answer, tuple)}
     seen |= {refused({"b": 1}, body="/a")[0], refused({"a": BODY}, body="/a", encoding="sse")[0]}
     seen |= {refused({**LITELLM, "response": "redacted-by-litellm"})[0], refused(BODY, envelope="litellm")[0]}
+    seen.add(refused({"a": BODY, "b": BODY}, body="/a")[0])
     core = {"provider_error", "unknown_shape", "list", "not_object", "encrypted", "wrong_type"}
     assert seen - core == set(REJECT_CODES)

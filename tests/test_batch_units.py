@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normcompletion.batch import units
-from normcompletion.batch.inputs import IncompleteInput, Input, InputError, open_decoded
+from normcompletion.batch.inputs import IncompleteInput, Input, open_decoded
 from normcompletion.batch.units import Block, Range, Unit, blocks, form_of, read_range, units_of
 from tests.conftest import examples
 
@@ -191,9 +191,9 @@ def test_a_line_that_is_too_long_is_never_held(ranges):
         path.unlink()
     first = len(G) + 1
     assert [unit[1:] for unit in found] == [
-        (0, first, G, None),
-        (first, length + 1, None, None),
-        (first + length + 1, first, G, None),
+        (0, first, G),
+        (first, length + 1, None),
+        (first + length + 1, first, G),
     ]
     assert peak < 8 << 20
 
@@ -437,113 +437,3 @@ def test_any_bytes_give_units_that_cover_them(text, size, start):
         assert text[unit.offset : unit.offset + unit.length].rstrip(b"\n") == (unit.text or b"").rstrip(b"\n")
         here = unit.offset + unit.length
     assert not text[here:].strip(b" \t\r\n,[]\x1e")
-
-
-# -- tables
-
-
-@pytest.fixture
-def table(tmp_path):
-    """Writes a Parquet file and opens it."""
-    arrow = pytest.importorskip("pyarrow", reason="needs normcompletion[batch]: no pyarrow here")
-    parquet = pytest.importorskip("pyarrow.parquet")
-
-    def write(columns: dict[str, Any], **options: Any) -> Any:
-        path = tmp_path / "table.parquet"
-        parquet.write_table(arrow.table(columns), path, **options)
-        return open_decoded(Input("table.parquet", str(path)))
-
-    return write
-
-
-def rows(source: Any, **options: Any) -> list[Unit]:
-    with source:
-        return [unit for block in blocks(source, **options) for unit in units_of(block)]
-
-
-def test_the_rows_of_a_table_are_units(table):
-    """A body column of text gives its cells, row by row, with the columns that are asked for."""
-    source = table({"n": [1, 2, 3], "response": ['{"a":1}', None, '{"a":"é"}'], "t": [None, 2.5, 3.5]})
-    assert rows(source, carry=("t", "n")) == [
-        Unit(1, 0, 7, b'{"a":1}', {"t": None, "n": 1}),
-        Unit(2, 0, 4, b"null", {"t": 2.5, "n": 2}),
-        Unit(3, 0, 10, '{"a":"é"}'.encode(), {"t": 3.5, "n": 3}),
-    ]
-
-
-def test_a_body_can_be_bytes_or_a_struct(table):
-    """A cell of bytes is the text itself, one of a struct its JSON."""
-    assert [unit.text for unit in rows(table({"body": [b"{}", b"\xff"]}))] == [b"{}", b"\xff"]
-    (unit,) = rows(table({"x": ["word"], "response": [{"id": "a", "choices": [{"index": 0}]}]}))
-    assert unit.text == b'{"id":"a","choices":[{"index":0}]}'
-
-
-def test_the_body_column_is_named_or_the_only_one(table):
-    """Where two columns can be the body the error lists them; the one that is named is taken."""
-    columns = {"first": ['{"a":1}'], "second": ['{"a":2}'], "n": [1]}
-    with pytest.raises(InputError, match="--body /COLUMN: first, second"):
-        rows(table(columns))
-    assert [unit.text for unit in rows(table(columns), column="second")] == [b'{"a":2}']
-    with pytest.raises(InputError, match="has no column absent; it has first, second, n"):
-        rows(table(columns), column="absent")
-    assert [unit.text for unit in rows(table({"prose": ['{"a":3}'], "n": [1]}))] == [b'{"a":3}']
-
-
-def test_a_whole_row_is_an_object(table):
-    """Where the columns are an envelope, each row is one JSON object and nothing is carried."""
-    import datetime
-    import decimal
-
-    columns = {
-        "id": ["x"],
-        "at": [datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)],
-        "cost": [decimal.Decimal("0.10")],
-        "raw": [b"\xff"],
-    }
-    (unit,) = rows(table(columns), whole_rows=lambda names: names == list(columns))
-    assert unit.carried is None
-    assert json.loads(unit.text or b"") == {
-        "id": "x",
-        "at": "2026-01-02T03:04:05+00:00",
-        "cost": "0.10",
-        "raw": "/w==",
-    }
-
-
-def test_a_table_is_cut_in_blocks_and_can_begin_anywhere(table):
-    """Blocks hold the rows up to a number of bytes; from any row on they are those of the whole."""
-    columns = {"response": ["x" * (number % 7) for number in range(100)]}
-    with table(columns, row_group_size=9) as source:
-        whole = list(blocks(source, block_bytes=20))
-        assert source.consumed == source.size
-    assert [unit.line for block in whole for unit in units_of(block)] == list(range(1, 101))
-    for place, block in enumerate(whole):
-        with table(columns, row_group_size=9) as source:
-            assert list(blocks(source, offset=block.offset, block_bytes=20)) == whole[place:]
-
-
-def test_a_cell_that_is_too_long_is_no_text(table):
-    """A cell over the limit is a unit without text."""
-    found = rows(table({"response": ["x" * 50, "y"]}), max_record_bytes=10)
-    assert [(unit.line, unit.length, unit.text) for unit in found] == [(1, 50, None), (2, 1, b"y")]
-
-
-def test_a_damaged_table_is_incomplete(table, tmp_path):
-    """A Parquet file without its end, or inside an archive, is told."""
-    table({"response": ["x"]}).close()
-    raw = (tmp_path / "table.parquet").read_bytes()
-    with pytest.raises(IncompleteInput, match="damaged or was cut off"):
-        rows(open_decoded(written(raw[:-10])))
-    with pytest.raises(InputError, match="give the file itself"):
-        rows(open_decoded(written(gzip.compress(raw))))
-
-
-def test_without_pyarrow_the_error_names_the_extra(monkeypatch):
-    """A Parquet file on a machine without pyarrow is refused with the extra to install."""
-
-    def absent(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(units, "import_module", absent)
-    with pytest.raises(InputError, match=r"pip install normcompletion\[batch\]"):
-        rows(open_decoded(written(b"PAR1" + bytes(20))))

@@ -18,10 +18,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias, overload
 
+from ..envelopes import opener as _opener
+from ..envelopes.encodings import Encoding
+from ..envelopes.opener import Envelopes
 from ..errors import NormalizeError
 from ..model import Completion
 from ..payload import MAX_RECORD_BYTES
-from . import envelopes as _envelopes
 from . import report as _report
 from .conversion import Conversion, ConverterOptions, Found, Layout
 from .durable import OutputError
@@ -37,7 +39,6 @@ from .engine import (
     Run,
     UsageError,
 )
-from .envelopes import Encoding, Envelopes, Preset
 from .inputs import IncompleteInput, Input, InputError, expand
 from .outputs import OutputRefusedError
 from .report import Reject, Report
@@ -74,7 +75,7 @@ __all__ = [
 
 Name: TypeAlias = "str | os.PathLike[str]"
 
-REJECT_CODES: Mapping[str, str] = {**_report.REJECT_CODES, **_envelopes.REJECT_CODES}
+REJECT_CODES: Mapping[str, str] = {**_report.REJECT_CODES, **_opener.REJECT_CODES}
 """Every code of a reject and what it means; `strict` adds the codes of `normcompletion.NOTES` that are faults."""
 
 
@@ -99,9 +100,10 @@ def convert(
     layout: Layout = "nested",
     columns: Iterable[str] | None = None,
     rows_per_part: int | None = None,
-    envelope: Preset = "auto",
-    body: str | None = None,
+    envelope: str = "auto",
+    body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
+    envelope_fields: Mapping[str, str] | None = None,
     carry: Mapping[str, str] | None = None,
     source: str | None = None,
     strict: bool = False,
@@ -137,9 +139,12 @@ def convert(
         columns: only these columns of the layout, in this order, for Parquet; what is left out costs little, and it
             is nowhere in the output.
         rows_per_part: Parquet as a folder of parts with so many rows each.
-        envelope: what stands around the responses, one of `envelopes.PRESETS`.
-        body: the JSON Pointer of the response in each unit, for what no preset knows.
-        body_encoding: how it is written there, one of `envelopes.ENCODINGS`.
+        envelope: what is around the responses, one of `normcompletion.envelopes.registry.known_envelopes()`.
+        body: the JSON Pointer of the response in each unit, for what no preset knows; `*` stands for each element of a
+            list or member of an object. Several are read one after another; `GLOB=POINTER` is for the files that match.
+        body_encoding: how it is written there, one of `normcompletion.envelopes.encodings.ENCODINGS`.
+        envelope_fields: what else of the envelope is read beside `body`: names in `envelopes.preset.FIELDS` and their
+            JSON Pointers.
         carry: values that go along with each record, in its member `carried`: names and their JSON Pointers.
         source: who wrote the responses, where the caller knows.
         strict: refuse what would need a repair.
@@ -177,7 +182,7 @@ def convert(
         layout=layout,
         columns=None if columns is None else tuple(columns),
         rows_per_part=rows_per_part,
-        envelopes=_around(envelope, body, body_encoding, carry),
+        envelopes=_around(envelope, body, body_encoding, envelope_fields, carry),
         source=source,
         strict=strict,
         completions_only=completions_only,
@@ -203,9 +208,10 @@ def iter_records(
     inputs: Name | Iterable[Name],
     *,
     on_error: Literal["raise"] = "raise",
-    envelope: Preset = "auto",
-    body: str | None = None,
+    envelope: str = "auto",
+    body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
+    envelope_fields: Mapping[str, str] | None = None,
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -218,9 +224,10 @@ def iter_records(
     inputs: Name | Iterable[Name],
     *,
     on_error: Literal["yield"],
-    envelope: Preset = "auto",
-    body: str | None = None,
+    envelope: str = "auto",
+    body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
+    envelope_fields: Mapping[str, str] | None = None,
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -232,9 +239,10 @@ def iter_records(
     inputs: Name | Iterable[Name],
     *,
     on_error: Literal["raise", "yield"] = "raise",
-    envelope: Preset = "auto",
-    body: str | None = None,
+    envelope: str = "auto",
+    body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
+    envelope_fields: Mapping[str, str] | None = None,
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -253,7 +261,7 @@ def iter_records(
         completions_only=completions_only,
         keep_raw=True,
         max_record_bytes=max_record_bytes,
-        envelopes=_around(envelope, body, body_encoding, None),
+        envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
     )
     items = _items(_inputs(inputs, None), options)
     return items if on_error == "yield" else _raised(items)
@@ -263,9 +271,10 @@ def survey(
     inputs: Name | Iterable[Name],
     *,
     files_from: Name | None = None,
-    envelope: Preset = "auto",
-    body: str | None = None,
+    envelope: str = "auto",
+    body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
+    envelope_fields: Mapping[str, str] | None = None,
     source: str | None = None,
     jobs: int = 1,
     limit: int | None = None,
@@ -281,7 +290,7 @@ def survey(
     options = ConverterOptions(
         source=source,
         max_record_bytes=max_record_bytes,
-        envelopes=_around(envelope, body, body_encoding, None),
+        envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
         keep_places=True,
     )
     return survey_inputs(
@@ -308,9 +317,18 @@ def unit_converter(source: str | None = None) -> Callable[[Unit], Found]:
     return lambda unit: read([Block(0, unit.line, unit.offset, [unit])])
 
 
-def _around(envelope: Preset, body: str | None, encoding: Encoding, carry: Mapping[str, str] | None) -> Envelopes:
+def _around(
+    envelope: str,
+    body: str | Iterable[str] | None,
+    encoding: Encoding,
+    fields: Mapping[str, str] | None,
+    carry: Mapping[str, str] | None,
+) -> Envelopes:
+    places = () if body is None else (body,) if isinstance(body, str) else tuple(body)
     try:
-        return Envelopes(envelope=envelope, body=body, encoding=encoding, carry=dict(carry or {}))
+        return Envelopes(
+            envelope=envelope, body=places, encoding=encoding, fields=dict(fields or {}), carry=dict(carry or {})
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None
 

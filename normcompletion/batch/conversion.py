@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from ..api import default_engine, normalize
+from ..api import default_engine, normalize, too_long
+from ..envelopes.opener import Envelopes, Opener, may_be_quiz
 from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError
 from ..model import Completion, ServiceError, to_json, to_json_lines
 from ..payload import MAX_RECORD_BYTES
-from .envelopes import Envelopes
 from .inputs import IncompleteInput
 from .report import Reject, Report
 from .units import Block, Range, Unit, read_range
@@ -119,10 +119,20 @@ class Conversion:
         options.check()
         bytes(_KEPT_BYTES)  # and free again
         self._options = options
-        self._opener = options.envelopes.opener(options.max_record_bytes, source=options.source, strict=options.strict)
         self._carries = bool(options.envelopes.carry)
-        self._bare = options.envelopes.may_be_bare
+        self._openers: dict[tuple[str, ...] | None, Opener] = {}
         self._tasks = 0
+
+    def _open_with(self, body: tuple[str, ...] | None) -> None:
+        """Read the units that follow as a block says."""
+        options = self._options
+        known = options.envelopes if body is None else options.envelopes.with_body(body)
+        if body not in self._openers:
+            self._openers[body] = known.opener(
+                source=options.source, strict=options.strict, limit=options.max_record_bytes
+            )
+        self._opener = self._openers[body]
+        self._may_be_bare = self._bare = known.may_be_bare
 
     def __call__(
         self, blocks: Iterable[Block], limit: int | None = None, drain: Callable[[Found], None] | None = None
@@ -137,6 +147,7 @@ class Conversion:
             found.rejects.append([])
             found.places.append([])
             before = found.report.units
+            self._open_with(block.body)
             try:
                 for part in parts(block, self._options.max_record_bytes):
                     left = None if limit is None else max(0, limit - found.report.units)
@@ -202,7 +213,7 @@ class Conversion:
         if unit.text is not None and not unit.text.strip(_BLANK):
             report.blank += 1
             return
-        carried = self._opener.carried(unit)
+        carried = self._opener.carried(unit.text)
         before = len(found.rejects[-1])
         is_empty = True
         for item in self._records(unit):
@@ -224,10 +235,12 @@ class Conversion:
 
     def _records(self, unit: Unit) -> Iterable[Completion | NormalizeError]:
         """The records of a unit. What the last one was alike is tried first: that is faster, and gives the same."""
-        if self._bare and unit.text is not None and (bodies := self._bare_bodies([unit.text])):
+        if unit.text is None:
+            return [too_long(unit.length, self._options.max_record_bytes)]
+        if self._bare and (bodies := self._bare_bodies([unit.text])):
             return bodies
-        records = list(self._opener.records(unit))
-        self._bare = self._options.envelopes.may_be_bare and bool(records) and _is_bare(records[0])
+        records = list(self._opener.records(unit.text))
+        self._bare = self._may_be_bare and bool(records) and _is_bare(records[0])
         return records
 
     def _bare_bodies(self, texts: list[bytes]) -> list[Completion]:
@@ -243,7 +256,7 @@ class Conversion:
                 completion = normalize(text, source, None, strict, longest)
             except NormalizeError:
                 break
-            if completion.envelope is not None:
+            if completion.envelope is not None or may_be_quiz(completion):
                 break
             completions.append(completion)
         self._bare = len(completions) == len(texts)

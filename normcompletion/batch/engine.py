@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from ..envelopes.opener import Envelopes
 from ..payload import MAX_RECORD_BYTES
 from .conversion import Converted, Converter, ConverterOptions, Layout, arrow_schema, units
 from .durable import OutputError
-from .envelopes import Envelopes
 from .inputs import STDIN, Decoded, IncompleteInput, Input, InputError, open_decoded
 from .journal import Checkpoint, Fingerprint, Journal, Rename, check_unchanged, fingerprint
 from .outputs import Kind, Sink, check_outputs, final_path, is_stream, open_sink, partial_path
@@ -281,7 +281,7 @@ class Reader:
             max_record_bytes=self._options.max_record_bytes,
             block_bytes=BLOCK_BYTES,
             ranges=True,
-            **self._options.envelopes.columns(),
+            envelopes=self._options.envelopes,
         )
 
 

@@ -18,21 +18,17 @@ Where blocks are cut depends on the bytes alone: a block holds the units that st
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable, Collection, Iterator
-from importlib import import_module
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Literal
 
-import orjson
-
-from ..errors import excerpt
+from ..envelopes.opener import Envelopes
 from ..payload import MAX_RECORD_BYTES, looks_like_stream
-from .inputs import Decoded, IncompleteInput, Input, InputError, open_decoded
+from . import tables
+from .blocks import BLOCK_BYTES, Block, Range, Unit
+from .inputs import Decoded, IncompleteInput, Input, open_decoded
 
-BLOCK_BYTES = 1 << 20
-BODY_COLUMNS = ("response", "response_body", "raw_response", "body", "completion", "payload", "value")
-"""The names by which a table's body column is known, where none is given."""
+__all__ = ["BLOCK_BYTES", "Block", "Form", "Range", "Unit", "blocks", "form_of", "read_range", "units_of"]
 
 Form = Literal["lines", "values", "array", "stream", "table"]
 
@@ -40,7 +36,6 @@ _BOM = b"\xef\xbb\xbf"
 _PARQUET = b"PAR1"
 _LOOK = 1 << 16  # how many bytes the form is told by, at first; then twice as many, up to a whole record
 _READ = 1 << 20
-_ROWS = 256  # of a table, read at once
 _QUOTE, _BACKSLASH, _OPEN = ord('"'), ord("\\"), b"{["
 # The record separator stands before each text of a JSON text sequence (RFC 7464).
 _SPACE = re.compile(rb"[ \t\r\n,\x1e]*+")
@@ -54,44 +49,6 @@ _WORD = re.compile(rb"[^,\] \t\r\n]*+")
 _LINE = re.compile(rb"[^\n]*+")
 
 
-class Unit(NamedTuple):
-    """One piece of an input that is converted as a whole.
-
-    `line` counts from 1 in the decoded input and is where the unit starts; for a row of a table it is the row's number.
-    `offset` is where it starts, in bytes of the decoded input (0 for a row), `length` its bytes, its line feed
-    included. `text` is `None` where it is longer than `max_record_bytes`: it was passed over without being held. A
-    body that comes from a column of a table has `carried`, the columns that go along.
-    """
-
-    line: int
-    offset: int
-    length: int
-    text: bytes | None
-    carried: dict[str, Any] | None = None
-
-
-class Range(NamedTuple):
-    """The lines of a plain file that start at a byte from `start` to before `stop`."""
-
-    path: str
-    start: int
-    stop: int
-
-
-class Block(NamedTuple):
-    """A bounded piece of one input.
-
-    `input` is the input's place in the list, `line` the number of the first unit, `offset` where it starts (for a
-    table, how many rows stand before it). `data` is whole lines (bytes), or units, or a range that has yet to be read;
-    the lines of a range are counted from 1, and its `line` is 0.
-    """
-
-    input: int
-    line: int
-    offset: int
-    data: bytes | list[Unit] | Range
-
-
 def blocks(
     source: Decoded,
     index: int = 0,
@@ -101,9 +58,7 @@ def blocks(
     max_record_bytes: int = MAX_RECORD_BYTES,
     block_bytes: int = BLOCK_BYTES,
     ranges: bool = False,
-    column: str | None = None,
-    carry: Collection[str] = (),
-    whole_rows: Callable[[list[str]], bool] | None = None,
+    envelopes: Envelopes | None = None,
 ) -> Iterator[Block]:
     """The blocks of an input that was just opened, in order.
 
@@ -115,52 +70,43 @@ def blocks(
         max_record_bytes: a longer unit is passed over; it comes as a `Unit` without text.
         block_bytes: the units that start in one window of so many bytes make a block.
         ranges: give lines of a plain file as ranges, for `read_range` in another process.
-        column: the body column of a table; else the only one that can be it.
-        carry: columns of a table that go along.
-        whole_rows: whether a table with these columns is an envelope: then each row is a unit, as a JSON object.
+        envelopes: what the caller knows of them: where the responses of this input are.
 
     Raises:
         InputError: the input is neither text nor a table that can be read.
         IncompleteInput: after everything before the break.
 
     """
+    known = (envelopes or Envelopes()).of_file(source.path)
+    limits = {"limit": max_record_bytes, "window": block_bytes}
     form, indent = _look(source, max_record_bytes)
     if form == "table":
-        yield from _rows(
-            source,
-            index,
-            offset,
-            limit=max_record_bytes,
-            window=block_bytes,
-            column=column,
-            carry=carry,
-            whole_rows=whole_rows,
-        )
+        yield from tables.parquet(source, index, offset, envelopes=known, **limits)
         return
+    body = None if envelopes is None else known.body
     mark = len(_BOM) if source.peek(len(_BOM)) == _BOM else 0
-    if offset <= mark:
-        offset = 0
+    start = 0 if offset <= mark else offset
     # What is written to a log while it is read belongs to the next run.
     until = source.size if source.is_plain_file and source.size else None
     if form == "lines" and ranges and until is not None:
-        for start in range(offset - offset % block_bytes, until, block_bytes):
-            part = Range(source.path, max(start, offset), min(start + block_bytes, until))
-            yield Block(index, 0, part.start, part)
+        for at in range(start - start % block_bytes, until, block_bytes):
+            part = Range(source.path, max(at, start), min(at + block_bytes, until))
+            yield Block(index, 0, part.start, part, body)
         return
     feed = _Feed(source)
     if form == "lines":
-        data, at = b"", mark
-        source.skip(offset - 1 if offset else mark)
-        if offset:
-            data, at = _next_line(feed, offset, until)
-        yield from _lines(feed, index, line, at, data, until=until, window=block_bytes, limit=max_record_bytes)
+        source.skip(start - 1 if start else mark)
+        data, at = _next_line(feed, start, until) if start else (b"", mark)
+        found = _lines(feed, index, line, at, data, until=until, **limits)
     else:
         source.skip(mark)
         if form == "stream":
             units = _stream(feed, mark, max_record_bytes)
         else:
             units = _Values(feed, mark, max_record_bytes, indent).units(form)
-        yield from _grouped(units, index, offset, block_bytes)
+        found = _grouped(units, index, start, block_bytes)
+    for block in found:
+        yield block._replace(body=body)
     if feed.failure is not None:
         raise feed.failure
 
@@ -623,120 +569,3 @@ def _count_elements(head: bytes, start: int, stop: int) -> int:
             here = max(_WORD.match(head, here, stop).end(), here + 1)  # type: ignore[union-attr] # as above
         count += 1
     return count
-
-
-# -- tables
-
-
-def _rows(
-    source: Decoded,
-    index: int,
-    offset: int,
-    *,
-    limit: int,
-    window: int,
-    column: str | None,
-    carry: Collection[str],
-    whole_rows: Callable[[list[str]], bool] | None,
-) -> Iterator[Block]:
-    """The blocks of a Parquet file from row `offset` on."""
-    if not source.is_plain_file:
-        raise InputError(f"{source.name} is Parquet in a pipe or an archive; give the file itself")
-    try:
-        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError:
-        raise InputError(f"{source.name} is Parquet; to read it, pip install normcompletion[batch]") from None
-    held: list[Unit] = []
-    weight = row = 0
-    failure = None
-    try:
-        with parquet.ParquetFile(source.path, pre_buffer=False, buffer_size=_LOOK) as table:
-            schema = table.schema_arrow
-            body = wanted = None
-            if column is not None or whole_rows is None or not whole_rows(schema.names):
-                body = _body_column(source.name, schema, column)
-                carry = tuple(_known_column(source.name, schema, name) for name in carry)
-                wanted = list(dict.fromkeys((body, *carry)))
-            row, groups = _groups(table.metadata, offset)
-            for batch in table.iter_batches(_ROWS, row_groups=groups, columns=wanted):
-                for values in batch.to_pylist(maps_as_pydicts="lossy"):
-                    row += 1
-                    if row > offset:
-                        unit = _row(row, values, body, carry, limit)
-                        held.append(unit)
-                        weight += unit.length
-                        if weight >= window:
-                            yield Block(index, held[0].line, held[0].line - 1, held)
-                            held, weight = [], 0
-                source.consumed = int((source.size or 0) * row / table.metadata.num_rows)
-    except InputError:
-        raise
-    except (arrow.ArrowException, OSError) as error:
-        reason = f"the Parquet file is damaged or was cut off ({excerpt(error)}); fetch or write it again"
-        failure = IncompleteInput(source.name, row, reason)
-    if held:
-        yield Block(index, held[0].line, held[0].line - 1, held)
-    if failure is not None:
-        raise failure
-
-
-def _groups(metadata: Any, offset: int) -> tuple[int, list[int]]:
-    """The row groups that hold the rows from `offset` on, and how many rows stand before them."""
-    before = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        if before + rows > offset:
-            return before, list(range(group, metadata.num_row_groups))
-        before += rows
-    return before, []
-
-
-def _body_column(name: str, schema: Any, column: str | None) -> str:
-    """The column that holds the responses: the one that was named, else the only one that can be it."""
-    if column is not None:
-        return _known_column(name, schema, column)
-    candidates = [known for known in schema.names if known in BODY_COLUMNS]
-    if not candidates:
-        candidates = [field.name for field in schema if re.match(r"(large_)?(string|binary)|struct", str(field.type))]
-    if len(candidates) == 1:
-        return str(candidates[0])
-    raise InputError(
-        f"{name}: which column holds the responses? Name it with --body /COLUMN: {_listed(candidates or schema.names)}"
-    )
-
-
-def _known_column(name: str, schema: Any, column: str) -> str:
-    if column not in schema.names:
-        raise InputError(f"{name} has no column {excerpt(column)}; it has {_listed(schema.names)}")
-    return column
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(excerpt, names[:20])) + (" …" if len(names) > 20 else "")
-
-
-def _row(row: int, values: dict[str, Any], body: str | None, carry: Collection[str], limit: int) -> Unit:
-    """The unit of one row: the body's cell with the carried ones, or the whole row as a JSON object."""
-    cell = values if body is None else values[body]
-    if isinstance(cell, str):
-        text = cell.encode()
-    else:
-        text = cell if isinstance(cell, bytes) else orjson.dumps(cell, default=_plain)
-    carried = None if body is None else {name: _json_value(values[name]) for name in carry}
-    return Unit(row, 0, len(text), text if len(text) <= limit else None, carried)
-
-
-def _json_value(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return orjson.loads(orjson.dumps(value, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has no type for, as a table may hold it: bytes, decimal numbers, lengths of time."""
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return base64.b64encode(value).decode()
-    return str(value)

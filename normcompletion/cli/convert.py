@@ -116,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
                 envelope=options.envelope,
                 body=options.body,
                 body_encoding=options.body_encoding,
+                envelope_fields=dict(options.envelope_field),
                 carry=dict(options.carry),
                 source=options.source,
                 strict=options.strict,

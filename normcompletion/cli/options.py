@@ -34,13 +34,23 @@ def add_envelopes(parser: Group) -> None:
         "--envelope",
         metavar="NAME",
         default="auto",
-        help="auto (the default), bare, log10, openai_batch, openai_pair, litellm or databricks",
+        help="auto (the default), bare, log10, openai_batch, fireworks_batch, openai_pair, litellm or databricks",
     )
     group.add_argument(
         "--body",
-        metavar="POINTER",
-        help="the JSON Pointer of the response, for any other log; in a table it begins with the "
-        "column: /response/body",
+        metavar="[GLOB=]POINTER",
+        action="append",
+        help="the JSON Pointer of the response, for any other log: /response/body; in a table it begins with the "
+        "column. '/results/*/response' reads each; 'gateway/*.jsonl=/response' is for those files; may be repeated",
+    )
+    group.add_argument(
+        "--envelope-field",
+        metavar="FIELD=POINTER",
+        action="append",
+        default=[],
+        type=pair,
+        help="where id, status, created_at, session_id, duration (seconds), duration_ms, request, tags or cost of a "
+        "call is, beside --body; may be repeated",
     )
     group.add_argument(
         "--body-encoding",

@@ -58,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
                 envelope=options.envelope,
                 body=options.body,
                 body_encoding=options.body_encoding,
+                envelope_fields=dict(options.envelope_field),
                 source=options.source,
                 jobs=options.jobs,
                 limit=options.limit,

@@ -1,1 +1,31 @@
-"""Everything around a response: wrappers, pages, canonical records, and payloads that hold no completion."""
+"""Everything around a response: wrappers, pages, and the envelopes that logs put around it.
+
+A *preset* knows one envelope, in one small file: `openai_batch.py`, `openai_pair.py`, `litellm.py`, `databricks.py`.
+`fragments.py` names records of known tools that hold no whole response; they are refused with what to do instead.
+
+* `wrappers.py`, `unsupported.py`: what the core itself unwraps or refuses by name.
+* `members.py`: JSON taken apart without being parsed. `spread.py`: a unit to its bodies and what is around each.
+* `preset.py`: what a preset declares, and how its fields are read. `registry.py`: all presets and fragments.
+* `hints.py`: where a response is inside a unit in no known envelope. `opener.py`: units to completions.
+
+To add an envelope, write a file that ends in one `PRESET`, and name it in `registry.BUILT_IN`:
+
+    PRESET = Preset(
+        name="acme",
+        about="a row of Acme's gateway log",
+        told_by=(has("acme_id", "response/body", lacks=("choices",)),),
+        body="/response/body",
+        fields={"id": ("/acme_id",), "status": ("/response/status",), "duration_ms": ("/latency",)},
+        error=("/error",),
+        example={"acme_id": "1", "response": {"status": 200, "body": {"choices": []}}, "latency": 812},
+    )
+
+`told_by` are alternatives of keys, a slash between those inside one another; they must be keys that only this tool
+writes together. `body` and `fields` are JSON Pointers (`*` is each member), `fields` those of `FIELDS`, the first that
+is there. Every value is taken once; what no field takes is in `extra`. `adjust` is called with what was opened, where
+an envelope says something that no pointer can. Then add a fixture, with a citation in `fixtures/SOURCES.md`, and a
+sample to `tests/test_batch_envelopes.py`.
+
+Another package offers presets through the entry-point group `normcompletion.envelopes`: the entry point names an object
+with `PRESETS`, a tuple of `Preset`.
+"""

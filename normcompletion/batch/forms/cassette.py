@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from ...errors import excerpt
+from ..blocks import Unit
 from ..inputs import InputError
-from ..units import Unit
 
 _START = re.compile(rb"(?:\s*#[^\n]*\n|\s*---[^\n]*\n|version:[^\n]*\n)*(?:http_)?interactions:\s", re.ASCII)
 _GROWTH = 8  # a text may become so many times its length, through aliases, and no more

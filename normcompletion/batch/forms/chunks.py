@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ...payload import MAX_RECORD_BYTES, REFUSALS
-from ..units import Unit
+from ..blocks import Unit
 
 _OPEN_ANSWERS = 64  # that wait for more chunks: one that had none for so many others is over
 

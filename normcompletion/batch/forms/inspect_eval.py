@@ -17,8 +17,8 @@ import orjson
 
 from ...errors import MalformedPayloadError, excerpt
 from ...payload import parse
+from ..blocks import Unit
 from ..inputs import IncompleteInput, InputError
-from ..units import Unit
 
 MAGIC = b"PK\x03\x04"
 

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from ...payload import MAX_RECORD_BYTES
-from ..units import Unit
+from ..blocks import Unit
 
 _ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 PREFIXES = {

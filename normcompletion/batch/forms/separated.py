@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ...payload import MAX_RECORD_BYTES
-from ..units import Unit
+from ..blocks import Unit
 from .rows import row_text
 
 SUFFIXES = (".csv", ".tsv")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import excerpt
+from ..blocks import Unit
 from ..inputs import IncompleteInput, InputError
-from ..units import Unit
 from .rows import row_text
 
 if TYPE_CHECKING:

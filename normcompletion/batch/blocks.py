@@ -1,0 +1,46 @@
+"""The pieces in which inputs are converted: units, and bounded blocks of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BLOCK_BYTES = 1 << 20
+
+
+class Unit(NamedTuple):
+    """One piece of an input that is converted as a whole.
+
+    `line` counts from 1 in the decoded input and is where the unit starts; for a row of a table it is the row's number.
+    `offset` is where it starts, in bytes of the decoded input (0 for a row), `length` its bytes, its line feed
+    included. `text` is `None` where it is longer than `max_record_bytes`: it was passed over without being held. A row
+    of a table is a JSON object.
+    """
+
+    line: int
+    offset: int
+    length: int
+    text: bytes | None
+
+
+class Range(NamedTuple):
+    """The lines of a plain file that start at a byte from `start` to before `stop`."""
+
+    path: str
+    start: int
+    stop: int
+
+
+class Block(NamedTuple):
+    """A bounded piece of one input.
+
+    `input` is the input's place in the list, `line` the number of the first unit, `offset` where it starts (for a
+    table, how many rows stand before it). `data` is whole lines (bytes), or units, or a range that has yet to be read;
+    the lines of a range are counted from 1, and its `line` is 0. `body` are the pointers of the responses in its units;
+    `None` says that they are the caller's.
+    """
+
+    input: int
+    line: int
+    offset: int
+    data: bytes | list[Unit] | Range
+    body: tuple[str, ...] | None = None

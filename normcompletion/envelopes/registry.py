@@ -1,0 +1,73 @@
+"""All envelopes that are read by name, those that installed packages offer, and the fragments that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+
+from .fragments import FRAGMENTS
+from .members import Members
+from .preset import Fragment, Preset
+
+BUILT_IN = ("openai_batch", "fireworks_batch", "openai_pair", "litellm", "databricks")
+"""The files of this package that end in a `PRESET`."""
+ENTRY_POINTS = "normcompletion.envelopes"
+NATIVE: Mapping[str, str] = {
+    "auto": "told by the keys of each unit",
+    "bare": "nothing: each unit is a response",
+    "log10": "a log10 completion record, or a page of them",
+}
+"""What the core reads itself."""
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """The presets by name: the built-in ones, then those of every package that offers the entry point.
+
+    Raises `ValueError` where two have the same name.
+    """
+    from importlib import metadata  # costs a third of the whole import, and only a log in an envelope needs it
+
+    known: list[Preset] = [import_module(f".{name}", __package__).PRESET for name in BUILT_IN]
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        known.extend(entry.load().PRESETS)
+    by_name = {preset.name: preset for preset in known}
+    if len(by_name) < len(known) or not NATIVE.keys().isdisjoint(by_name):
+        raise ValueError("two envelopes have the same name; rename one")
+    return by_name
+
+
+def known_envelopes() -> Mapping[str, str]:
+    """Every name that an envelope can be given, with what it is."""
+    return {**NATIVE, **{name: preset.about for name, preset in presets().items()}}
+
+
+@cache
+def _by_first_key() -> dict[str, list[Preset | Fragment]]:
+    """The presets and fragments by a key that a unit of theirs has: the others need no look."""
+    index: dict[str, list[Preset | Fragment]] = {}
+    every: tuple[Preset | Fragment, ...] = (*presets().values(), *FRAGMENTS)
+    for known in every:
+        for keys in known.told_by:
+            some = index.setdefault(keys.has[0].partition("/")[0], [])
+            if known not in some:
+                some.append(known)
+    return index
+
+
+def named(unit: Members) -> list[Preset | Fragment]:
+    """The presets that an object's keys name, and the first fragment."""
+    if "choices" in unit:
+        return []
+    index = _by_first_key()
+    candidates = {known.name: known for key in index.keys() & unit.keys() for known in index[key]}
+    found = [known for known in candidates.values() if known.match(unit)]
+    fragments = [known for known in FRAGMENTS if known in found or (known.prefixes and known.match(unit))]
+    order = [*presets().values()]
+    return [*sorted((known for known in found if isinstance(known, Preset)), key=order.index), *fragments[:1]]
+
+
+def named_list(items: list[bytes]) -> Preset | None:
+    """The preset of a unit that is a list, where it is one unit and not several."""
+    return next((preset for preset in presets().values() if preset.match_list and preset.match_list(items)), None)
