@@ -89,7 +89,7 @@ def test_a_reported_error_is_that_of_its_completion(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("pair", ACCEPTED, ids=name)
-def test_an_expected_file_is_the_encoded_completion_re_indented(pair: Pair) -> None:
+def test_an_expected_file_has_every_field_and_no_other(pair: Pair) -> None:
     """An expected file holds every field of the model, absent ones as null, and nothing that is no field."""
     assert pair.expected is not None
     decoded = expected_of(pair)

@@ -71,9 +71,6 @@ def test_many_gives_the_records_of_a_page_their_pointers() -> None:
     assert first == normalize(chat())
 
 
-ODD_WORD = {"object": "chat.completion", "choices": [{"message": {"content": "hi"}, "finish_reason": "end_turn"}]}
-
-
 def test_a_decisive_mark_stands_before_a_weak_one() -> None:
     """OpenRouter's id decides against the words of log10's mock, on every road."""
     body = {"id": "gen-1700000000-ABCDEFGHIJKLMNOPQRST", "system_fingerprint": "log10_mock_chat_completion"}

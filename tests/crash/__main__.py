@@ -21,7 +21,6 @@ from tests.crash.command import ELSEWHERE, Command, Setting, Undisturbed, full_d
 from tests.crash.disturb import disturb, forked
 
 STEPPED = ("out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out/", "again out.jsonl", "again out/")
-RESUMABLE = ("out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out/")
 
 
 def main() -> int:
