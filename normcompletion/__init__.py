@@ -47,6 +47,7 @@ from .model import (
     Usage,
     json_schema,
 )
+from .reading import Log, read
 from .streaming import Assembler, assemble, assemble_async, normalize_chunk
 from .streams.events import Event, EventReader, aiter_events, iter_events
 
@@ -79,6 +80,7 @@ __all__ = [
     "Image",
     "ImageURL",
     "InvalidPayloadError",
+    "Log",
     "Logprobs",
     "MalformedPayloadError",
     "Marker",
@@ -115,4 +117,5 @@ __all__ = [
     "normalize_chunk",
     "normalize_many",
     "pattern",
+    "read",
 ]

@@ -1,0 +1,253 @@
+"""A completion as telemetry, after OpenTelemetry's semantic conventions for generative AI: `to_otel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import field
+
+from ..model import Choice, Completion, Message, Model, ToolCall
+from .record import left_out, present
+
+SEMCONV_VERSION = "1.41.0"
+"""The version of the semantic conventions whose `gen_ai` group (status: development) is written:
+https://github.com/open-telemetry/semantic-conventions/tree/v1.41.0/docs/gen-ai (April 2026; since then in
+https://github.com/open-telemetry/semantic-conventions-genai)."""
+
+SCHEMA_URL = f"https://opentelemetry.io/schemas/{SEMCONV_VERSION}"
+
+OTEL_LEAVES_OUT: Mapping[str, str] = {
+    "/source_basis": "no attribute",
+    "/created": "the time of a span is its start and end, which a response does not say",
+    "/provider": "`gen_ai.provider.name` is who was asked, not the upstream",
+    "/choices/*/index": "the order of the messages tells it",
+    "/choices/*/native_finish_reason": "no attribute",
+    "/choices/*/logprobs": "no attribute",
+    "/choices/*/error": "`error.type` is of the whole call",
+    "/choices/*/message/reasoning_details": "a reasoning part is text",
+    "/choices/*/message/annotations": "no part for citations",
+    "/choices/*/message/parts": "the whole text is one part",
+    "/usage/total_tokens": "the sum is not told",
+    "/usage/cost": "no attribute for money",
+    "/usage/cost_details": "no attribute for money",
+    "/usage/is_byok": "no attribute",
+    "/usage/prompt_tokens_details/audio_tokens": "tokens by modality are not in this version",
+    "/usage/prompt_tokens_details/image_tokens": "the same",
+    "/usage/prompt_tokens_details/text_tokens": "the same",
+    "/usage/prompt_tokens_details/video_tokens": "the same",
+    "/usage/completion_tokens_details/accepted_prediction_tokens": "no attribute",
+    "/usage/completion_tokens_details/audio_tokens": "tokens by modality are not in this version",
+    "/usage/completion_tokens_details/image_tokens": "the same",
+    "/usage/completion_tokens_details/rejected_prediction_tokens": "no attribute",
+    "/error/message": "the text of an error belongs to the span's status",
+    "/error/metadata": "no attribute",
+    "/error/provider": "no attribute",
+    "/envelope/kind": "no attribute",
+    "/envelope/id": "no attribute",
+    "/envelope/status": "no attribute",
+    "/envelope/tags": "no attribute",
+    "/envelope/duration": "the length of a span is its start and end",
+    "/envelope/created_at": "the same",
+    "/extra": "no attribute",
+    "/notes": "no attribute",
+}
+"""What the conventions have no place for, by JSON Pointer into the completion."""
+
+_OPERATION_DETAILS = "gen_ai.client.inference.operation.details"
+# Members of a logged request; the conventions call them by these names.
+_REQUEST = {
+    "gen_ai.request.model": "model",
+    "gen_ai.request.choice.count": "n",
+    "gen_ai.request.frequency_penalty": "frequency_penalty",
+    "gen_ai.request.max_tokens": "max_tokens",
+    "gen_ai.request.presence_penalty": "presence_penalty",
+    "gen_ai.request.seed": "seed",
+    "gen_ai.request.stop_sequences": "stop",
+    "gen_ai.request.stream": "stream",
+    "gen_ai.request.temperature": "temperature",
+    "gen_ai.request.top_k": "top_k",
+    "gen_ai.request.top_p": "top_p",
+}
+
+
+class OtelEvent(Model, kw_only=True):
+    """One event: its name and its attributes, whose values may be lists and objects."""
+
+    name: str
+    attributes: dict[str, Any]
+
+
+class OtelRecord(Model, kw_only=True):
+    """What `to_otel` gives.
+
+    `name` is the span's name; `attributes` go on the span (texts, numbers, flags and lists of texts, no content of
+    messages); `events` hold the content; `left_out` has the pointers of what the conventions have no place for.
+    """
+
+    name: str
+    attributes: dict[str, Any]
+    events: list[OtelEvent]
+    schema_url: str = SCHEMA_URL
+    left_out: list[str] = field(default_factory=list)
+
+
+def to_otel(completion: Completion) -> OtelRecord:
+    """A completion as span attributes and one event of the GenAI semantic conventions, version `SEMCONV_VERSION`.
+
+    The event `gen_ai.client.inference.operation.details` has the same attributes and the messages: what was said is
+    opt-in by the conventions, so leave the event away where content must not be recorded. `gen_ai.provider.name` is
+    `Completion.source`; tool arguments are parsed where they are JSON, and stay text otherwise. `OTEL_LEAVES_OUT` is
+    what the conventions cannot hold.
+
+    >>> from normcompletion import normalize
+    >>> record = to_otel(normalize('''{"id": "c-1", "model": "tide-2", "object": "chat.completion", "usage": {
+    ...     "prompt_tokens": 9, "completion_tokens": 3}, "choices": [{"index": 0, "finish_reason": "stop",
+    ...     "message": {"role": "assistant", "content": "High tide."}}]}'''))
+    >>> record.name, record.attributes["gen_ai.usage.input_tokens"]
+    ('chat tide-2', 9)
+    >>> record.events[0].attributes["gen_ai.output.messages"]
+    [{'role': 'assistant', 'parts': [{'type': 'text', 'content': 'High tide.'}], 'finish_reason': 'stop'}]
+    """
+    attributes = _attributes(completion)
+    model = attributes.get("gen_ai.request.model") or completion.model
+    operation = attributes["gen_ai.operation.name"]
+    content: dict[str, Any] = {}
+    if (asked := _messages(completion)) is not None:
+        content["gen_ai.input.messages"] = [_input(each) for each in asked]
+    if completion.choices:
+        content["gen_ai.output.messages"] = [_output(choice) for choice in completion.choices]
+    return OtelRecord(
+        name=operation if model is None else f"{operation} {model}",
+        attributes=attributes,
+        events=[OtelEvent(name=_OPERATION_DETAILS, attributes=attributes | content)],
+        left_out=left_out(completion, OTEL_LEAVES_OUT),
+    )
+
+
+def _attributes(completion: Completion) -> dict[str, Any]:
+    usage = completion.usage
+    prompt = usage and usage.prompt_tokens_details
+    answer = usage and usage.completion_tokens_details
+    is_openai = completion.source == "openai"
+    reasons = [choice.finish_reason for choice in completion.choices if choice.finish_reason is not None]
+    found: dict[str, Any] = {
+        "gen_ai.operation.name": "text_completion" if completion.variant == "text" else "chat",
+        "gen_ai.provider.name": completion.source,
+        "gen_ai.response.id": completion.id,
+        "gen_ai.response.model": completion.model,
+        "gen_ai.response.finish_reasons": reasons or None,
+        "gen_ai.usage.input_tokens": usage and usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage and usage.completion_tokens,
+        "gen_ai.usage.cache_read.input_tokens": prompt and prompt.cached_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": prompt and prompt.cache_write_tokens,
+        "gen_ai.usage.reasoning.output_tokens": answer and answer.reasoning_tokens,
+        "gen_ai.conversation.id": completion.envelope and completion.envelope.session_id,
+        "openai.response.service_tier": completion.service_tier if is_openai else None,
+        "openai.response.system_fingerprint": completion.system_fingerprint if is_openai else None,
+        "error.type": _error_type(completion),
+    }
+    return present(found | _request(completion))
+
+
+def _error_type(completion: Completion) -> str | None:
+    error = completion.error
+    if error is None:
+        return None
+    return str(error.code) if error.code is not None else error.type or "_OTHER"
+
+
+def _request(completion: Completion) -> dict[str, Any]:
+    """Attributes of the logged request, where there is one."""
+    request = completion.envelope.request if completion.envelope is not None else None
+    if not isinstance(request, dict):
+        return {}
+    found = {name: request.get(key) for name, key in _REQUEST.items()}
+    stop = found["gen_ai.request.stop_sequences"]
+    found["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    if found["gen_ai.request.choice.count"] == 1:
+        del found["gen_ai.request.choice.count"]
+    return found
+
+
+def _messages(completion: Completion) -> list[dict[str, Any]] | None:
+    request = completion.envelope.request if completion.envelope is not None else None
+    sent = request.get("messages") if isinstance(request, dict) else None
+    return [each for each in sent if isinstance(each, dict)] if isinstance(sent, list) else None
+
+
+def _input(message: dict[str, Any]) -> dict[str, Any]:
+    """A message of a request."""
+    role, content = message.get("role"), message.get("content")
+    parts: list[dict[str, Any]] = []
+    if role == "tool":
+        parts.append(present({"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}))
+        return {"role": "tool", "parts": parts}
+    if isinstance(content, str):
+        parts.append({"type": "text", "content": content})
+    for each in content if isinstance(content, list) else ():
+        is_text = isinstance(each, dict) and isinstance(each.get("text"), str)
+        parts.append({"type": "text", "content": each["text"]} if is_text else _generic(each))
+    for call in message.get("tool_calls") or ():
+        try:
+            parts.append(_tool_call(msgspec.convert(call, _AnyToolCall).call()))
+        except msgspec.ValidationError:
+            parts.append(_generic(call))
+    return present({"role": str(role), "parts": parts, "name": message.get("name")})
+
+
+class _AnyToolCall(msgspec.Struct):
+    """A tool call of a request, whatever else is in it."""
+
+    function: dict[str, Any]
+    id: str | None = None
+
+    def call(self) -> ToolCall:
+        known = {name: self.function.get(name) for name in ("name", "arguments")}
+        return msgspec.convert({"id": self.id, "function": known}, ToolCall)
+
+
+def _generic(part: Any) -> dict[str, Any]:
+    """A part of a kind that the conventions have no words for, as it is."""
+    return part if isinstance(part, dict) and isinstance(part.get("type"), str) else {"type": "unknown", "value": part}
+
+
+def _output(choice: Choice) -> dict[str, Any]:
+    """One choice as an output message."""
+    message = choice.message
+    reason = choice.finish_reason or "unknown"
+    return present(
+        {
+            "role": message.role or "assistant",
+            "parts": list(_parts(message)),
+            "name": message.name,
+            "finish_reason": "tool_call" if reason == "tool_calls" else reason,
+        }
+    )
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    if message.reasoning:
+        parts.append({"type": "reasoning", "content": message.reasoning})
+    if message.content is not None:
+        parts.append({"type": "text", "content": message.content})
+    if message.refusal is not None:
+        parts.append({"type": "refusal", "content": message.refusal})
+    parts += [_tool_call(call) for call in message.tool_calls or ()]
+    for image in message.images or ():
+        if image.image_url is not None and image.image_url.url is not None:
+            parts.append({"type": "uri", "modality": "image", "uri": image.image_url.url})
+    if message.audio is not None and message.audio.data is not None:
+        parts.append({"type": "blob", "modality": "audio", "content": message.audio.data})
+    return parts
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    arguments: Any = call.function and call.function.arguments
+    with suppress(ValueError):  # cut off, or no JSON: as text
+        arguments = call.parse_arguments()
+    name = (call.function and call.function.name) or ""
+    return present({"type": "tool_call", "id": call.id, "name": name, "arguments": arguments})
