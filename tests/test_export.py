@@ -129,7 +129,7 @@ def test_missing_members_are_named_or_filled():
         "/usage/prompt_tokens",
         "/usage/total_tokens",
     ]
-    assert caught.value.code == "missing"
+    assert caught.value.code == "missing_members"
     body = to_openai(completion, fill=True)
     assert sorted(body.filled) == sorted(caught.value.missing)
     assert body["choices"][0]["finish_reason"] == "length"

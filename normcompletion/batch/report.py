@@ -45,6 +45,10 @@ REJECT_CODES: Mapping[str, str] = {
     "provider_error": "the service says that the call failed",
     "pending": "the call was not answered yet",
     "encrypted": "the body is encrypted",
+    # an answer that does not fit the form of the output: only with --to openai and --to messages
+    "missing_members": "the form requires members that the answer does not have",
+    "unfinished": "the answer is not whole, as a line to train on must be",
+    "no_answer": "there is no choice, or nothing in it",
 }
 """Why a unit was refused, code by code; `--strict` adds the codes of `normcompletion.NOTES` that are faults."""
 

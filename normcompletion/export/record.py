@@ -18,9 +18,9 @@ ALWAYS_SET = ("/source", "/source_basis", "/variant")
 class ExportError(NormalizeError):
     """A completion cannot be written in the form that was asked for.
 
-    `code` says why: `missing` (the form requires members that the completion does not have; `missing` names them by
-    JSON Pointer), `failed` (the service reported an error), `encrypted`, `unfinished` (the answer was cut off, filtered
-    or ended for a reason that nobody knows) or `no_answer` (there is no choice, or nothing in it).
+    `code` says why: `missing_members` (the form requires members that the completion does not have; `missing` names
+    them by JSON Pointer), `provider_error` (the service reported an error), `encrypted`, `unfinished` (the answer was
+    cut off, filtered or ended for a reason that nobody knows) or `no_answer` (there is no choice, or nothing in it).
 
     >>> from normcompletion import normalize
     >>> from normcompletion.export import to_openai
@@ -28,10 +28,10 @@ class ExportError(NormalizeError):
     ...     to_openai(normalize('{"choices": [{"message": {"content": "Hi"}}], "model": "tide-2", "created": 1}'))
     ... except ExportError as error:
     ...     print(error.code, error.missing)
-    missing ('/id', '/choices/0/finish_reason', '/choices/0/index', '/choices/0/message/role')
+    missing_members ('/id', '/choices/0/finish_reason', '/choices/0/index', '/choices/0/message/role')
     """
 
-    code = "missing"
+    code = "missing_members"
     missing: tuple[str, ...] = ()
 
 
@@ -81,7 +81,7 @@ def refuse_failed(completion: Completion) -> None:
     """Raise `ExportError` for a call that failed or whose body is encrypted: neither is an answer."""
     if completion.error is not None:
         text = "the call failed, so that there is no answer to write; look at `completion.error`"
-        raise ExportError(text, code="failed", path="/error")
+        raise ExportError(text, code="provider_error", path="/error")
     if completion.variant == "confidential" and not completion.choices:
         raise ExportError("the body is encrypted; decrypt it first", code="encrypted")
 
