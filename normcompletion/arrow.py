@@ -31,12 +31,10 @@ except ImportError as missing:
     raise ImportError("normcompletion.arrow needs pyarrow; run: pip install 'normcompletion[batch]'") from missing
 
 from .api import default_engine, normalize, normalize_many
-from .errors import EncryptedPayloadError, MalformedPayloadError, NormalizeError, SourceReportedError
+from .errors import EncryptedPayloadError, MalformedPayloadError, NormalizeError, SourceReportedError, did_you_mean
 from .extra import Extra
-from .model import Completion, ServiceError, to_json
+from .model import SCHEMA_VERSION, Completion, ServiceError, to_json
 from .payload import MAX_RECORD_BYTES, looks_like_stream, parse
-
-SCHEMA_VERSION = "1"
 
 # -- the schema
 
@@ -500,7 +498,8 @@ def schema(*, flat: bool = False, columns: Iterable[str] | None = None) -> pa.Sc
     unknown = [name for name in columns if name not in whole.names]
     if unknown or len(set(columns)) < len(columns):
         wrong = f"there are no columns {', '.join(unknown)}" if unknown else "a column is named twice"
-        raise ValueError(f"{wrong}; choose from {', '.join(whole.names)}")
+        hint = did_you_mean(unknown[0], whole.names) if unknown else ""
+        raise ValueError(f"{wrong}; {hint}choose from {', '.join(whole.names)}")
     return pa.schema([whole.field(name) for name in columns], metadata=whole.metadata)
 
 

@@ -14,7 +14,7 @@ The attributes are the interface; the text is for people, at most 500 characters
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ def excerpt(value: object) -> str:
     """At most 64 characters of a value, for a message."""
     text = str(value)
     return text if len(text) <= VALUE_LIMIT else text[: VALUE_LIMIT - 1] + "…"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The known name that another is most like, as a question with a space behind it; empty where none is alike."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(str(name), list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 class NormalizeError(ValueError):

@@ -57,30 +57,32 @@ def _shortened(value: Any) -> str:
 
 
 class Leaf(Model, kw_only=True, gc=False):
-    """Base of the parts that hold only scalars and other leaves.
+    """A part of a completion."""
 
-    They hold no reference cycles, so the garbage collector need not look at them. Fields are in the order in which
-    most bodies have their keys: the decoder looks for the next key behind the last one.
-    """
+    # Leaves hold no reference cycles, so the garbage collector need not look at them. Fields are in the order in which
+    # most bodies have their keys: the decoder looks for the next key behind the last one.
 
 
 class FunctionCall(Leaf, kw_only=True):
-    """The function a model asks for.
-
-    `arguments` is the raw text as the service sent it, whole or cut off; it is never parsed for you.
-    """
+    """The function that a tool call asks for. Its arguments are text and never parsed for you."""
 
     arguments: str | None = None
+    """The arguments as the service sent them: text that is mostly JSON, whole or cut off."""
     name: str | None = None
+    """The name of the function."""
 
 
 class ToolCall(Leaf, kw_only=True):
-    """One tool call. `index` is the source's own number, absent where none was sent."""
+    """One tool call of an answer; `parse_arguments` reads its arguments."""
 
     function: FunctionCall | None = None
+    """The function that is asked for."""
     id: str | None = None
+    """The id to answer with; absent where the service sent none."""
     index: Integer | None = None
+    """The source's own number of the call; absent where none was sent."""
     type: str | None = None
+    """`function`, or the service's own word."""
 
     def parse_arguments(self) -> Any:
         """The arguments as JSON; raises `ValueError` where the text is absent, cut off or no JSON."""
@@ -113,255 +115,353 @@ def _is_deep(text: str) -> bool:
 
 
 class ReasoningDetail(Leaf, kw_only=True):
-    """One member of `reasoning_details` (OpenRouter's `reasoning.text`, `.summary`, `.encrypted`, …).
-
-    `type` is open; members' keys that are not listed here are in `Completion.extra`.
-    """
+    """One piece of reasoning, as OpenRouter sends it in `reasoning_details`; other keys of it are in `extra`."""
 
     data: str | None = None
+    """Encrypted reasoning, as sent."""
     format: str | None = None
+    """The format of the reasoning, such as `anthropic-claude-v1`."""
     id: str | None = None
+    """The id of this piece."""
     index: Integer | None = None
+    """The source's own number of this piece."""
     signature: str | None = None
+    """The signature by which the provider takes the reasoning back."""
     summary: str | None = None
+    """A summary of the reasoning."""
     text: str | None = None
+    """The reasoning itself."""
     type: str | None = None
+    """`reasoning.text`, `reasoning.summary`, `reasoning.encrypted`, or the service's own word."""
     tool_name: str | None = None
+    """The tool that was called while reasoning."""
     arguments: str | None = None
+    """The arguments of that tool, as text."""
     result: str | None = None
+    """What that tool gave, as text."""
     tool_call_id: str | None = None
+    """The id of that call."""
 
 
 class ImageURL(Leaf, kw_only=True):
     """Where an image is: a web address or a `data:` URI."""
 
     url: str | None = None
+    """A web address or a `data:` URI."""
     detail: str | None = None
+    """How closely to look: `low`, `high` or `auto`."""
 
 
 class Image(Leaf, kw_only=True):
     """A generated image (`message.images[]`)."""
 
     type: str | None = None
+    """`image_url`, or the service's own word."""
     image_url: ImageURL | None = None
+    """Where the image is."""
     index: Integer | None = None
+    """The source's own number of the image."""
 
 
 class Audio(Leaf, kw_only=True):
-    """Generated audio; `data` is base64, `expires_at` Unix seconds."""
+    """Generated audio."""
 
     id: str | None = None
+    """The id by which the audio can be sent back."""
     data: str | None = None
+    """The audio, base64."""
     transcript: str | None = None
+    """What is said in it."""
     expires_at: Integer | None = None
+    """When the service forgets it, Unix seconds."""
     format: str | None = None
+    """Its format, such as `wav`."""
 
 
 class File(Leaf, kw_only=True):
     """A file named by a content part or an annotation."""
 
     hash: str | None = None
+    """The hash by which the service knows the file."""
     name: str | None = None
+    """Its name, as annotations have it."""
     filename: str | None = None
+    """Its name, as content parts have it."""
     file_id: str | None = None
+    """The id under which it was uploaded."""
     file_data: str | None = None
+    """The file itself, base64 or a `data:` URI."""
     content: list[FilePart] | None = None
+    """What was read from it, piece by piece."""
 
 
 class FilePart(Leaf, kw_only=True):
     """One piece of a parsed file: text or an image."""
 
     type: str | None = None
+    """`text` or `image_url`, or the service's own word."""
     text: str | None = None
+    """The text of this piece."""
     image_url: ImageURL | None = None
+    """The image of this piece."""
 
 
 class ThinkingText(Leaf, kw_only=True):
-    """One piece of a thinking part (Mistral's `content[].thinking[]`)."""
+    """One piece of the thinking of a content part (Mistral)."""
 
     type: str | None = None
+    """`text`, or the service's own word."""
     text: str | None = None
+    """The text of this piece."""
 
 
 class Part(Leaf, kw_only=True):
-    """One member of a content list, in the order the wire sent it; `type` is open."""
+    """One part of a content that was sent as a list."""
 
     type: str | None = None
+    """`text`, `thinking`, `image_url`, …, or the service's own word."""
     text: str | None = None
+    """The text of the part."""
     thinking: str | list[ThinkingText] | None = None
+    """The thinking of the part: a text, or a list of pieces (Mistral)."""
     refusal: str | None = None
+    """Why the model refused."""
     image_url: ImageURL | None = None
+    """The image of the part."""
     video_url: ImageURL | None = None
+    """The video of the part."""
     input_audio: Audio | None = None
+    """The audio of the part."""
     file: File | None = None
+    """The file of the part."""
 
 
 class Citation(Leaf, kw_only=True):
     """What an annotation cites. Offsets count characters of the content."""
 
     url: str | None = None
+    """The address that is cited."""
     title: str | None = None
+    """Its title."""
     start_index: Integer | None = None
+    """Where in the content the cited passage begins, in characters."""
     end_index: Integer | None = None
+    """Where it ends, in characters."""
     content: str | None = None
+    """What the source says."""
     file_id: str | None = None
+    """The file that is cited."""
     quote: str | None = None
+    """The passage that is cited."""
     encrypted_index: str | None = None
+    """The place in the source, encrypted (Anthropic)."""
     cited_text: str | None = None
+    """The passage that is cited (Anthropic)."""
 
 
 class Annotation(Leaf, kw_only=True):
-    """One annotation, in the nested form of the chat API; `type` is open."""
+    """One annotation of a message: what it cites, or which file was read."""
 
     type: str | None = None
+    """`url_citation`, `file`, …, or the service's own word."""
     url_citation: Citation | None = None
+    """The web page that is cited."""
     file: File | None = None
+    """The file that was read."""
     file_annotation: Citation | None = None
+    """The place in a file that is cited."""
     web_search_citation: Citation | None = None
+    """The search result that is cited."""
 
 
 class Message(Leaf, kw_only=True, gc=False):
-    """What the model said.
-
-    `content` is the whole text, also where the wire sent a list of parts; the parts themselves are in `parts`.
-    `reasoning` is unified from `reasoning`, `reasoning_content` and thinking parts.
-    """
+    """What the model said."""
 
     content: str | None = None
+    """The whole text, also where the wire sent a list of parts; absent where there is none."""
     reasoning: str | None = None
+    """The reasoning, from `reasoning`, `reasoning_content` or thinking parts; absent where none was shown."""
     reasoning_details: list[ReasoningDetail] | None = None
+    """The reasoning in pieces, with signatures and encrypted parts (OpenRouter)."""
     refusal: str | None = None
+    """Why the model refused; absent where it did not."""
     role: Role | None = None
+    """`assistant` in answers; `unknown` where the wire's word is in no table."""
     tool_calls: list[ToolCall] | None = None
+    """The tools that the model asks for; absent where it asks for none."""
     annotations: list[Annotation] | None = None
+    """Citations."""
     audio: Audio | None = None
+    """Generated audio."""
     images: list[Image] | None = None
+    """Generated images."""
     name: str | None = None
+    """The name of who speaks, where the service sends one."""
     parts: list[Part] | None = None
+    """The parts of the content in their order, where the wire sent a list."""
 
 
 class TopLogprob(Leaf, kw_only=True):
-    """An alternative at one position; `logprob` is a natural logarithm, `bytes` the token's UTF-8."""
+    """One of the likeliest tokens at a position."""
 
     bytes: list[Integer] | None = None
+    """The UTF-8 bytes of the token."""
     logprob: Number | None = None
+    """The natural logarithm of its probability."""
     token: str | None = None
+    """The token as text."""
 
 
 class TokenLogprob(Leaf, kw_only=True):
-    """The token at one position. `text_offset` is only sent in the text-completion form."""
+    """The token at one position, and the likeliest others."""
 
     bytes: list[Integer] | None = None
+    """The UTF-8 bytes of the token."""
     logprob: Number | None = None
+    """The natural logarithm of its probability; absent for a first token of an echoed prompt."""
     token: str | None = None
+    """The token as text."""
     top_logprobs: list[TopLogprob] | None = None
+    """The likeliest tokens at this position."""
     text_offset: Integer | None = None
+    """Where the token begins in the text, in characters; only in text completions."""
 
 
 class Logprobs(Leaf, kw_only=True):
     """Log probabilities, one form for chat and for text completions."""
 
     content: list[TokenLogprob] | None = None
+    """The tokens of the content."""
     refusal: list[TokenLogprob] | None = None
+    """The tokens of the refusal."""
 
 
 class ServiceError(Model, kw_only=True):
-    """What a service reported instead of, or beside, an answer.
-
-    `code` is the number or word the service sent, `type` its class of error, `metadata` whatever JSON it added.
-    """
+    """What a service reported instead of, or beside, an answer."""
 
     code: Integer | str | None = None
+    """The number or word that the service sent, often an HTTP status."""
     message: str | None = None
+    """What the service said."""
     type: str | None = None
+    """Its class of error, such as `rate_limit_error`."""
     metadata: dict[str, Any] | None = None
+    """Whatever JSON it added."""
     provider: str | None = None
+    """The upstream that failed, where a gateway names it."""
 
 
 class Choice(Leaf, kw_only=True, gc=False):
-    """One answer. `index` is the source's own number, never renumbered.
-
-    `finish_reason` is closed; `None` where the payload has none. `native_finish_reason` is what the wire sent under
-    that name, or the wire's own word where ours differs. `error` is beside the partial text it cut off.
-    """
+    """One answer: a message, and why it ended."""
 
     finish_reason: FinishReason | None = None
+    """Why the answer ended; `unknown` where the wire's word is in no table, absent where it sent none."""
     index: Integer | None = None
+    """The source's own number, never renumbered; absent where none was sent."""
     logprobs: Logprobs | None = None
+    """Log probabilities, where they were asked for."""
     message: Message = field(default_factory=Message)
+    """What the model said."""
     native_finish_reason: str | None = None
+    """The upstream's word, or the wire's where ours differs; absent where there is no other word."""
     error: ServiceError | None = None
+    """What went wrong beside the partial text that it cut off."""
 
 
 class PromptTokensDetails(Leaf, kw_only=True):
     """Parts of `prompt_tokens`, in tokens."""
 
     audio_tokens: Integer | None = None
+    """Audio tokens of the prompt."""
     cache_write_tokens: Integer | None = None
+    """Tokens that were written to the cache."""
     cached_tokens: Integer | None = None
+    """Tokens that were read from the cache."""
     image_tokens: Integer | None = None
+    """Image tokens of the prompt."""
     text_tokens: Integer | None = None
+    """Text tokens of the prompt."""
     video_tokens: Integer | None = None
+    """Video tokens of the prompt."""
 
 
 class CompletionTokensDetails(Leaf, kw_only=True):
     """Parts of `completion_tokens`, in tokens."""
 
     accepted_prediction_tokens: Integer | None = None
+    """Tokens of a predicted output that were used."""
     audio_tokens: Integer | None = None
+    """Audio tokens of the answer."""
     image_tokens: Integer | None = None
+    """Image tokens of the answer."""
     reasoning_tokens: Integer | None = None
+    """Tokens that were spent on reasoning."""
     rejected_prediction_tokens: Integer | None = None
+    """Tokens of a predicted output that were not used, and are billed."""
 
 
 class CostDetails(Leaf, kw_only=True):
-    """What the upstream provider charged, in US dollars (OpenRouter)."""
+    """What the upstream provider charged (OpenRouter)."""
 
     upstream_inference_completions_cost: Number | None = None
+    """What the upstream took for the answer, US dollars."""
     upstream_inference_cost: Number | None = None
+    """What the upstream took in all, US dollars."""
     upstream_inference_prompt_cost: Number | None = None
+    """What the upstream took for the prompt, US dollars."""
 
 
 class Usage(Leaf, kw_only=True):
-    """Token counts as reported; sums that do not add up are kept.
-
-    `prompt_tokens` includes cached tokens. `cost` is what the account pays, in US dollars; with `is_byok` it is only
-    the gateway's fee.
-    """
+    """Tokens and cost as reported: absent is `None`, zero is zero, and sums that do not add up are kept."""
 
     completion_tokens: Integer | None = None
+    """Tokens of the answers, reasoning included where the service counts it."""
     completion_tokens_details: CompletionTokensDetails | None = None
+    """Parts of `completion_tokens`."""
     cost: Number | None = None
+    """What the account pays, US dollars; with `is_byok` only the gateway's fee. OpenRouter sends it."""
     cost_details: CostDetails | None = None
+    """What the upstream took, US dollars."""
     is_byok: bool | None = None
+    """Whether the caller's own key at the upstream was used (OpenRouter)."""
     prompt_tokens: Integer | None = None
+    """Tokens of the prompt, cached ones included."""
     prompt_tokens_details: PromptTokensDetails | None = None
+    """Parts of `prompt_tokens`."""
     total_tokens: Integer | None = None
+    """The sum as reported, also where it does not add up."""
 
 
 class Note(Model, kw_only=True):
-    """One repair: what was done (`code`, see `normcompletion.NOTES`), where, and the value before it."""
+    """One repair that was made while the payload was read."""
 
     code: str
+    """What was done: a key of `normcompletion.NOTES`."""
     path: str
+    """Where in the payload, as a JSON Pointer."""
     before: Any = None
+    """The value before it, as JSON."""
 
 
 class Envelope(Model, kw_only=True):
-    """What was around the response.
-
-    `kind` names it (`log10_record`, `success_data`, …). `duration` is in seconds; `created_at` is the envelope's own
-    time as sent; `request` is the logged request, parsed where it was JSON text.
-    """
+    """What was around the response: a log record, a batch line, a gateway's row."""
 
     kind: str
+    """What was around the response: `log10_record`, `success_data`, `openai_batch`, …"""
     id: str | None = None
+    """The envelope's own id, such as `custom_id`."""
     status: str | None = None
+    """Its status, as text."""
     tags: list[str] | None = None
+    """Its tags."""
     duration: Number | None = None
+    """How long the call took, seconds."""
     session_id: str | None = None
+    """The session or trace that the call belongs to."""
     created_at: str | None = None
+    """The envelope's own time, as sent."""
     request: Any = None
+    """The logged request, parsed where it was JSON text."""
 
 
 class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
@@ -370,24 +470,41 @@ class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
     `source` wrote the payload (`source_basis` says how that is known), `variant` is the shape it wrote, `provider`
     the upstream that ran the model. `created` is in Unix seconds. `extra` holds, by JSON Pointer into the payload,
     every value for which the model has no field; it is collected when it is first read. `notes` holds every repair.
-    Both are empty, never `None`. Fields are in the order of most recorded bodies.
+    Both are empty, never `None`.
     """
 
+    # Fields are in the order of most recorded bodies.
+
     choices: list[Choice] = field(default_factory=list)
+    """The answers; empty where the call failed or the body has none."""
     created: Integer | None = None
+    """When the answer was made, Unix seconds; absent where the payload does not say."""
     id: str | None = None
+    """The service's id of the response."""
     model: str | None = None
+    """The model that answered, in the service's words."""
     provider: str | None = None
+    """The upstream that ran the model (OpenRouter)."""
     service_tier: str | None = None
+    """The tier that the call was served in, in the service's words."""
     system_fingerprint: str | None = None
+    """The configuration that the model ran with, in the service's words."""
     usage: Usage | None = None
+    """Tokens and cost; absent where none was reported."""
     source: str
+    """Who wrote the payload: `atoma`, `log10`, `openrouter`, `openai` (no service's mark), or a plugin's name."""
     variant: str
+    """The shape it wrote: `chat`, `text`, `log_record`, `error`, …"""
     source_basis: SourceBasis = "dialect"
+    """Why that source: a marker, the envelope, the object's class, the caller, or the bare dialect."""
     error: ServiceError | None = None
+    """What the service reported instead of, or beside, an answer."""
     envelope: Envelope | None = None
+    """What was around the response; absent where nothing was."""
     extra: Mapping[str, Any] = field(default_factory=Extra)
+    """By JSON Pointer into the payload, every value for which there is no field. Never absent."""
     notes: list[Note] = field(default_factory=list)
+    """Every repair that was made. Never absent."""
 
     def to_dict(self) -> dict[str, Any]:
         """The whole record as plain dictionaries, lists, strings and numbers, every key in declared order."""
@@ -420,11 +537,17 @@ class ChunkChoice(Model, kw_only=True):
     """What one chunk adds to one answer; `delta` is a `Message` that holds the new fragments."""
 
     index: Integer | None = None
+    """The source's own number of the answer; absent where none was sent."""
     delta: Message = field(default_factory=Message)
+    """What this event adds: a message that holds the new fragments."""
     finish_reason: FinishReason | None = None
+    """Why the answer ended, in the event that says so."""
     native_finish_reason: str | None = None
+    """The upstream's word, or the wire's where ours differs."""
     logprobs: Logprobs | None = None
+    """Log probabilities of the new tokens."""
     error: ServiceError | None = None
+    """What went wrong."""
 
 
 class Chunk(Model, kw_only=True):
@@ -435,18 +558,31 @@ class Chunk(Model, kw_only=True):
     """
 
     id: str | None = None
+    """The service's id of the response."""
     source: str
+    """Who wrote the event."""
     variant: str
+    """`chunk`, `text_chunk`, `error` or `confidential`."""
     model: str | None = None
+    """The model that answers."""
     provider: str | None = None
+    """The upstream that runs the model (OpenRouter)."""
     created: Integer | None = None
+    """When the answer was begun, Unix seconds."""
     choices: list[ChunkChoice] = field(default_factory=list)
+    """What the event adds to each answer."""
     usage: Usage | None = None
+    """Tokens and cost so far, mostly in the last event."""
     system_fingerprint: str | None = None
+    """The configuration that the model runs with."""
     service_tier: str | None = None
+    """The tier that the call is served in."""
     error: ServiceError | None = None
+    """What the event reports."""
     extra: Mapping[str, Any] = field(default_factory=Extra)
+    """By JSON Pointer into the event, every value for which there is no field. Never absent."""
     notes: list[Note] = field(default_factory=list)
+    """Every repair that was made. Never absent."""
 
     def to_dict(self) -> dict[str, Any]:
         """The whole chunk as plain dictionaries, lists, strings and numbers."""
@@ -488,6 +624,49 @@ def to_json_lines(completions: list[Completion]) -> bytes:
         return b"".join(to_json(completion) + b"\n" for completion in completions)
 
 
+SCHEMA_VERSION = "1"
+"""The version of the canonical model; another one means that a field went or changed its type."""
+
+
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `Completion`."""
-    return msgspec.json.schema(Completion)
+    """The JSON Schema (2020-12) of `Completion`, with `$id`, version, and what each Struct and field means.
+
+    >>> schema = json_schema()
+    >>> schema["$id"], schema["$defs"]["Usage"]["properties"]["prompt_tokens"]["description"]
+    ('urn:normcompletion:completion:1', 'Tokens of the prompt, cached ones included.')
+    """
+    from inspect import cleandoc
+
+    schema = msgspec.json.schema(Completion)
+    for described in schema["$defs"].values():
+        described["description"] = cleandoc(described["description"])
+    for name, told in field_docs().items():
+        for field_name, about in told.items():
+            if name in schema["$defs"]:
+                schema["$defs"][name]["properties"][field_name]["description"] = about
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:normcompletion:completion:{SCHEMA_VERSION}",
+        "version": SCHEMA_VERSION,
+        **schema,
+    }
+
+
+def field_docs() -> dict[str, dict[str, str]]:
+    """What this module says of each field, by the names of Struct and field; empty where its source is not at hand."""
+    import ast
+    import inspect
+    import sys
+
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[__name__]))
+    except OSError:  # compiled files alone
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for struct in tree.body:
+        if isinstance(struct, ast.ClassDef):
+            for member, text in zip(struct.body, struct.body[1:], strict=False):
+                match member, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(about))):
+                        found.setdefault(struct.name, {})[name] = about
+    return found

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import normcompletion
 from normcompletion import NOTES, Choice, Completion, Note, ServiceError, Usage
 from normcompletion.batch import REJECT_CODES
-from normcompletion.batch.report import MAX_ERROR_CODES, OTHER_CODES, Reject, Report
+from normcompletion.batch.report import MAX_ERROR_CODES, OTHER_CODES, Reject, Report, dollars
 
 REJECT = Reject("a/log.jsonl", 7, 900, 13, "truncated", "/choices", "the JSON text ends too early")
 
@@ -158,6 +158,22 @@ def test_the_summary_is_for_people():
         "  cost      0.25 USD",
     ]
     assert str(Report()).split("\n") == ["0 units: 0 converted, 0 rejected, 0 blank", "0 records: 0 answers"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "shown"),
+    [
+        ("0.00014104999999999999", "0.000141"),
+        ("0.0123456", "0.01235"),
+        ("0.5", "0.50"),
+        ("7.300000000001", "7.30"),
+        ("1234567.891", "1,234,567.89"),
+        ("0", "0.00"),
+    ],
+)
+def test_costs_are_shown_with_digits_that_matter(cost, shown):
+    """A sum is shown to the cent, or with four digits where it is less than that."""
+    assert dollars(Decimal(cost)) == shown
 
 
 def test_every_code_is_in_the_table():

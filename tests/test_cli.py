@@ -10,9 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+import orjson
 import pytest
 
-from normcompletion import batch
+import normcompletion
+from normcompletion import arrow, batch
 from normcompletion.cli import main
 from tests.conftest import slow
 
@@ -420,3 +423,71 @@ def test_a_closed_standard_output_takes_no_records(log, command):
     )
     assert done.returncode == 5
     assert done.stderr.startswith(b"normcompletion: standard output is closed")
+
+
+# -- to look things up
+
+
+@pytest.mark.parametrize("command", ["sources", "notes", "columns", "columns --layout nested", "errors"])
+def test_a_list_is_also_json(command, capsys):
+    """Each list has a line and a JSON object for each entry, and no entry is without a description."""
+    assert main(command.split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main([*command.split(), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert len(listed) == len(lines) > 10
+    assert all(row["about"] for row in listed)
+
+
+def test_the_lists_are_what_the_library_has(capsys):
+    """`notes`, `columns` and `errors` list all notes, flat columns and codes of rejects."""
+    told = {}
+    for command in ("notes", "columns", "errors"):
+        main([command, "--json"])
+        told[command] = {
+            row.get("code") or row.get("column") or row["name"] for row in json.loads(capsys.readouterr().out)
+        }
+    assert told["notes"] == set(normcompletion.NOTES)
+    assert told["columns"] == set(arrow.FLAT_SCHEMA.names)
+    assert told["errors"] > {*batch.REJECT_CODES, "SourceReportedError", "0", "143"}
+
+
+def test_schema_is_the_schema_of_a_record(capsys):
+    """`schema` writes the JSON Schema with `$id`, version and a description for every field."""
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema == normcompletion.json_schema()
+    assert schema["$id"] == f"urn:normcompletion:completion:{schema['version']}"
+    for name, struct in schema["$defs"].items():
+        assert struct["description"], name
+        assert [field for field, about in struct["properties"].items() if not about.get("description")] == [], name
+
+
+def test_version_names_the_libraries_below(capsys):
+    """`--version` says which msgspec and orjson are installed, for bug reports."""
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    expected = f"{normcompletion.__version__} (msgspec {msgspec.__version__}, orjson {orjson.__version__})"
+    assert capsys.readouterr().out == f"normcompletion {expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["convrt", "LOG"], "convert"),
+        (["convert", "LOG", "--jbos", "2"], "--jobs"),
+        (["convert", "LOG", "--rejets=x"], "--rejects"),
+        (["convert", "LOG", "--layout", "flt"], "flat"),
+        (["convert", "LOG", "--source", "openruter"], "openrouter"),
+        (["convert", "LOG", "-o", "OUT", "--layout", "flat", "--columns", "id,modle"], "model"),
+    ],
+)
+def test_a_wrong_word_is_told_what_was_meant(arguments, meant, log, tmp_path, capsys):
+    """A mistyped command, option, choice, source or column is answered with the one that it is most like."""
+    names = {"LOG": str(log), "OUT": str(tmp_path / "out.parquet")}
+    try:
+        code = main([names.get(argument, argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    assert f"did you mean '{meant}'?" in told(capsys)[-1]

@@ -239,7 +239,7 @@ class Report:
                 f"total {_number(self.total_tokens)}"
             )
         if self.cost:
-            rows.append(f"  {'cost':9} {_plain(self.cost)} USD")
+            rows.append(f"  {'cost':9} {dollars(self.cost)} USD")
         return "\n".join(rows)
 
 
@@ -261,6 +261,13 @@ def _plain(cost: decimal.Decimal) -> str:
     """Decimal text without an exponent and without zeros at its end."""
     text = format(cost, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def dollars(cost: decimal.Decimal) -> str:
+    """A sum of money for people: to the cent, or to four digits where that is more; `to_builtins` has it exactly."""
+    places = max(2, 3 - cost.adjusted()) if cost else 2
+    text = f"{cost:,.{places}f}"
+    return text if places == 2 else f"{text.rstrip('0'):0<{text.index('.') + 3}}"
 
 
 def _listed(counter: Counter[str]) -> str:

@@ -1,4 +1,6 @@
-"""The command line: `normcompletion convert | survey | detect | explain | verify | bench | sources`.
+"""The command line: `normcompletion convert | survey | detect | explain | verify | bench`.
+
+To look things up: `normcompletion sources | schema | notes | columns | errors`.
 
 Exit codes: 0 done; 1 done with rejects (`verify`: with losses; `survey --fail-on-new`: with something new); 2 wrong
 usage; 3 an input is missing, unreadable or of a kind that is not read; 4 an input breaks off; 5 an output cannot be
@@ -15,6 +17,9 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Any
 
+import msgspec
+import orjson
+
 from .. import __version__
 from ..errors import UnknownSourceError
 from . import bench, convert, examine, reference, survey
@@ -29,7 +34,7 @@ from .console import (
     open_standard_streams,
     reader_gone,
 )
-from .options import Group
+from .options import Group, Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:  # told by the command's own parser, which knows what may have been meant
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if sys.stdout is None and (options.run is not convert.run or (options.output == "-" and not options.dry_run)):
         return fail(OUTPUT, "standard output is closed; open it, or name a file with -o")
     try:
@@ -63,18 +70,19 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="normcompletion",
         description="Completion responses of Atoma, log10, OpenRouter and the OpenAI dialect, as one canonical model.",
         epilog="Exit codes: 0 done, 1 done with rejects, 2 wrong usage, 3 input missing or unreadable, 4 input breaks "
         "off, 5 output cannot be written, 6 too many rejects, 70 a defect, 130 and 143 stopped by a signal.",
     )
-    parser.add_argument("--version", action="version", version=f"normcompletion {__version__}")
+    versions = f"normcompletion {__version__} (msgspec {msgspec.__version__}, orjson {orjson.__version__})"
+    parser.add_argument("--version", action="version", version=versions)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], about: str, **more: Any) -> Group:
         added = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", **more)
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, parser=added)
         return added
 
     for each in (convert, survey, examine, bench, reference):

@@ -11,6 +11,18 @@ from typing import Any
 from ..errors import excerpt
 
 DONE, REJECTS, USAGE, INPUT, INCOMPLETE, OUTPUT, BUDGET, DEFECT = 0, 1, 2, 3, 4, 5, 6, 70
+EXIT_CODES = {
+    DONE: "done",
+    REJECTS: "done with rejects (verify: with losses; survey --fail-on-new: with something new)",
+    USAGE: "wrong usage",
+    INPUT: "an input is missing, unreadable or of a kind that is not read",
+    INCOMPLETE: "an input breaks off",
+    OUTPUT: "an output cannot be written",
+    BUDGET: "more rejects than allowed",
+    DEFECT: "a defect of this program, or a worker process that was killed",
+    130: "stopped by SIGINT",
+    143: "stopped by SIGTERM",
+}
 TRACEBACK = "NORMCOMPLETION_TRACEBACK"
 
 

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from ..errors import excerpt
+from ..errors import did_you_mean, excerpt
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what a wrong option or command was probably meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2 and a sentence."""
+        if found := _CHOICES.search(message):
+            known = re.findall(r"[\w.-]+", found[2])
+        else:
+            found, known = _UNKNOWN.search(message), self.known_options()
+        hint = did_you_mean(found[1], known) if found else ""
+        super().error(f"{message}; {hint.strip()}" if hint else message)
+
+    def known_options(self) -> list[str]:
+        """The long options of this parser."""
+        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+
+
+_CHOICES = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)")
+_UNKNOWN = re.compile(r"unrecognized arguments: (--[\w-]+)")
 
 Group = Any  # argparse has no public name for what both parsers and groups are
 Commands = Callable[..., Group]

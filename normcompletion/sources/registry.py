@@ -7,7 +7,7 @@ from importlib import import_module
 
 from ..dialect import wire
 from ..dialect.variant import Variant
-from ..errors import UnknownSourceError, excerpt
+from ..errors import UnknownSourceError, did_you_mean, excerpt
 
 BUILT_IN = ("openai", "atoma", "log10", "openrouter")
 ENTRY_POINTS = "normcompletion.sources"
@@ -48,11 +48,7 @@ class Registry:
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> None:
-    from difflib import get_close_matches
-
-    close = get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    error = UnknownSourceError(f"no {what} {excerpt(name)!r}; {hint}known are {', '.join(known)}")
+    error = UnknownSourceError(f"no {what} {excerpt(name)!r}; {did_you_mean(name, known)}known are {', '.join(known)}")
     error.known = known
     raise error
 
