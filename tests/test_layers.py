@@ -15,6 +15,7 @@ LAYERS = [
     {"payload"},
     {"findings"},
     {"dialect.wire", "dialect.finish"},
+    {"dialect.failures"},
     {"dialect.adapt"},
     {"dialect.variant", "dialect"},
     {"envelopes.wrappers"},

@@ -22,7 +22,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..dialect import adapt, wire
+from ..dialect import wire
+from ..dialect.failures import form_of
 from ..dialect.variant import Variant
 from ..envelopes import wrappers
 from ..envelopes.unsupported import recognise
@@ -225,6 +226,8 @@ class Engine:
 
         The Structs have the layout of the canonical ones: they become those by assigning `__class__`.
         """
+        if not sent.choices:
+            return None
         for choice in sent.choices:
             calls = choice.message.tool_calls
             if calls is not None and not _are_plain(calls):
@@ -248,9 +251,11 @@ class Engine:
         if decoder.variant is not None:
             return self._from_shape(decoder, decoder.variant, decoded, payload, findings)
         choices = decoded.choices
-        if (not choices or choices[0].message is None or decoded.object != "chat.completion") and is_chunk(decoded):
+        if not choices:
+            return None  # it may report an error, in one of many forms
+        if (choices[0].message is None or decoded.object != "chat.completion") and is_chunk(decoded):
             return None
-        if choices and (len(choices) > 1 or choices[0].error is not None):
+        if len(choices) > 1 or choices[0].error is not None:
             check_depth(payload, findings.depth)
         if decoder.camel:
             findings.camel = True
@@ -260,6 +265,8 @@ class Engine:
     def _from_body(self, body: Any, findings: Findings) -> Completion:
         """A body, by the adapter of its source."""
         source, why = findings.source, "caller"
+        if not body.choices:
+            findings.note("no_choices", [], "choices")
         if source is None:
             source, why = self.detector.source_of(body, findings.prefix), "marker"
             if source is None:
@@ -326,6 +333,8 @@ class Engine:
         if isinstance(tree, list):
             if self.read_stream is not None and wrappers.are_chunks(tree):
                 return self.read_stream(tree, findings)
+            if len(tree) == 1 and isinstance(tree[0], dict) and form_of(tree[0]) is not None:
+                return self.from_tree(tree[0], findings.at(f"{findings.prefix}/0", 1))  # Gemini's form of an error
             raise UnknownPayloadError(
                 "the payload is a list; normalize_many() yields its records", code="list", path=where
             )
@@ -352,7 +361,7 @@ class Engine:
             raise ambiguous(sorted(found), findings.prefix)
         if found:
             return next(iter(found.values()))
-        if adapt.error_form(tree) is None:
+        if form_of(tree) is None:
             return None
         source = findings.source or self.error_detector.of_tree(tree, findings.prefix)
         return self.registry.failed.get(source or "openai") or self.registry.failed["openai"]

@@ -7,7 +7,6 @@ rules. What has no canonical field, and every repair, goes to the findings.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -15,9 +14,9 @@ import msgspec
 from .. import model
 from ..findings import Findings
 from ..model import Completion, Role
-from ..payload import in_range
-from ..pointer import camel, escape
+from ..pointer import camel
 from . import wire
+from .failures import choice_error, reported_error
 from .finish import FINISH_REASONS, FINISH_WORDS, FinishWords, finish_reason
 
 Item = TypeVar("Item")
@@ -133,7 +132,7 @@ def choice(item: Any, at: int, findings: Findings, finish_words: FinishWords) ->
         finish_reason=word,
         native_finish_reason=native,
         logprobs=None if tokens is None else logprobs(tokens, findings, "choices", at, "logprobs"),
-        error=None if failure is None else service_error(failure, findings, "choices", at, "error"),
+        error=None if failure is None else choice_error(failure, findings, "choices", at, "error"),
     )
 
 
@@ -262,7 +261,11 @@ def _function(sent: Any, findings: Findings, *path: str | int) -> model.Function
 
 
 def _function_call(sent: Any, built: model.Message, findings: Findings, *path: str | int) -> None:
-    """The legacy form of a single call; beside `tool_calls` it goes to `extra`."""
+    """The legacy form of a single call; beside `tool_calls`, or without a word in it, it goes to `extra`."""
+    if not sent.name and not sent.arguments:
+        if "delta" not in path and (sent.name is not None or sent.arguments is not None):
+            findings.keep(sent_members(sent, findings), *path, "function_call")
+        return
     if built.tool_calls:
         findings.keep(sent_members(sent, findings), *path, "function_call")
         return
@@ -405,64 +408,6 @@ def _engine_logprobs(positions: list[dict[str, Any]], findings: Findings, *path:
     return model.Logprobs(content=content)
 
 
-def service_error(value: Any, findings: Findings, *path: str | int) -> model.ServiceError | None:
-    """An error in any form: an object, a sentence, a number. Members without a field go to `extra`.
-
-    An object whose members are all null, like an empty text, is no error.
-    """
-    if value is None or value == "" or (isinstance(value, dict) and all(item is None for item in value.values())):
-        return None
-    if not isinstance(value, dict):
-        if isinstance(value, str):
-            return model.ServiceError(message=findings.text(value, findings.pointer(*path)))
-        if isinstance(value, int) and not isinstance(value, bool) and in_range(value):
-            return model.ServiceError(code=value)
-        findings.keep(value, *path)
-        return model.ServiceError()
-    built = model.ServiceError()
-    here = findings.pointer(*path)
-    for key, item in value.items():
-        if item is None:
-            continue
-        if key == "code" and isinstance(item, int) and not isinstance(item, bool) and in_range(item):
-            built.code = item
-        elif key in ("code", "message", "type") and isinstance(item, str):
-            setattr(built, key, findings.text(item, f"{here}/{key}"))
-        elif key == "metadata" and isinstance(item, dict):
-            built.metadata = item
-            provider = item.get("provider_name", item.get("providerName"))
-            if isinstance(provider, str):
-                built.provider = provider
-        else:
-            findings.extra[f"{here}/{escape(key)}"] = item
-    return built
-
-
-def error_form(tree: Mapping[str, Any]) -> str | None:
-    """Which form of an error body an object has, or `None`."""
-    choices = tree.get("choices")
-    if tree.get("object") == "response" and not isinstance(choices, list):
-        return None  # the Responses API has an error of its own inside a failed object
-    error = tree.get("error")
-    if error not in (None, "", False) and error != {}:
-        return "`error`"
-    if isinstance(choices, list):
-        return None
-    if tree.get("object") == "error":
-        return '`object` is "error"'
-    message = tree.get("message")
-    if isinstance(message, str) and message:
-        if isinstance(tree.get("partial_response"), dict):
-            return "`message` and `partial_response`"
-        if any(tree.get(key) is not None for key in ("code", "type", "metadata", "status", "statusCode")) or all(
-            value is None for key, value in tree.items() if key != "message"
-        ):
-            return "`message` without `choices`"
-    if tree.get("detail") and all(value is None for key, value in tree.items() if key != "detail"):
-        return "`detail`"
-    return None
-
-
 def failed(sent: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
     """An error body (`wire.Failed`) as a completion with `error` set; choices, usage and ids beside it are kept."""
     sent.choices = sent.choices or []
@@ -471,23 +416,7 @@ def failed(sent: Any, findings: Findings, *, source: str, finish_words: FinishWo
         built.variant = "error"
         if sent.object:  # no variant implies its word any more
             findings.keep(sent.object, "object")
-    error = service_error(sent.error, findings, "error")
-    flat = {
-        name: value for name in ("message", "code", "type", "metadata") if (value := getattr(sent, name)) is not None
-    }
-    if error is None:
-        error = service_error(flat, findings) or model.ServiceError()
-    else:
-        # `{"code": …, "error": "sentence"}` (xAI): the outer members fill what the inner error leaves open.
-        for name, value in flat.items():
-            if getattr(error, name) is None and _fits(name, value):
-                setattr(error, name, value)
-            else:
-                findings.keep(value, name)
-    if isinstance(sent.detail, str) and error.message is None:
-        error.message = sent.detail
-    elif sent.detail is not None:
-        findings.keep(sent.detail, "detail")
+    error = reported_error(sent, findings)
     if sent.partial_response is not None:
         partial = findings.inside(sent.partial_response, "partial_response")
         built.variant = partial.variant
@@ -495,11 +424,3 @@ def failed(sent: Any, findings: Findings, *, source: str, finish_words: FinishWo
             setattr(built, name, getattr(partial, name))
     built.error = error
     return built
-
-
-def _fits(name: str, value: Any) -> bool:
-    if name == "metadata":
-        return isinstance(value, dict)
-    if name == "code" and isinstance(value, int) and not isinstance(value, bool):
-        return in_range(value)
-    return isinstance(value, str)

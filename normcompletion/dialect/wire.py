@@ -116,10 +116,7 @@ class Body(Wire, kw_only=True):
 
 
 class Failed(Wire, kw_only=True):
-    """An error body: the error in one of its forms, and what a service put beside it.
-
-    `error` is the object, sentence or number; a flat error has its members at the top.
-    """
+    """An error body: the members of all forms of errors (`failures.FORMS`), and what a service put beside them."""
 
     error: Any = None
     message: Any = None
@@ -128,6 +125,25 @@ class Failed(Wire, kw_only=True):
     metadata: Any = None
     detail: Any = None
     partial_response: Any = None
+    success: Any = None
+    errors: Any = None
+    status: Any = None
+    status_code: Any = None
+    title: Any = None
+    msg: Any = None
+    error_code: Any = None
+    error_message: Any = None
+    error_msg: Any = None
+    error_type: Any = None
+    base_resp: Any = None
+    request_id: Any = None
+    fault: Any = None
+    response: Any = field(name="Response", default=None)
+    response_metadata: Any = field(name="ResponseMetadata", default=None)
+    capital_code: Any = field(name="Code", default=None)
+    capital_error_code: Any = field(name="ErrorCode", default=None)
+    capital_message: Any = field(name="Message", default=None)
+    amazon_type: Any = field(name="__type", default=None)
     id: str | None = None
     provider: str | None = None
     model: str | None = None

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..api import answered, default_engine, normalize
-from ..dialect.adapt import error_form
+from ..dialect.failures import form_of
 from ..errors import (
     AmbiguousPayloadError,
     EncryptedPayloadError,
@@ -477,7 +477,7 @@ def _is_native(tree: Mapping[str, Any]) -> bool:
     """Whether a source knows an object as its own envelope."""
     engine = default_engine()
     return any(marker.holds(tree) for variant in engine.registry.shapes for marker in variant.markers) or (
-        error_form(tree) is not None and engine.error_detector.of_tree(tree) is not None
+        form_of(tree) is not None and engine.error_detector.of_tree(tree) is not None
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..dialect.adapt import service_error
+from ..dialect.failures import service_error
 from ..errors import NormalizeError
 from ..findings import Findings
 from ..model import Envelope, Note, ServiceError

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..dialect import adapt, wire
+from ..dialect.failures import service_error
 from ..dialect.variant import Variant, both, key, lacks, pattern
 from ..findings import Findings
 from ..model import Completion, Envelope
@@ -58,7 +59,7 @@ def from_nested(sent: Nested, findings: Findings) -> Completion:
     """The completion inside `provider`, partial where an error is beside it."""
     completion = findings.inside(sent.provider, "provider", default_source=SOURCE)
     completion.envelope = completion.envelope or Envelope(kind="nested_provider")
-    completion.error = adapt.service_error(sent.error, findings, "error") or completion.error
+    completion.error = service_error(sent.error, findings, "error") or completion.error
     return completion
 
 

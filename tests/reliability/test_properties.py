@@ -143,7 +143,7 @@ def test_floats_are_the_nearest_ones(text: str) -> None:
 @examples(100)
 def test_integers_of_64_bits_are_exact(number: int) -> None:
     """A 64-bit integer is exact in a field and in `extra`, in strict mode too, from text and from a mapping."""
-    tree = {"choices": [], "usage": {"prompt_tokens": number, "cost": number}, "vendor": number}
+    tree = {"choices": [{"index": 0}], "usage": {"prompt_tokens": number, "cost": number}, "vendor": number}
     for payload in (json.dumps(tree), tree):
         completion = normalize(payload, strict=True)
         assert completion.usage is not None
@@ -158,9 +158,9 @@ def test_integers_of_64_bits_are_exact(number: int) -> None:
 def test_larger_integers_are_exact_or_refused(number: int) -> None:
     """A larger integer for a field is exactly in `extra` with a note, and strict mode refuses it; never rounded."""
     for body, pointer in (
-        ({"choices": [], "usage": {"prompt_tokens": number}}, "/usage/prompt_tokens"),
-        ({"choices": [], "usage": {"cost": number}}, "/usage/cost"),
-        ({"choices": [], "created": number}, "/created"),
+        ({"choices": [{"index": 0}], "usage": {"prompt_tokens": number}}, "/usage/prompt_tokens"),
+        ({"choices": [{"index": 0}], "usage": {"cost": number}}, "/usage/cost"),
+        ({"choices": [{"index": 0}], "created": number}, "/created"),
         ({"choices": [{"index": number}]}, "/choices/0/index"),
     ):
         for payload in (json.dumps(body), body):
