@@ -22,7 +22,7 @@ FREE_FORM = {
     ("ServiceError", "metadata"),
     ("Envelope", "request"),
     ("Choice", "error"),
-    *(("Failed", name) for name in ("error", "message", "code", "type", "metadata", "detail", "partial_response")),
+    *(("Failed", name) for name in set(wire.Failed.__struct_fields__) - set(wire.Body.__struct_fields__)),
     *(("Record", name) for name in ("request", "response", "stacktrace", "stack_trace", "tagResolved")),
     *(("Confidential", name) for name in ("nonce", "ciphertext", "response_hash", "signature")),
     *(("Nested", name) for name in ("provider", "error")),
