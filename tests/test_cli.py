@@ -272,7 +272,7 @@ def test_survey_fails_on_new(log, tmp_path, capsys):
     assert main(["survey", str(log), "--known", str(known), "--fail-on-new"]) == 0
     assert main(["survey", str(log), "--fail-on-new"]) == 1
     assert "extra keys: log10 chat /data/*/organization_id" in capsys.readouterr().err
-    log.write_text(f'{LOG}\n{{"choices":[],"joules":3}}\n')
+    log.write_text(f'{LOG}\n{{"choices":[{{"index":0}}],"joules":3}}\n')
     assert main(["survey", str(log), "--known", str(known)]) == 0
     assert main(["survey", str(log), "--known", str(known), "--fail-on-new"]) == 1
     assert told(capsys)[-1] == f"new: extra keys: openai chat /joules (first: {log}:9)"
