@@ -70,7 +70,7 @@ def as_assembled(whole: Completion, payload: Tree) -> Completion:
 
     * pointers say `/delta/` in place of `/message/`: that is where the value stood;
     * neighbouring parts of text, and the pieces of one thought, are one part: nothing marks where one ends;
-    * an answer without a finish word, and one without choices, have a note `incomplete_stream`;
+    * an answer without a finish word has a note `incomplete_stream`, one without choices in place of `no_choices`;
     * the engine that repeats the text so far has a note `cumulative_delta`;
     * `chat.completion` where a text stands (OpenRouter) is `chat.completion.chunk` in `extra` too.
     """
@@ -90,6 +90,7 @@ def as_assembled(whole: Completion, payload: Tree) -> Completion:
         if is_cumulative(payload["choices"][at]):
             built.notes.append(Note(code="cumulative_delta", path=f"{base}/delta/content"))
     if not built.choices:
+        built.notes = [note for note in built.notes if note.code != "no_choices"]
         built.notes.append(Note(code="incomplete_stream", path="/choices"))
     if built.extra.get("/object") == "chat.completion":
         built.extra = {**built.extra, "/object": "chat.completion.chunk"}
