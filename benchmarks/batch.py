@@ -234,8 +234,9 @@ def build(log: str, layout: str) -> None:
 def _tasks(log: str, layout: str) -> Iterator[list[Any]]:
     """The log in the pieces that `convert` makes of it."""
     from normcompletion.batch.conversion import ConverterOptions
-    from normcompletion.batch.engine import Listener, Position, Reader
+    from normcompletion.batch.engine import Listener, Reader
     from normcompletion.batch.inputs import Input
+    from normcompletion.batch.journal import Position
 
     gc.disable()
     reader = Reader([Input(log, log)], ConverterOptions(**LAYOUTS[layout]), Listener())

@@ -1,4 +1,4 @@
-"""The checkpoint: written as a whole, read with care, finished step by step, and for one run at a time."""
+"""The checkpoints: appended, read with care, and for one run at a time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,29 @@ import pytest
 
 from normcompletion.batch import durable, journal
 from normcompletion.batch.durable import OutputError
-from normcompletion.batch.journal import Checkpoint, Fingerprint, Journal, Rename, check_unchanged, fingerprint
+from normcompletion.batch.journal import (
+    Checkpoint,
+    Fingerprint,
+    Header,
+    Journal,
+    Position,
+    check_unchanged,
+    fingerprint,
+)
 from normcompletion.batch.outputs import OutputRefusedError
 
 ROOT = Path(__file__).parent.parent
 
 
-def checkpoint(**members: Any) -> Checkpoint:
-    return Checkpoint(program="1.0", options={"strict": False}, inputs=[], **members)
+HEADER = Header(program="1.0", options={"strict": False}, inputs=[])
+
+
+def journal_of(*outputs: str, header: Header = HEADER) -> Journal:
+    return Journal(list(outputs), header)
+
+
+def checkpoint(line: int = 1, **members: Any) -> Checkpoint:
+    return Checkpoint(position=Position(0, 0, line), report={"units": 7}, **members)
 
 
 def output(tmp_path: Path, name: str = "out.jsonl") -> str:
@@ -35,65 +50,82 @@ def names(directory: Path) -> list[str]:
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """A checkpoint comes back as it was, in this run and in a later one."""
-    saved = checkpoint(
-        position=[1, 2, 3],
-        counts={"report": {"units": 7}},
-        sinks={"output": {"length": 5, "records": 2}},
-        renames=[Rename("a.partial", "a"), Rename("b.partial", "b", "b.replaced")],
-    )
-    saved.inputs.append(Fingerprint("in.jsonl", 10, 1234567890123456789, "ab"))
-    with Journal([output(tmp_path)]) as first:
+    """The last checkpoint comes back as it was, in this run and in a later one."""
+    header = Header(program="1.0", options={}, inputs=[Fingerprint("in.jsonl", 10, 1234567890123456789, "ab")])
+    saved = checkpoint(lengths={"output": 5}, broken=[(0, "a.gz", 9, "cut off")], done=True, replaces=True)
+    with journal_of(output(tmp_path), header=header) as first:
         assert first.load() is None
         assert not first.holds_checkpoint
-        first.save(saved)
+        first.append(checkpoint(2))
+        first.append(saved)
         assert first.holds_checkpoint
         assert first.load() == saved
     assert names(tmp_path) == ["out.jsonl.checkpoint"]
-    with Journal([output(tmp_path)]) as second:
+    with journal_of(output(tmp_path), header=header) as second:
         assert second.holds_checkpoint
         assert second.load() == saved
+        second.append(checkpoint(3))
+    assert (tmp_path / "out.jsonl.checkpoint").read_bytes().count(b"\n") == 4
 
 
 def test_a_run_without_checkpoints_leaves_nothing(tmp_path: Path) -> None:
-    """A journal in which nothing was saved leaves no file, nor does one whose checkpoint was given up."""
-    with Journal([output(tmp_path), output(tmp_path, "rejects.jsonl")]):
+    """A journal in which nothing was saved leaves no file, nor does one whose checkpoints were given up."""
+    with journal_of(output(tmp_path), output(tmp_path, "rejects.jsonl")):
         assert names(tmp_path) == ["out.jsonl.checkpoint", "rejects.jsonl.checkpoint"]
     assert names(tmp_path) == []
-    with Journal([output(tmp_path)]) as one:
-        one.save(checkpoint())
+    with journal_of(output(tmp_path)) as one:
+        one.append(checkpoint())
         one.start_over()
         assert not one.holds_checkpoint
         assert one.load() is None
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
-    """A checkpoint that was only half written is removed by the next run; the one before it counts."""
-    with Journal([output(tmp_path)]) as one:
-        one.save(checkpoint(position=1))
-    (tmp_path / "out.jsonl.checkpoint.new").write_bytes(b'{"version":1,"prog')
-    with Journal([output(tmp_path)]) as two:
-        loaded = two.load()
-        assert loaded is not None
-        assert loaded.position == 1
-    assert names(tmp_path) == ["out.jsonl.checkpoint"]
+def test_removing_leaves_nothing(tmp_path: Path) -> None:
+    """When all is done no file is left."""
+    with journal_of(output(tmp_path), output(tmp_path, "rejects.jsonl")) as one:
+        one.append(checkpoint())
+        one.remove()
+        assert names(tmp_path) == []
+    assert names(tmp_path) == []
+
+
+def test_what_a_crash_cut_off_does_not_count(tmp_path: Path) -> None:
+    """Cut at any byte, the file gives the last checkpoint that is whole, and the next one goes behind that."""
+    with journal_of(output(tmp_path)) as one:
+        one.append(checkpoint(1))
+        one.append(checkpoint(2))
+    path = tmp_path / "out.jsonl.checkpoint"
+    whole = path.read_bytes()
+    ends = [end for end in range(1, len(whole) + 1) if whole[:end].endswith(b"\n")]
+    for end in range(len(whole) + 1):
+        path.write_bytes(whole[:end])
+        with journal_of(output(tmp_path)) as two:
+            loaded = two.load()
+            complete = sum(each <= end for each in ends)
+            assert (loaded is None) == (complete < 2)
+            assert loaded is None or loaded.position.line == complete - 1
+            two.append(checkpoint(9))
+            again = two.load()
+        assert again is not None
+        assert again.position.line == 9
+        assert path.read_bytes().count(b"\n") == max(complete, 1) + 1
 
 
 def test_a_checkpoint_is_for_its_owner_alone(tmp_path: Path) -> None:
     """Options and file names are nobody else's business: mode 0600."""
-    with Journal([output(tmp_path)]) as one:
-        one.save(checkpoint())
+    with journal_of(output(tmp_path)) as one:
+        one.append(checkpoint())
     assert (tmp_path / "out.jsonl.checkpoint").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("step", ["open", "write", "sync", "rename"])
+@pytest.mark.parametrize("step", ["truncate", "write", "sync"])
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Where a new checkpoint cannot be written the old one stays as it was, and nothing of the new one."""
-    with Journal([output(tmp_path)]) as one:
-        one.save(checkpoint(position=1))
+    """Where a new checkpoint cannot be written the run resumes behind the old one, or the new one if it is whole."""
+    with journal_of(output(tmp_path)) as one:
+        one.append(checkpoint(1))
         perform = durable.perform
 
         def full(name: str, path: str, call: Any, *arguments: Any, **options: Any) -> Any:
@@ -104,146 +136,75 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
 
         monkeypatch.setattr(durable, "perform", full)
         with pytest.raises(OutputError, match=r"out\.jsonl: No space left on device"):
-            one.save(checkpoint(position=2))
+            one.append(checkpoint(2))
         monkeypatch.undo()
-        assert names(tmp_path) == ["out.jsonl.checkpoint"]
-        loaded = one.load()
+        assert one.holds_checkpoint
+    assert names(tmp_path) == ["out.jsonl.checkpoint"]
+    with journal_of(output(tmp_path)) as two:
+        loaded = two.load()
         assert loaded is not None
-        assert loaded.position == 1
-        one.save(checkpoint(position=3))
+        assert loaded.position.line == (2 if step == "sync" else 1)
+        two.append(checkpoint(3))
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"no JSON", "is not a checkpoint"),
-        (b"[]", "is not a checkpoint"),
-        (b'{"version":1}', "is not a checkpoint"),
-        (b'{"version":99}', "has format 99, this program reads 1"),
+        (b"no JSON\n", "is not a checkpoint"),
+        (b"[]\n", "is not a checkpoint"),
+        (b'{"version":2}\n', "is not a checkpoint"),
+        (b'{"version":99}\n', "has format 99, this program reads 2"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
     """A file that is not a checkpoint of this format is refused, with what to do; starting over replaces it."""
     (tmp_path / "out.jsonl.checkpoint").write_bytes(text)
-    with Journal([output(tmp_path)]) as one:
+    with journal_of(output(tmp_path)) as one:
         with pytest.raises(OutputRefusedError, match=rf"{reason}; start over without --resume"):
             one.load()
         one.start_over()
         assert one.load() is None
 
 
+def test_another_run_is_not_resumed(tmp_path: Path) -> None:
+    """A checkpoint of a run with other options is refused."""
+    with journal_of(output(tmp_path)) as one:
+        one.append(checkpoint())
+    other = Header(program="1.0", options={"strict": True}, inputs=[])
+    with journal_of(output(tmp_path), header=other) as two, pytest.raises(OutputRefusedError, match="strict was False"):
+        two.load()
+
+
 def test_streams_have_no_checkpoint() -> None:
     """A run that writes to streams alone keeps nothing, and finishes without a file."""
-    with Journal(["-", os.devnull]) as one:
+    with journal_of("-", os.devnull) as one:
         one.start_over()
-        one.save(checkpoint())
+        one.append(checkpoint())
         assert one.load() is None
         assert not one.holds_checkpoint
-        one.finish(checkpoint())
+        one.remove()
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     """A journal in a directory that does not exist says how to make it."""
     with (
         pytest.raises(OutputError, match=r"make the directory first \(mkdir -p .*far\)"),
-        Journal([output(tmp_path, "far/out.jsonl")]),
+        journal_of(output(tmp_path, "far/out.jsonl")),
     ):
         pass
 
 
-# -- finishing
-
-
-def finished(tmp_path: Path, *pairs: str) -> list[Rename]:
-    return [Rename(str(tmp_path / f"{name}.partial"), str(tmp_path / name)) for name in pairs]
-
-
-def test_finishing_renames_everything(tmp_path: Path) -> None:
-    """After `finish` every output has its final name, old files are replaced, and nothing else is left."""
-    for name in ("out.jsonl", "rejects.jsonl"):
-        (tmp_path / f"{name}.partial").write_text("new")
-        (tmp_path / name).write_text("old")
-    with Journal([output(tmp_path), output(tmp_path, "rejects.jsonl")]) as one:
-        one.finish(checkpoint(renames=finished(tmp_path, "rejects.jsonl", "out.jsonl")))
-        assert names(tmp_path) == ["out.jsonl", "rejects.jsonl"]
-    assert names(tmp_path) == ["out.jsonl", "rejects.jsonl"]
-    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "rejects.jsonl").read_text() == "new"
-
-
-def test_finishing_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """A run that stops between two renames is finished by the next, which renames only what is left."""
-    (tmp_path / "rejects.jsonl").write_text("renamed before")
-    (tmp_path / "out.jsonl.partial").write_text("new")
-    saved = checkpoint(phase="finishing", renames=finished(tmp_path, "rejects.jsonl", "out.jsonl"))
-    with Journal([output(tmp_path)]) as one:
-        one.save(saved)
-    with Journal([output(tmp_path)]) as two:
-        loaded = two.load()
-        assert loaded is not None
-        two.finish(loaded)
-    assert names(tmp_path) == ["out.jsonl", "rejects.jsonl"]
-    assert (tmp_path / "rejects.jsonl").read_text() == "renamed before"
-
-
-@pytest.mark.parametrize("old", ["none", "parts", "empty", "file"])
-def test_a_directory_takes_the_place_of_what_was_there(tmp_path: Path, old: str) -> None:
-    """A directory of parts replaces an older one as a whole: none of its parts stays."""
-    final = tmp_path / "out"
-    if old == "file":
-        final.write_text("old")
-    elif old != "none":
-        final.mkdir()
-    if old == "parts":
-        (final / "part-00007.parquet").write_text("old")
-    (tmp_path / "out.partial").mkdir()
-    (tmp_path / "out.partial" / "part-00000.parquet").write_text("new")
-    with Journal([str(final)]) as one:
-        one.finish(checkpoint(renames=finished(tmp_path, "out")))
-    assert names(tmp_path) == ["out"]
-    assert names(final) == ["part-00000.parquet"]
-
-
-@pytest.mark.parametrize("published", [False, True])
-def test_starting_over_keeps_what_was_there_before(tmp_path: Path, *, published: bool) -> None:
-    """Where a run stopped while it replaced a directory, starting over leaves the old one whole, or the new one."""
-    new, old = tmp_path / ("out" if published else "out.partial"), tmp_path / "out.replaced"
-    for path in (new, old):
-        path.mkdir()
-        (path / "part-00000.parquet").write_text(path.name)
-    rename = Rename(str(tmp_path / "out.partial"), str(tmp_path / "out"), str(old))
-    with Journal([output(tmp_path, "out")]) as one:
-        one.save(checkpoint(phase="finishing", renames=[rename]))
-    with Journal([output(tmp_path, "out")]) as two:
+def test_starting_over_gives_back_what_was_moved_away(tmp_path: Path) -> None:
+    """Where a run stopped while it replaced a folder, starting over leaves the old one whole."""
+    for name in ("out.partial", "out.replaced"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part-00000.parquet").write_text(name)
+    with journal_of(output(tmp_path, "out")) as one:
+        one.append(checkpoint(done=True, replaces=True))
+    with journal_of(output(tmp_path, "out")) as two:
         two.start_over()
-    assert names(tmp_path) == (["out"] if published else ["out", "out.partial"])
-    assert (tmp_path / "out" / "part-00000.parquet").read_text() == ("out" if published else "out.replaced")
-
-
-def test_only_parts_are_ever_removed(tmp_path: Path) -> None:
-    """Files of others that got into an old directory of parts are not removed; the error says where they are."""
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("mine")
-    (tmp_path / "out.partial").mkdir()
-    with Journal([output(tmp_path, "out")]) as one, pytest.raises(OutputError, match=r"out\.replaced holds more than"):
-        one.finish(checkpoint(renames=finished(tmp_path, "out")))
-    assert (tmp_path / "out.replaced" / "thesis.tex").read_text() == "mine"
-
-
-def test_a_rename_that_fails_is_done_by_resuming(tmp_path: Path) -> None:
-    """Where a name cannot be given the checkpoint stays, and resuming does it once the way is free."""
-    (tmp_path / "out.jsonl.partial").write_text("new")
-    (tmp_path / "out.jsonl").mkdir()
-    with Journal([output(tmp_path)]) as one:
-        with pytest.raises(OutputError, match="a directory of that name is in the way"):
-            one.finish(checkpoint(renames=finished(tmp_path, "out.jsonl")))
-        assert one.holds_checkpoint
-    (tmp_path / "out.jsonl").rmdir()
-    with Journal([output(tmp_path)]) as two:
-        loaded = two.load()
-        assert loaded is not None
-        assert loaded.phase == "finishing"
-        two.finish(loaded)
-    assert names(tmp_path) == ["out.jsonl"]
+    assert names(tmp_path) == ["out", "out.partial"]
+    assert (tmp_path / "out" / "part-00000.parquet").read_text() == "out.replaced"
 
 
 # -- one run at a time
@@ -251,10 +212,10 @@ def test_a_rename_that_fails_is_done_by_resuming(tmp_path: Path) -> None:
 HOLDER = """
 import os, signal, sys
 sys.path[:0] = [{root!r}]
-from normcompletion.batch.journal import Checkpoint, Journal
-with Journal({outputs!r}) as journal:
-    for position in range({saves}):
-        journal.save(Checkpoint(program="1.0", options={{}}, inputs=[], position=position))
+from normcompletion.batch.journal import Checkpoint, Header, Journal, Position
+with Journal({outputs!r}, Header(program="1.0", options={{"strict": False}}, inputs=[])) as journal:
+    for number in range({saves}):
+        journal.append(Checkpoint(position=Position(number), report={{}}))
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -280,34 +241,34 @@ def test_two_runs_do_not_write_one_output(tmp_path: Path, saves: int) -> None:
     with holder([output(tmp_path, "theirs.jsonl"), rejects], saves) as other:
         for outputs in ([rejects], [mine, rejects], [output(tmp_path, "theirs.jsonl")]):
             with pytest.raises(OutputRefusedError, match=r"another run is writing .*; wait for it or name another"):
-                Journal(outputs).__enter__()
-        with Journal([mine]):
+                Journal(outputs, HEADER).__enter__()
+        with journal_of(mine):
             pass
         other.kill()
-    with Journal([mine, rejects]):
+    with journal_of(mine, rejects):
         pass
-    with Journal([output(tmp_path, "theirs.jsonl")]) as one:
+    with journal_of(output(tmp_path, "theirs.jsonl")) as one:
         loaded = one.load()
         assert (loaded is None) == (saves == 0)
-        assert loaded is None or loaded.position == saves - 1
+        assert loaded is None or loaded.position.input == saves - 1
 
 
 @locks
 def test_two_threads_do_not_write_one_output(tmp_path: Path) -> None:
     """One process does not write an output twice at a time either, and may once the first has ended."""
-    with Journal([output(tmp_path)]) as one:
-        one.save(checkpoint())
+    with journal_of(output(tmp_path)) as one:
+        one.append(checkpoint())
         with pytest.raises(OutputRefusedError, match="another run is writing"):
-            Journal([output(tmp_path)]).__enter__()
+            journal_of(output(tmp_path)).__enter__()
         assert one.load() is not None
-    with Journal([output(tmp_path)]):
+    with journal_of(output(tmp_path)):
         pass
 
 
 def test_a_run_is_not_in_its_own_way(tmp_path: Path) -> None:
     """Outputs of one name, which are refused later, do not lock each other out."""
-    with Journal([output(tmp_path), output(tmp_path, "other.jsonl"), output(tmp_path, "./out.jsonl")]) as one:
-        one.save(checkpoint())
+    with journal_of(output(tmp_path), output(tmp_path, "other.jsonl"), output(tmp_path, "./out.jsonl")) as one:
+        one.append(checkpoint())
         assert names(tmp_path) == ["other.jsonl.checkpoint", "out.jsonl.checkpoint"]
     assert names(tmp_path) == ["out.jsonl.checkpoint"]
 
@@ -325,10 +286,10 @@ def test_a_lock_is_on_the_file_that_has_the_name(tmp_path: Path, monkeypatch: py
         return lock(file)
 
     monkeypatch.setattr(journal, "_lock", late)
-    with Journal([output(tmp_path)]):
+    with journal_of(output(tmp_path)):
         assert len(taken) == 2
         with pytest.raises(OutputRefusedError, match="another run is writing"):
-            Journal([output(tmp_path)]).__enter__()
+            journal_of(output(tmp_path)).__enter__()
 
 
 @locks
@@ -339,29 +300,27 @@ def test_a_file_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(journal.fcntl, "flock", unsupported)
-    with Journal([output(tmp_path)]) as one:
-        one.save(checkpoint(position=1))
+    with journal_of(output(tmp_path)) as one:
+        one.append(checkpoint())
     assert names(tmp_path) == ["out.jsonl.checkpoint"]
 
 
 def test_a_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system has no file locks a run works without."""
     monkeypatch.setattr(journal, "fcntl", None)
-    (tmp_path / "out.jsonl.partial").write_text("new")
-    with Journal([output(tmp_path)]) as one:
+    with journal_of(output(tmp_path)) as one:
         assert one.load() is None
-        one.save(checkpoint(position=1))
-    with Journal([output(tmp_path)]) as two:
-        loaded = two.load()
-        assert loaded is not None
-        two.finish(checkpoint(renames=finished(tmp_path, "out.jsonl")))
-    assert names(tmp_path) == ["out.jsonl"]
+        one.append(checkpoint())
+    with journal_of(output(tmp_path)) as two:
+        assert two.load() == checkpoint()
+        two.remove()
+    assert names(tmp_path) == []
 
 
 # -- the same run
 
 
-def mismatch(saved: Checkpoint, now: Checkpoint) -> str:
+def mismatch(saved: Header, now: Header) -> str:
     with pytest.raises(OutputRefusedError) as caught:
         check_unchanged(saved, now)
     text = str(caught.value)
@@ -374,8 +333,8 @@ def mismatch(saved: Checkpoint, now: Checkpoint) -> str:
 
 def test_the_same_call_is_resumed() -> None:
     """Options that JSON writes alike are alike."""
-    saved = Checkpoint(program="1.0", options={"columns": ["a"], "limit": None}, inputs=[Fingerprint("a", 1, 2, "x")])
-    now = Checkpoint(program="1.0", options={"columns": ("a",)}, inputs=[Fingerprint("a", 1, 2, "x")])
+    saved = Header(program="1.0", options={"columns": ["a"], "limit": None}, inputs=[Fingerprint("a", 1, 2, "x")])
+    now = Header(program="1.0", options={"columns": ("a",)}, inputs=[Fingerprint("a", 1, 2, "x")])
     check_unchanged(saved, now)
 
 
@@ -383,8 +342,8 @@ def test_what_changed_is_named() -> None:
     """Who resumes with another version, other options or other inputs is told which, up to three."""
     a, b = Fingerprint("a", 1000, 2, "x"), Fingerprint("b", 1, 2, "x")
 
-    def run(program: str = "1.0", inputs: tuple[Fingerprint, ...] = (a, b), **options: Any) -> Checkpoint:
-        return Checkpoint(program=program, options=options, inputs=list(inputs))
+    def run(program: str = "1.0", inputs: tuple[Fingerprint, ...] = (a, b), **options: Any) -> Header:
+        return Header(program=program, options=options, inputs=list(inputs))
 
     assert mismatch(run(), run("2.0")) == "version 1.0 began, this is 2.0"
     assert mismatch(run(strict=False), run(strict=True)) == "strict was False, is True"

@@ -44,7 +44,7 @@ LAYERS = [
     {"streaming", "arrow", "bench"},
     {"export.frame"},
     {"export"},
-    {"envelopes.members", "spark", "batch.durable", "batch.report", "batch.signals", "batch.workers"},
+    {"envelopes.members", "spark", "batch.durable", "batch.report", "batch.signals"},
     {"envelopes.spread", "envelopes.encodings", "batch.inputs", "batch.blocks"},
     {"envelopes.preset", "envelopes.hints"},
     {
@@ -58,7 +58,7 @@ LAYERS = [
     {"envelopes.registry"},
     {"envelopes.opener"},
     {"batch.forms", "batch.forms.rows"},
-    {"batch.tables", "batch.outputs"},
+    {"batch.tables", "batch.outputs", "batch.workers"},
     {"batch.units", "batch.journal"},
     {
         "batch.forms.cassette",

@@ -28,18 +28,17 @@ from . import report as _report
 from .conversion import Conversion, ConverterOptions, Found, Layout
 from .durable import OutputError
 from .engine import (
-    CHECKPOINT_BYTES,
     BudgetError,
     IncompleteInputError,
     Lines,
     Listener,
     Options,
-    Position,
     Reader,
     Run,
     UsageError,
 )
 from .inputs import IncompleteInput, Input, InputError, expand
+from .journal import Position
 from .outputs import OutputRefusedError
 from .report import Reject, Report
 from .signals import Interrupted, Signals
@@ -118,7 +117,7 @@ def convert(
     overwrite: bool = False,
     limit: int | None = None,
     dry_run: bool = False,
-    checkpoint_every: int = CHECKPOINT_BYTES,
+    checkpoint_every: int | None = None,
     max_record_bytes: int = MAX_RECORD_BYTES,
     listener: Listener | None = None,
     signals: Signals | None = None,
@@ -127,6 +126,7 @@ def convert(
 
     Nothing stands under the output's name until it is complete; until then it is `OUTPUT.partial`, with a checkpoint
     in `OUTPUT.checkpoint`. What is written does not depend on `jobs`, nor on where a run was stopped and resumed.
+    A single Parquet file cannot be resumed; a folder of them can.
 
     Args:
         inputs: files, folders (all logs below them), patterns (`*`, `**`), or `-` for standard input; JSON lines,
@@ -138,7 +138,7 @@ def convert(
         layout: the columns of Parquet: `"nested"` holds everything, `"flat"` the first choice for SQL and pandas.
         columns: only these columns of the layout, in this order, for Parquet; what is left out costs little, and it
             is nowhere in the output.
-        rows_per_part: Parquet as a folder of parts with so many rows each.
+        rows_per_part: Parquet as a folder of files with no more rows than this in each.
         envelope: what is around the responses, one of `normcompletion.envelopes.registry.known_envelopes()`.
         body: the JSON Pointer of the response in each unit, for what no preset knows; `*` stands for each element of a
             list or member of an object. Several are read one after another; `GLOB=POINTER` is for the files that match.
@@ -159,7 +159,8 @@ def convert(
         overwrite: replace outputs that exist.
         limit: read so many units and no more; in one process.
         dry_run: write nothing.
-        checkpoint_every: after so many bytes of input, make durable what is written.
+        checkpoint_every: the bytes of input in a part, at whose end all that is written is made durable, so that a
+            run can go on there: 64 MiB, and 256 MiB for each file of a Parquet folder.
         max_record_bytes: refuse longer units.
         listener: hears of progress, rejects and notices.
         signals: what to stop at; entered, it makes SIGINT and SIGTERM end the run with a checkpoint.

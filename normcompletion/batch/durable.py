@@ -13,14 +13,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
-_AHEAD_BYTES = 8 << 20  # written, and on their way to the disk before anybody waits for them
 _BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows would write CRLF
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # what network file systems say that need no such sync
 _ADVICE = {
@@ -94,14 +92,13 @@ class File:
     `path` is where it is, `output` the name its errors carry, `length` how many bytes it has.
     """
 
-    __slots__ = ("_descriptor", "_failed", "_sent", "_synced", "length", "output", "path")
+    __slots__ = ("_descriptor", "_failed", "_synced", "length", "output", "path")
 
     def __init__(self, path: Path, output: str, descriptor: int, length: int) -> None:
         self.path = path
         self.output = output
         self.length = length
         self._descriptor = descriptor
-        self._sent = length
         self._synced = False
         self._failed: OutputError | None = None
 
@@ -118,16 +115,15 @@ class File:
 
     @classmethod
     def open(cls, path: Path, output: str, mode: int = 0o666) -> Self:
-        """A file as it is; a new one if there is none."""
+        """A file as it is; a new one if there is none. `cut` says where writing begins."""
         return cls(path, output, perform("open", output, os.open, path, os.O_WRONLY | os.O_CREAT | _BINARY, mode), 0)
 
-    @classmethod
-    def reopen(cls, path: Path, output: str, length: int) -> Self:
-        """A file that is there, cut back to its first `length` bytes."""
-        descriptor = perform("open", output, os.open, path, os.O_WRONLY | _BINARY)
-        perform("truncate", output, os.ftruncate, descriptor, length)
-        os.lseek(descriptor, length, os.SEEK_SET)
-        return cls(path, output, descriptor, length)
+    def cut(self, length: int) -> None:
+        """Keep the first `length` bytes, and write behind them."""
+        self._perform("truncate", os.ftruncate, self._descriptor, length)
+        os.lseek(self._descriptor, length, os.SEEK_SET)
+        self.length = length
+        self._synced = False
 
     def fileno(self) -> int:
         """The descriptor of the open file."""
@@ -148,16 +144,6 @@ class File:
             self._synced = False
             self.length += written
             rest = rest[written:]
-        if self.length - self._sent >= _AHEAD_BYTES:
-            self._send()
-
-    def _send(self) -> None:
-        """Have the system begin to bring to disk what was written since the last time, so that `sync` waits less."""
-        # Linux begins with all that it cannot drop yet (posix_fadvise(2), "dirty pages"); elsewhere nothing is lost.
-        if hasattr(os, "posix_fadvise"):
-            with suppress(OSError):  # a pipe has no disk
-                os.posix_fadvise(self._descriptor, self._sent, self.length - self._sent, os.POSIX_FADV_DONTNEED)
-        self._sent = self.length
 
     def sync(self) -> None:
         """Wait until all that was written is on disk."""

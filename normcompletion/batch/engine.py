@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,23 +21,30 @@ from ..payload import MAX_RECORD_BYTES
 from .conversion import Converted, Converter, ConverterOptions, Layout, arrow_schema, units
 from .durable import OutputError
 from .inputs import STDIN, Decoded, IncompleteInput, Input, InputError, open_decoded
-from .journal import Checkpoint, Fingerprint, Journal, Rename, check_unchanged, fingerprint
-from .outputs import Kind, Sink, check_outputs, final_path, is_stream, open_sink, partial_path
+from .journal import Checkpoint, Fingerprint, Header, Journal, Position, fingerprint
+from .outputs import (
+    Kind,
+    Sink,
+    can_resume,
+    check_outputs,
+    final_path,
+    is_stream,
+    open_sink,
+    partial_path,
+    publish,
+    replaces,
+)
 from .report import Reject, Report
-from .signals import Interrupted, Signals
+from .signals import Signals
 from .units import BLOCK_BYTES, Block, Range, Unit, blocks
-from .workers import AHEAD, WorkerError, Workers
+from .workers import Workers
 
 Result = TypeVar("Result")
 
-CHECKPOINT_BYTES = 64 << 20
+PART_BYTES: dict[Kind, int] = {"jsonl": 64 << 20, "parquet_parts": 256 << 20}  # of input, where none are given
 RATE_UNITS = 1000
 _TASK_BLOCKS = 1024
-# The results that may wait for their turn, for each worker: a few of any size, more where they hold few bytes. With
-# fewer, whoever is early has to wait as well, and at the beginning this process for the others, which have to start.
-_HELD, _HELD_SMALL = 3, 12
-_HELD_BYTES = 12 << 20
-_PATIENCE = 0.0005  # seconds until a thread that waits for the interpreter's lock asks for it
+_AHEAD = 3  # tasks under way, for each worker
 _KEPT = "what is written so far is kept; go on with --resume"
 
 
@@ -80,7 +86,7 @@ class Options:
     overwrite: bool = False
     limit: int | None = None
     dry_run: bool = False
-    checkpoint_every: int = CHECKPOINT_BYTES
+    checkpoint_every: int | None = None
     max_record_bytes: int = MAX_RECORD_BYTES
 
     def kind(self, output: str) -> Kind:
@@ -112,8 +118,9 @@ class Options:
         if self.columns is not None and self.envelopes.carry and "carried" not in self.columns:
             raise UsageError("--carry fills the column carried; name it in --columns too, or leave out --carry")
         for name in ("checkpoint_every", "max_record_bytes"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give 1 or more")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {value}; give 1 or more")
         if self.jobs < 0:
             raise UsageError(f"--jobs is {self.jobs}; give 1 or more, or 0 for one for each processor")
         if self.max_error_rate is not None and not 0 <= self.max_error_rate <= 1:
@@ -127,6 +134,7 @@ class Options:
             "layout": self.layout,
             "columns": None if self.columns is None else list(self.columns),
             "rows_per_part": self.rows_per_part,
+            "checkpoint_every": self.checkpoint_every,
             "envelopes": self.envelopes.identity(),
             "source": self.source,
             "strict": self.strict,
@@ -160,57 +168,54 @@ def results(
     jobs: int,
     signals: Signals,
     left: Callable[[], int | None] = lambda: None,
-    size: Callable[[Result], int] = lambda _: 0,
 ) -> Generator[tuple[Task, Result]]:
     """Each task with what `make(options)` gives for it, in order.
 
-    This process does what the caller does with them, and tasks as well when it would have to wait; with more than one
-    job the others do nothing else (0 jobs: one for each processor). A bounded number of tasks is under way, by what
-    their results hold (`size`, in bytes). `left` says how many units may still come, which only a process alone can
-    know. Between any two results a signal is looked for.
+    With more than one job (0: one for each processor) other processes make them, a bounded number ahead of the caller.
+    `left` says how many units may still come, which only a process alone can know. Between any two results a signal is
+    looked for.
     """
-    others = (jobs or os.cpu_count() or 1) - 1 if left() is None else 0
-    under_way: deque[tuple[Task, Future[Result]]] = deque()
+    count = jobs or os.cpu_count() or 1
+    if count > 1 and left() is None:
+        return _in_processes(tasks, make, options, count, signals)
+    return _alone(tasks, make, options, signals, left)
 
-    def has_room() -> bool:
-        number = len(under_way) - 1
-        if number < (AHEAD + _HELD) * others:
-            return True
-        held = [size(each.result()) for _, each in under_way if each.done() and each.exception() is None]
-        return number < (AHEAD + _HELD_SMALL) * others and sum(held) < _HELD_BYTES * others
 
-    with Workers[list[Block], Result](others, make, options) as workers, _undisturbed():
+def _alone(
+    tasks: Iterator[Task],
+    make: Callable[[ConverterOptions], Callable[..., Result]],
+    options: ConverterOptions,
+    signals: Signals,
+    left: Callable[[], int | None],
+) -> Generator[tuple[Task, Result]]:
+    with _without_collector():
         convert = make(options)
+        while (limit := left()) is None or limit > 0:
+            with signals.waiting():
+                task = next(tasks, None)
+            if task is None:
+                return
+            yield task, convert(task.blocks, limit)
+
+
+def _in_processes(
+    tasks: Iterator[Task],
+    make: Callable[[ConverterOptions], Callable[..., Result]],
+    options: ConverterOptions,
+    count: int,
+    signals: Signals,
+) -> Generator[tuple[Task, Result]]:
+    under_way: deque[tuple[Task, Future[Result]]] = deque()
+    with Workers[list[Block], Result](count, make, options) as workers, _without_collector():
         while True:
             with signals.waiting():
-                limit = left()
-                if limit is not None and limit <= 0:
-                    return
-                busy = sum(not future.done() for _, future in under_way)
-                while busy < AHEAD * others and has_room() and (task := next(tasks, None)) is not None:
+                while len(under_way) < _AHEAD * count and (task := next(tasks, None)) is not None:
                     under_way.append((task, workers.submit(task.blocks)))
-                    busy += 1
-                is_turn = bool(under_way) and under_way[0][1].done()
-                own = next(tasks, None) if not is_turn and has_room() else None
-                if own is None and under_way:
-                    under_way[0][1].exception()  # waits
-            if own is not None:
-                result: Future[Result] = Future()
-                result.set_result(convert(own.blocks, limit))
-                under_way.append((own, result))
-            elif not under_way:
-                return
-            if under_way[0][1].done():
-                first, done = under_way.popleft()
-                yield first, done.result()
-
-
-class Position(NamedTuple):
-    """Where a task begins: the input's place in the list, a byte of it, decoded, and the line that is there."""
-
-    input: int = 0
-    offset: int = 0
-    line: int = 1
+                if not under_way:
+                    return
+                task, future = under_way.popleft()
+                wait([future])
+            yield task, workers.result(future)
 
 
 # -- reading
@@ -324,76 +329,55 @@ class Lines:
 # -- writing
 
 
-class _Boundary(NamedTuple):
-    """What was true when a task began, and what that task then added."""
-
-    position: Position
-    records: int
-    rejects: int
-    added: Report
-
-
 class Writer:
-    """The outputs of a run: what was written to them, and from where a later run could go on."""
+    """The outputs of a run, in parts: at the end of each, what was written is made durable and a checkpoint says so.
+
+    A part ends with the task that brings it to `checkpoint_every` bytes of input, decompressed.
+    """
 
     def __init__(self, run: Run, journal: Journal, saved: Checkpoint | None, signals: Signals) -> None:
-        self.start = Position() if saved is None else Position(*saved.position)
-        self.report = Report() if saved is None else Report.from_builtins(saved.counts["report"])
-        self._rejects: int = 0 if saved is None else saved.counts["rejects"]
+        self.start = Position() if saved is None else saved.position
+        self.report = Report() if saved is None else Report.from_builtins(saved.report)
         self._run = run
         self._journal = journal
         self._signals = signals
         self._lines = Lines(self.start)
-        self._unsaved = 0
-        # What `save` may count on: the tasks since the last one that is durable, and what came of those before.
-        self._boundaries: deque[_Boundary] = deque()
-        self._durable_report = Report() if saved is None else Report.from_builtins(saved.counts["report"])
+        self._part = 0  # bytes of input
         self._sinks: dict[str, Sink] = {}
-        first = {"output": self.report.records, "rejects": self._rejects, "report": 0}
-        states = {} if saved is None else saved.sinks
+        lengths = {} if saved is None else saved.lengths
         try:
             for name, (path, kind) in run.outputs.items():
                 with self._writing(name):
                     self._sinks[name] = open_sink(
                         path,
                         kind=kind,
-                        resume=states.get(name),
-                        first=first[name],
+                        resume=lengths.get(name),
                         mode=0o600 if name == "rejects" else 0o666,
                         schema=run.schema,
                         rows_per_part=run.options.rows_per_part,
                         threads=run.options.jobs or os.cpu_count() or 1,
                     )
         except BaseException:
-            self.stop(save=False)
+            self.stop()
             raise
-        self._resumable = run.can_resume and "output" in self._sinks and self._sinks["output"].resumable
 
     def write(self, task: Task, converted: Converted) -> None:
-        """Write what came of a task; every now and then, make a checkpoint first. Raises `OutputError`."""
-        if self._resumable:
-            self._boundaries.append(self._boundary(task.blocks[0], converted))
-            if self._unsaved >= self._run.options.checkpoint_every:
-                self.save()
-            self._unsaved += sum(map(_size, task.blocks))
+        """Write what came of a task; end a part before it where that is full. Raises `OutputError`."""
+        if self._run.part_bytes is not None and self._part >= self._run.part_bytes:
+            self._end_part(task.blocks[0])
+        self._part += sum(map(_size, task.blocks))
         rejects = self._placed(task.blocks, converted)
         self.report.add(converted.report)
         if "output" in self._sinks and converted.report.records:
             with self._writing("output"):
-                self._sinks["output"].write(converted.data, converted.report.records)
-        if rejects:
-            self._rejects += len(rejects)
-            if "rejects" in self._sinks:
-                with self._writing("rejects"):
-                    self._sinks["rejects"].write(b"".join([reject.to_json() for reject in rejects]), len(rejects))
+                self._sinks["output"].write(converted.data)
+        if rejects and "rejects" in self._sinks:
+            with self._writing("rejects"):
+                self._sinks["rejects"].write(b"".join([reject.to_json() for reject in rejects]))
 
     def _writing(self, name: str) -> AbstractContextManager[None]:
         """Around what writes: a signal must not cut that short, but where a reader may keep it waiting for ever."""
         return self._signals.waiting() if is_stream(self._run.outputs[name][0]) else nullcontext()
-
-    def _boundary(self, block: Block, converted: Converted) -> _Boundary:
-        position = Position(block.input, block.offset, block.line or self._lines.before(block) + 1)
-        return _Boundary(position, self.report.records, self._rejects, converted.report)
 
     def _placed(self, task: Iterable[Block], converted: Converted) -> list[Reject]:
         """The rejects of a task with their input and their line in it."""
@@ -407,44 +391,26 @@ class Writer:
             self._lines.count(block, lines)
         return placed
 
-    def save(self) -> None:
-        """Make durable what can be, and write down from where to go on. Raises `OutputError`."""
-        self._unsaved = 0
-        durable = {name: sink.flush() for name, sink in self._sinks.items() if name != "report"}
-        records, rejects = durable["output"], durable.get("rejects", self._rejects)
-        while len(self._boundaries) > 1:
-            following = self._boundaries[1]
-            if following.records > records or following.rejects > rejects:
-                break
-            self._durable_report.add(self._boundaries.popleft().added)
-        if not self._boundaries or not records + rejects:
-            return
-        boundary = self._boundaries[0]
+    def _end_part(self, following: Block) -> None:
+        """Make durable what was written, and note that `following` begins the next part. Raises `OutputError`."""
+        self._part = 0
+        lengths = {name: sink.end_part() for name, sink in self._sinks.items() if name != "report"}
+        line = following.line or self._lines.before(following) + 1
+        self._journal.append(self._checkpoint(Position(following.input, following.offset, line), lengths=lengths))
+
+    def _checkpoint(self, position: Position, **members: Any) -> Checkpoint:
         broken = [
             (index, each.name, each.offset, each.reason)
             for index, each in sorted(self._run.broken.items())
-            if index < boundary.position.input
+            if index < position.input
         ]
-        self._journal.save(
-            self._run.checkpoint(
-                position=boundary.position,
-                counts={
-                    "report": self._durable_report.to_builtins(),
-                    "rejects": boundary.rejects,
-                    "broken": broken,
-                },
-                sinks={name: self._sinks[name].state() for name in durable},
-            )
-        )
+        return Checkpoint(position=position, report=self.report.to_builtins(), broken=broken, **members)
 
-    def stop(self, *, save: bool, keep_rejects: bool = False) -> bool:
+    def stop(self, *, keep_rejects: bool = False) -> bool:
         """End without finishing; whether there is something to resume from.
 
         Nothing is left otherwise, but for the rejects, where they are wanted.
         """
-        if save and self._resumable:
-            with suppress(OutputError):  # an earlier checkpoint may be there
-                self.save()
         kept = self._journal.holds_checkpoint
         for name, sink in self._sinks.items():
             if keep_rejects and name == "rejects":
@@ -459,14 +425,16 @@ class Writer:
     def close(self) -> None:
         """Complete the contents of all outputs, under their partial names. Raises `OutputError`."""
         if "report" in self._sinks:
-            self._sinks["report"].write(self.report.to_json(), 1)
+            self._sinks["report"].write(self.report.to_json())
         for sink in self._sinks.values():
             sink.close()
 
     def finish(self) -> None:
-        """Give all outputs their names, the records last. Raises `OutputError`."""
-        renames = [Rename(*rename) for name in reversed(self._sinks) for rename in self._sinks[name].renames()]
-        self._journal.finish(self._run.checkpoint(counts={"report": self.report.to_builtins()}, renames=renames))
+        """Note that all is written, and give the outputs their names. Raises `OutputError`."""
+        replaced = any(replaces(path, kind) for path, kind in self._run.outputs.values())
+        end = self._checkpoint(Position(len(self._run.inputs)), done=True, replaces=replaced)
+        self._journal.append(end)
+        self._run.publish(self._journal, end)
 
 
 # -- the run
@@ -484,6 +452,8 @@ class Run:
     """
 
     def __init__(self, inputs: Sequence[Input], output: str, options: Options, listener: Listener) -> None:
+        from .. import __version__
+
         options.check()
         kind = options.kind(output)
         self.inputs = inputs
@@ -511,18 +481,16 @@ class Run:
             for name, path in (("rejects", options.rejects), ("report", options.report)):
                 if path is not None:
                     self.outputs[name] = (path, "jsonl")
-        self._identity = options.identity(output, kind)
-        self._fingerprints = [] if options.dry_run or is_stream(output) else _fingerprints(inputs)
-        self.can_resume = len(self._fingerprints) == len(inputs)
-        if options.resume and not self.can_resume:
+        fingerprints = [] if options.dry_run or is_stream(output) else _fingerprints(inputs)
+        self._header = Header(program=__version__, options=options.identity(output, kind), inputs=fingerprints)
+        can_start = len(fingerprints) == len(inputs)
+        if options.resume and not can_start:
             raise UsageError("only a run from files to a file can be resumed; leave out --resume")
+        self.part_bytes = None
+        """The bytes of input in a part; without parts nothing can be resumed."""
+        if can_start and can_resume(output, kind):
+            self.part_bytes = options.checkpoint_every or PART_BYTES[kind]
         self.broken: dict[int, IncompleteInput] = {}
-
-    def checkpoint(self, **members: Any) -> Checkpoint:
-        """A checkpoint of this run."""
-        from .. import __version__
-
-        return Checkpoint(program=__version__, options=self._identity, inputs=self._fingerprints, **members)
 
     def __call__(self, signals: Signals) -> Report:
         """Do it, or what is left of it, and give the report.
@@ -537,24 +505,21 @@ class Run:
             OutputRefusedError: an output exists, or what should be resumed is not what it was.
 
         """
-        with Journal([path for path, _ in self.outputs.values()]) as journal:
+        with Journal([path for path, _ in self.outputs.values()], self._header) as journal:
             saved = journal.load() if self.options.resume else None
-            if saved is not None and saved.phase == "finishing":
-                journal.finish(saved)
-                return Report.from_builtins(saved.counts["report"])
+            if saved is not None and saved.done:
+                self.publish(journal, saved)
+                return Report.from_builtins(saved.report)
             check_outputs(
                 list(self.outputs.values()),
                 inputs=[source.path for source in self.inputs],
                 overwrite=self.options.overwrite,
             )
-            if saved is not None:
-                check_unchanged(saved, self.checkpoint())
-                self.broken = {index: IncompleteInput(*rest) for index, *rest in saved.counts["broken"]}
-                self.listener.notice(f"resuming behind {saved.counts['report']['units']:,} units")
-            else:
-                if self.options.resume:
-                    self.listener.notice("there is nothing to resume; starting at the beginning")
+            self._say_where_it_begins(saved)
+            if saved is None:
                 journal.start_over()
+            else:
+                self.broken = {index: IncompleteInput(name, offset, why) for index, name, offset, why in saved.broken}
             writer = Writer(self, journal, saved, signals)
             try:
                 self._convert(writer, signals)
@@ -569,10 +534,29 @@ class Run:
                 raise self._incomplete()
             return writer.report
 
+    def _say_where_it_begins(self, saved: Checkpoint | None) -> None:
+        path, kind = self.outputs.get("output", ("", "jsonl"))
+        if kind == "parquet" and (self.options.resume or self.options.checkpoint_every is not None):
+            folder = path.removesuffix(".parquet") + "/"
+            self.listener.notice(
+                "a run that writes a single Parquet file starts over when it was stopped; "
+                f"one that writes a folder of them can be resumed: -o {folder} --resume"
+            )
+        elif saved is not None:
+            self.listener.notice(f"resuming behind {saved.report['units']:,} units")
+        elif self.options.resume:
+            self.listener.notice("there is nothing to resume; starting at the beginning")
+
+    def publish(self, journal: Journal, saved: Checkpoint) -> None:
+        """Give all outputs their names, the records last, and remove the checkpoint. Raises `OutputError`."""
+        for path, kind in reversed(self.outputs.values()):
+            if not is_stream(path):
+                publish(path, replaces=saved.replaces and kind == "parquet_parts")
+        journal.remove()
+
     def _stopped(self, writer: Writer, error: BaseException) -> None:
         """Keep what a later run can go on from, and tell the user with the error."""
-        orderly = isinstance(error, Interrupted | InputError | WorkerError | BudgetError)
-        if writer.stop(save=orderly, keep_rejects=isinstance(error, BudgetError)):
+        if writer.stop(keep_rejects=isinstance(error, BudgetError)):
             error.add_note(_KEPT)
         if isinstance(error, BudgetError) and "rejects" in self.outputs and not is_stream(self.outputs["rejects"][0]):
             error.add_note(f"what was refused is in {partial_path(final_path(self.outputs['rejects'][0]))}")
@@ -598,7 +582,6 @@ class Run:
                 jobs=self.options.jobs,
                 signals=signals,
                 left=left,
-                size=Converted.size,
             )
         ) as every:
             for task, converted in every:
@@ -635,19 +618,13 @@ def _fingerprints(inputs: Sequence[Input]) -> list[Fingerprint]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """For a time of much work on many records, beside threads that have little to do and little patience.
-
-    The cyclic garbage collector would look at every record again and again (`Converter` calls it instead), and those
-    who wait for the interpreter's lock would wait as long as a task takes.
-    """
-    enabled, interval = gc.isenabled(), sys.getswitchinterval()
+def _without_collector() -> Iterator[None]:
+    """The cyclic garbage collector would look at every record again and again; `Conversion` calls it instead."""
+    enabled = gc.isenabled()
     gc.disable()
-    sys.setswitchinterval(_PATIENCE)
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
         if enabled:
             gc.enable()
 

@@ -1,22 +1,11 @@
-"""What a run leaves on disk so that a later one can go on: the checkpoint, and what is left to rename.
+"""What a run leaves on disk so that a later one can go on: the checkpoint file, `NAME.checkpoint`.
 
-    with Journal([output, rejects]) as journal:        # no other run has these outputs now
-        saved = journal.load()
-        if saved is not None and saved.phase == "finishing":
-            journal.finish(saved)                      # everything was written; only names were missing
-        else:
-            now = Checkpoint(program=..., options=..., inputs=[fingerprint(path) for path in inputs])
-            check_unchanged(saved, now)                # to go on, or journal.start_over()
-            ...                                        # now and then: flush the sinks, journal.save(now)
-            now.renames = [...]                        # the sinks are closed
-            journal.finish(now)
+Its first line is the `Header`: what is converted, and how. Each line behind it is a `Checkpoint`, written at the end of
+a part of the input, when all that came of it is synced. The file is only ever appended to, and a line that a crash cut
+off does not count. The last checkpoint of a run is `done`: everything was written, and only names are missing.
 
-A checkpoint is replaced as a whole, so there is always the old one or the new one; what it refers to is synced before.
-Finishing is a phase of its own because a run can be killed between two renames: whoever resumes finds the list and does
-those that are not done. The journal does not know what positions and counts mean; the engine does.
-
-Every output has a checkpoint file, `NAME.checkpoint`, and the run that writes it holds a lock on that file. The first
-output's holds the checkpoint; it is empty before the first `save`, and those of the others always are.
+Every output of a run has such a file, and the run that writes it holds a lock on it. The first output's holds the
+checkpoints; it is empty before the first of them, and those of the others always are.
 """
 
 from __future__ import annotations
@@ -28,13 +17,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from . import durable
 from .durable import OutputError
-from .outputs import OutputRefusedError, final_path, is_stream, remove_parts
+from .outputs import OutputRefusedError, final_path, is_stream, restore
 
 fcntl: ModuleType | None
 try:
@@ -42,9 +31,8 @@ try:
 except ImportError:  # Windows: no locks there
     fcntl = None
 
-VERSION = 1
+VERSION = 2
 HASHED_BYTES = 64 << 10  # at the beginning of an input, and at its end
-_REPLACED = ".replaced"
 _START_OVER = "start over without --resume"
 
 
@@ -57,31 +45,41 @@ class Fingerprint(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Rename(NamedTuple):
-    """An output that is to get its final name; a directory that has the name is moved to `replaced`, then removed."""
+class Header(msgspec.Struct, kw_only=True):
+    """What must be the same in a run that resumes another.
 
-    partial: str
-    final: str
-    replaced: str | None = None
+    `program` is the version that wrote it, `options` what was asked for, `inputs` of what.
+    """
+
+    version: int = VERSION
+    program: str
+    options: dict[str, Any]
+    inputs: list[Fingerprint]
+
+
+class Position(NamedTuple):
+    """Where a part begins: the input's place in the list, a byte of it, decoded, and the line that is there."""
+
+    input: int = 0
+    offset: int = 0
+    line: int = 1
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
     """How far a run has come.
 
-    `program` is the version that wrote it, `options` what was asked for and `inputs` of what: a run that resumes must
-    have the same. `sinks` holds the states of the outputs by name, `renames` what `finish` has to do. `position` and
-    `counts` are the engine's, and JSON.
+    `position` is where the next part begins, `lengths` are those of the outputs by name (bytes of a file, files of a
+    folder), `report` is `Report.to_builtins` of all parts so far, `broken` has the inputs that broke off before
+    `position`: place in the list, name, offset, reason. With `done` nothing is left but to rename; `replaces` says
+    that the output is a folder that takes the place of another.
     """
 
-    program: str
-    options: dict[str, Any]
-    inputs: list[Fingerprint]
-    version: int = VERSION
-    phase: Literal["converting", "finishing"] = "converting"
-    position: Any = None
-    counts: Any = None
-    sinks: dict[str, dict[str, Any]] = {}
-    renames: list[Rename] = []
+    position: Position
+    report: dict[str, Any]
+    lengths: dict[str, int] = {}
+    broken: list[tuple[int, str, int, str]] = []
+    done: bool = False
+    replaces: bool = False
 
 
 class _Version(msgspec.Struct):
@@ -89,7 +87,7 @@ class _Version(msgspec.Struct):
 
 
 class Journal:
-    """The checkpoint of a run, and its right to write some outputs while it is entered.
+    """The checkpoints of a run, and its right to write some outputs while it is entered.
 
     `outputs` are named as the user named them; streams have no checkpoint, and where all are streams nothing is kept.
 
@@ -99,12 +97,16 @@ class Journal:
 
     """
 
-    def __init__(self, outputs: Sequence[str]) -> None:
+    def __init__(self, outputs: Sequence[str], header: Header) -> None:
         locks: dict[Path, _Lock] = {}
         for output in outputs:
             if not is_stream(output):
                 locks.setdefault(final_path(output), _Lock(output))  # that two are one is for `check_outputs` to say
         self._locks = list(locks.values())
+        self._header = header
+        self._length = 0  # of the lines that count
+        self.holds_checkpoint = False
+        """Whether there is something to resume from, also where `append` raised: keep what it refers to."""
 
     def __enter__(self) -> Self:
         """Take the locks."""
@@ -112,6 +114,7 @@ class Journal:
             for lock in self._locks:
                 lock.acquire()
                 stack.callback(lock.release)
+            self.holds_checkpoint = bool(self._locks and self._locks[0].read())
             self._stack = stack.pop_all()
         return self
 
@@ -119,75 +122,75 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Give the locks back; a checkpoint stays, files that hold none are removed."""
+        if self._locks:
+            self._locks[0].keep = self.holds_checkpoint
         self._stack.close()
 
-    @property
-    def holds_checkpoint(self) -> bool:
-        """Whether there is something to resume from, also where `save` or `finish` raised: keep what it refers to."""
-        return bool(self._locks) and self._locks[0].written
-
     def load(self) -> Checkpoint | None:
-        """The checkpoint, `None` where there is none.
+        """The last checkpoint, `None` where there is none.
 
         Raises:
-            OutputRefusedError: the file is not a checkpoint, or one of another format.
+            OutputRefusedError: the file is not a checkpoint, one of another format, or of another run.
 
         """
-        text = self._locks[0].read() if self._locks else b""
-        if not text:
+        first, *checkpoints = self._lines() or [b""]
+        if not first:
             return None
         path = self._locks[0].path
         try:
-            version = msgspec.json.decode(text, type=_Version).version
-            if version == VERSION:
-                return msgspec.json.decode(text, type=Checkpoint)
+            version = msgspec.json.decode(first, type=_Version).version
+            if version != VERSION:
+                raise OutputRefusedError(f"{path} has format {version}, this program reads {VERSION}; {_START_OVER}")
+            check_unchanged(msgspec.json.decode(first, type=Header), self._header)
+            saved = msgspec.json.decode(checkpoints[-1], type=Checkpoint) if checkpoints else None
         except msgspec.DecodeError as error:
             raise OutputRefusedError(f"{path} is not a checkpoint; {_START_OVER}") from error
-        raise OutputRefusedError(f"{path} has format {version}, this program reads {VERSION}; {_START_OVER}")
+        self._length = len(first) + 1 + sum(len(line) + 1 for line in checkpoints)
+        return saved
+
+    def _lines(self) -> list[bytes]:
+        """The lines of the file; what a crash cut off is left out."""
+        return self._locks[0].read().split(b"\n")[:-1] if self._locks else []
 
     def start_over(self) -> None:
-        """Forget the checkpoint: before anything it refers to is touched. A directory that was moved away comes back.
+        """Forget all checkpoints: before anything they refer to is touched. A folder that was moved away comes back.
 
         Raises:
             OutputError: it cannot be done.
 
         """
-        try:
-            saved = self.load()
-        except OutputRefusedError:
-            saved = None
-        for rename in saved.renames if saved is not None else []:
-            _restore(rename)
         if self._locks:
-            self._locks[0].empty()
+            with contextlib.suppress(IndexError, msgspec.DecodeError):  # no checkpoint, or not of this format
+                if msgspec.json.decode(self._lines()[1:][-1], type=Checkpoint).replaces:
+                    restore(self._locks[0].output)
+            self._locks[0].write(b"", 0)
+        self._length = 0
+        self.holds_checkpoint = False
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint. What it refers to must be synced.
+    def append(self, checkpoint: Checkpoint) -> None:
+        """Add a checkpoint. What it refers to must be synced.
 
         Raises:
-            OutputError: the new one cannot be written; the old one is as it was.
+            OutputError: it cannot be written; the one before it counts.
 
         """
         if self._locks:
-            self._locks[0].replace(msgspec.json.encode(checkpoint))
+            header = b"" if self._length else msgspec.json.encode(self._header) + b"\n"
+            text = header + msgspec.json.encode(checkpoint) + b"\n"
+            self._locks[0].write(text, self._length)
+            self._length += len(text)
+            self.holds_checkpoint = True
 
-    def finish(self, checkpoint: Checkpoint) -> None:
-        """Give every output its final name, in the order of `checkpoint.renames`, and remove the checkpoint.
-
-        In phase `finishing` it does what is left of that.
+    def remove(self) -> None:
+        """Remove the files, the checkpoints last: nothing is left to do.
 
         Raises:
-            OutputError: a step failed; resuming does the rest.
+            OutputError: one cannot be removed.
 
         """
-        if checkpoint.phase == "converting":
-            checkpoint.phase = "finishing"
-            checkpoint.renames = [_planned(rename) for rename in checkpoint.renames]
-            self.save(checkpoint)
-        for rename in checkpoint.renames:
-            _publish(rename)
         for lock in reversed(self._locks):
             lock.remove()
+        self.holds_checkpoint = False
 
 
 class _Lock:
@@ -196,132 +199,71 @@ class _Lock:
     def __init__(self, output: str) -> None:
         final = final_path(output)
         self.path = final.with_name(final.name + ".checkpoint")
-        self._new = final.with_name(final.name + ".checkpoint.new")
-        self._output = output
-        self._held: durable.File | None = None
-        self.written = False
+        self.keep = False
+        self.output = output
+        self._file: durable.File | None = None
 
     def acquire(self) -> None:
         """Open and lock the file: the one that has the name, not one that is just losing it."""
-        while fcntl is not None and self._held is None:
-            file = durable.File.open(self.path, self._output, 0o600)
+        while self._file is None:
+            file = durable.File.open(self.path, self.output, 0o600)
             locked = _lock(file)
             if locked and file.has_name():
-                self._held = file
+                self._file = file
             else:
                 file.close()
             if not locked:
-                raise OutputRefusedError(f"another run is writing {self._output}; wait for it or name another output")
-        durable.remove(self._new, self._output)  # of a run that was killed
-        self.written = bool(self.read())
+                raise OutputRefusedError(f"another run is writing {self.output}; wait for it or name another output")
 
     def release(self) -> None:
-        """Give the lock back, and remove the file if it is empty."""
+        """Give the lock back, and remove the file unless it is to be kept."""
+        file, self._file = self._file, None
+        assert file is not None
         with contextlib.suppress(OSError):
-            if self._held is not None and self._held.has_name() and not self.written:
-                durable.remove(self.path, self._output)
-        self._hold(None)
-
-    def _hold(self, file: durable.File | None) -> None:
-        held, self._held = self._held, file
-        if held is not None:
-            with contextlib.suppress(OutputError):  # nothing of it is waiting to be written
-                held.close()
+            if fcntl is None:
+                file.close()  # Windows does not remove what is open
+            if not self.keep and (fcntl is None or file.has_name()):
+                durable.remove(self.path, self.output)
+        with contextlib.suppress(OutputError):  # nothing of it is waiting to be written
+            file.close()
 
     def read(self) -> bytes:
         """What the file holds."""
         try:
-            return durable.perform("read", self._output, self.path.read_bytes)
+            return durable.perform("read", self.output, self.path.read_bytes)
         except OutputError as error:
             if error.errno == errno.ENOENT:
                 return b""
             raise
 
-    def empty(self) -> None:
-        """Leave nothing in the file."""
-        if self.written:
-            file = durable.File.reopen(self.path, self._output, 0)
-            file.sync()
-            file.close()
-            self.written = False
-
-    def replace(self, text: bytes) -> None:
-        """Put a new file with that text into the place of this one, and hold that instead."""
-        file = durable.File.create(self._new, self._output, 0o600)
-        try:
-            file.write(text)
-            file.sync()
-            if fcntl is None:
-                file.close()  # Windows does not rename what is open
-            else:
-                _lock(file)
-            durable.rename(self._new, self.path, self._output)
-        except OutputError:
-            with contextlib.suppress(OutputError):
-                file.close()
-            with contextlib.suppress(OutputError):
-                durable.remove(self._new, self._output)
-            raise
-        file.path = self.path
-        self.written = True
-        self._hold(file)
-        durable.sync_directory(self.path.parent, self._output)
+    def write(self, text: bytes, length: int) -> None:
+        """Write `text` behind the first `length` bytes, and wait until it is on disk."""
+        assert self._file is not None
+        if self.path.stat().st_size or text:
+            self._file.cut(length)
+            self._file.write(text)
+            self._file.sync()
+            durable.sync_directory(self.path.parent, self.output)
 
     def remove(self) -> None:
         """Remove the file, while it is locked."""
-        durable.remove(self.path, self._output)
+        if fcntl is None and self._file is not None:
+            self._file.close()
+        durable.remove(self.path, self.output)
         with contextlib.suppress(OutputError):  # all is done: if it comes back, resuming finds nothing left to do
-            durable.sync_directory(self.path.parent, self._output)
+            durable.sync_directory(self.path.parent, self.output)
 
 
 def _lock(file: durable.File) -> bool:
     """Lock an open file; whether nobody else has it locked."""
-    assert fcntl is not None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks: a run there is not kept from working
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # a file system without locks: a run there is not kept from working
     return True
-
-
-def _planned(rename: Rename) -> Rename:
-    """A rename with a place for what cannot be replaced in one step: where a directory is involved."""
-    partial, final = Path(rename.partial), Path(rename.final)
-    if partial.is_dir() and durable.exists(final, rename.final):
-        return rename._replace(replaced=str(final.with_name(final.name + _REPLACED)))
-    return rename
-
-
-def _publish(rename: Rename) -> None:
-    """Give an output its final name unless it has it."""
-    partial, final = Path(rename.partial), Path(rename.final)
-    replaced = None if rename.replaced is None else Path(rename.replaced)
-    if durable.exists(partial, rename.final):
-        if replaced is not None and durable.exists(final, rename.final):
-            durable.rename(final, replaced, rename.final)
-        durable.rename(partial, final, rename.final)
-        durable.sync_directory(final.parent, rename.final)
-    if replaced is not None:
-        _remove_replaced(replaced, rename.final)
-
-
-def _restore(rename: Rename) -> None:
-    """Give back the final name to what `_publish` moved away, or remove that if there is a new one already."""
-    if rename.replaced is not None:
-        final, replaced = Path(rename.final), Path(rename.replaced)
-        if durable.exists(replaced, rename.final) and not durable.exists(final, rename.final):
-            durable.rename(replaced, final, rename.final)
-            durable.sync_directory(final.parent, rename.final)
-        _remove_replaced(replaced, rename.final)
-
-
-def _remove_replaced(replaced: Path, output: str) -> None:
-    if replaced.is_dir():
-        remove_parts(replaced, output)
-    else:
-        durable.remove(replaced, output)
 
 
 def fingerprint(path: str) -> Fingerprint | None:
@@ -343,7 +285,7 @@ def fingerprint(path: str) -> Fingerprint | None:
     return Fingerprint(path, status.st_size, status.st_mtime_ns, digest.hexdigest())
 
 
-def check_unchanged(saved: Checkpoint, now: Checkpoint) -> None:
+def check_unchanged(saved: Header, now: Header) -> None:
     """Refuse to resume where the program, the options or the inputs are not those of the checkpoint.
 
     Raises:
@@ -358,19 +300,19 @@ def check_unchanged(saved: Checkpoint, now: Checkpoint) -> None:
         )
 
 
-def _different_programs(saved: Checkpoint, now: Checkpoint) -> Iterator[str]:
+def _different_programs(saved: Header, now: Header) -> Iterator[str]:
     if saved.program != now.program:
         yield f"version {saved.program} began, this is {now.program}"
 
 
-def _different_options(saved: Checkpoint, now: Checkpoint) -> Iterator[str]:
+def _different_options(saved: Header, now: Header) -> Iterator[str]:
     before, after = saved.options, msgspec.json.decode(msgspec.json.encode(now.options))  # lists, where tuples were
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield f"{name} was {before.get(name)!r:.64}, is {after.get(name)!r:.64}"
 
 
-def _different_inputs(saved: Checkpoint, now: Checkpoint) -> Iterator[str]:
+def _different_inputs(saved: Header, now: Header) -> Iterator[str]:
     before = {each.path: each for each in saved.inputs}
     after = {each.path: each for each in now.inputs}
     for path, old in before.items():

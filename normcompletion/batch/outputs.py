@@ -1,19 +1,19 @@
-"""Where records go: standard output, a plain file, `.gz`, `.zst`, one Parquet file, a directory of Parquet parts.
+"""Where records go: standard output, a plain file, `.gz`, `.zst`, one Parquet file, a folder of Parquet files.
 
 A sink takes the records in order, as whole JSON lines or as Arrow batches. It writes under a partial name,
-`NAME.partial` in the same directory; when it is closed, `renames` says what makes it final, and the journal does that.
-The bytes depend on the records alone: not on how they were cut into calls, nor on where a run was stopped and resumed.
+`NAME.partial` in the same directory; after it is closed, `publish` gives that its final name. The bytes depend on the
+records and on where parts end: not on how the records were cut into calls, nor on where a run was stopped and resumed.
 
-    kind             what is durable after `flush`     what a resumed run continues
-    JSON lines       all records                       the file, cut back to that length
-    .gz, .zst        those in finished members         the file, cut back to the last whole member
-    Parquet parts    those in finished parts           the directory, with its whole parts
-    Parquet file     none before `close`               nothing: it starts over
-    streams          not known                         nothing: what went out is gone
+    kind             what the end of a part makes durable    what a resumed run continues
+    JSON lines       the file                                the file, cut back to that length
+    .gz, .zst        the file, which ends with a frame       the file, cut back to that length
+    Parquet folder   its files; the next one begins          the folder, without the files behind those
+    Parquet file     it has no parts                         nothing: it starts over
+    streams          they have no parts                      nothing: what went out is gone
 
 A compressed file is a row of members (gzip) or frames (zstd), each of which decompresses alone; one ends with the first
-record after 4 MiB of text. A Parquet row group ends after `ROWS_PER_GROUP` rows, or earlier with the row that brings
-its values to `GROUP_BYTES`; a part holds `ROWS_PER_PART` rows, the last one what is left.
+record after 4 MiB of text, and at the end of a part. A Parquet row group ends after `ROWS_PER_GROUP` rows, or earlier
+with the row that brings its values to `GROUP_BYTES`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ FRAME_BYTES = 4 << 20  # of text in a gzip member or zstd frame, at least
 BUFFER_BYTES = 1 << 20  # that are written at once, at least
 ROWS_PER_GROUP = 16_384  # three groups are in memory at a time: gathered, waiting, written
 GROUP_BYTES = 32 << 20  # of values in a row group, at most but for the last row
-ROWS_PER_PART = 8 * ROWS_PER_GROUP
-_PART = re.compile(r"part-\d{5,}\.parquet(\.partial)?")
+REPLACED = ".replaced"
+_PART = re.compile(r"part-\d{5,}\.parquet")
 
 _Result = TypeVar("_Result")
 
@@ -62,29 +62,17 @@ class Sink(Protocol):
     Each method raises `OutputError` when the operating system refuses; after that only `suspend` and `discard` help.
     """
 
-    resumable: bool
-    """Whether `flush` makes anything durable before the end, so that a checkpoint is worth its while."""
-
-    def write(self, data: bytes | pa.RecordBatch, records: int) -> None:
-        """Take the next `records` records: whole JSON lines, each ending in LF, or the rows of a batch.
+    def write(self, data: bytes | pa.RecordBatch) -> None:
+        """Take the next records: whole JSON lines, each ending in LF, or the rows of a batch.
 
         What is written may be an older call's: errors come with the call that meets them, at the latest with `close`.
         """
 
-    def flush(self) -> int:
-        """Make durable what can be, without waiting for more than the disk; the number of records that are.
-
-        Records count from the start of the run, those of an earlier run that is resumed included.
-        """
-
-    def state(self) -> dict[str, Any]:
-        """What `open_sink(resume=…)` needs to continue behind the records that the last `flush` counted, as JSON."""
+    def end_part(self) -> int:
+        """Make durable all that was taken; the length at which `open_sink(resume=…)` continues behind it."""
 
     def close(self) -> None:
         """Complete the content and sync it; it still has its partial name."""
-
-    def renames(self) -> list[tuple[str, str]]:
-        """From which partial name to which final name, after `close`."""
 
     def suspend(self) -> None:
         """Stop, and leave what is there for a resumed run."""
@@ -97,8 +85,7 @@ def open_sink(
     path: str,
     *,
     kind: Kind,
-    resume: Mapping[str, Any] | None = None,
-    first: int = 0,
+    resume: int | None = None,
     mode: int = 0o666,
     schema: pa.Schema | None = None,
     rows_per_part: int | None = None,
@@ -111,12 +98,10 @@ def open_sink(
             bytes directly, a symbolic link is followed. JSON lines are compressed where the name ends in `.gz` or
             `.zst`.
         kind: what is written.
-        resume: the `state` of the sink of the run that is continued.
-        first: the number of records before the first that this sink will be given. Where more are durable than that,
-            it drops those it has.
+        resume: what `end_part` gave in the run that is continued.
         mode: the permissions of a new file, less the umask; directories get the right to search as well.
         schema: of the batches, for Parquet.
-        rows_per_part: for Parquet parts; `ROWS_PER_PART` unless told.
+        rows_per_part: for a Parquet folder: no file has more rows.
         threads: how many compress beside the caller.
 
     Raises:
@@ -125,22 +110,21 @@ def open_sink(
         ImportError: a library is missing; the text names the extra to install.
 
     """
-    resume = resume or {}
-    skip = resume.get("records", 0) - first
-    if skip < 0:
-        raise ValueError(f"{path}: {-skip} records lie between what is durable and the first to come")
     if kind == "jsonl":
         compress = _compressor(path)
         target = _open_target(path, resume, mode)
-        if compress is None:
-            return _PlainLines(target, resume, skip)
-        return _CompressedLines(target, resume, skip, compress, threads)
+        return _Lines(target) if compress is None else _CompressedLines(target, compress, threads)
     if schema is None:
         raise TypeError("Parquet needs a schema")
     _require_pyarrow(path)
     if kind == "parquet":
-        return _ParquetFile(_open_target(path, {}, mode), schema)
-    return _ParquetParts(path, schema, rows_per_part or ROWS_PER_PART, resume=resume, skip=skip, mode=mode)
+        return _ParquetFile(_open_target(path, None, mode), schema)
+    return _ParquetFolder(path, schema, rows_per_part, resume=resume, mode=mode)
+
+
+def can_resume(path: str, kind: Kind) -> bool:
+    """Whether an output has parts that a later run can continue behind."""
+    return kind != "parquet" and not is_stream(path)
 
 
 def check_outputs(outputs: Sequence[tuple[str, Kind]], *, inputs: Sequence[str] = (), overwrite: bool = False) -> None:
@@ -190,6 +174,54 @@ def final_path(path: str) -> Path:
 def partial_path(final: Path) -> Path:
     """Where an output is until it is complete."""
     return final.with_name(final.name + PARTIAL)
+
+
+def replaces(path: str, kind: Kind) -> bool:
+    """Whether an output will be a folder that takes the place of what is there, which one rename cannot do."""
+    return kind == "parquet_parts" and durable.exists(final_path(path), path)
+
+
+def publish(path: str, *, replaces: bool = False) -> None:
+    """Give an output its final name, unless it has it; what it replaces is moved away, then removed.
+
+    Raises:
+        OutputError: a step failed; doing it again does the rest.
+
+    """
+    final = final_path(path)
+    if durable.exists(partial_path(final), path):
+        if replaces and durable.exists(final, path):
+            durable.rename(final, _replaced_path(final), path)
+        durable.rename(partial_path(final), final, path)
+        durable.sync_directory(final.parent, path)
+    if replaces:
+        _remove_replaced(path)
+
+
+def restore(path: str) -> None:
+    """Give the final name back to what `publish` moved away, or remove that if there is a new one already.
+
+    Raises:
+        OutputError: a step failed.
+
+    """
+    final = final_path(path)
+    if durable.exists(_replaced_path(final), path) and not durable.exists(final, path):
+        durable.rename(_replaced_path(final), final, path)
+        durable.sync_directory(final.parent, path)
+    _remove_replaced(path)
+
+
+def _replaced_path(final: Path) -> Path:
+    return final.with_name(final.name + REPLACED)
+
+
+def _remove_replaced(path: str) -> None:
+    replaced = _replaced_path(final_path(path))
+    if replaced.is_dir():
+        _remove_folder(replaced, path)
+    else:
+        durable.remove(replaced, path)
 
 
 def own_files(directory: Path, output: str) -> list[Path]:
@@ -279,16 +311,12 @@ class _Target(Protocol):
     def sync(self) -> None: ...
     def close(self) -> None: ...
     def discard(self) -> None: ...
-    def renames(self) -> list[tuple[str, str]]: ...
 
 
 class _File(durable.File):
     """A file under its partial name."""
 
     __slots__ = ()
-
-    def renames(self) -> list[tuple[str, str]]:
-        return [(str(self.path), str(final_path(self.output)))]
 
     def discard(self) -> None:
         with suppress(OutputError):
@@ -304,9 +332,6 @@ class _Device(durable.File):
 
     def sync(self) -> None:
         pass
-
-    def renames(self) -> list[tuple[str, str]]:
-        return []
 
     def discard(self) -> None:
         with suppress(OutputError):
@@ -335,20 +360,17 @@ class _StandardOutput:
     def close(self) -> None:
         pass
 
-    def renames(self) -> list[tuple[str, str]]:
-        return []
-
     def discard(self) -> None:
         pass
 
 
-def _open_target(path: str, resume: Mapping[str, Any], mode: int) -> _Target:
+def _open_target(path: str, resume: int | None, mode: int) -> _Target:
     if path == "-":
         return _StandardOutput()
     if is_stream(path):
         return _Device(Path(path), path, durable.perform("open", path, os.open, path, os.O_WRONLY), 0)
     partial = partial_path(final_path(path))
-    if not resume:
+    if resume is None:
         file = _File.create(partial, path, mode)
         try:
             durable.sync_directory(partial.parent, path)
@@ -356,46 +378,46 @@ def _open_target(path: str, resume: Mapping[str, Any], mode: int) -> _Target:
             file.discard()
             raise
         return file
-    length: int = resume["length"]
     there = partial.stat().st_size if _file_type(partial) == stat.S_IFREG else None
-    if there is None or there < length:
+    if there is None or there < resume:
         found = "is missing" if there is None else f"has {there:,} bytes"
-        raise OutputRefusedError(f"{partial} {found}, but {length:,} bytes were written; start over without --resume")
-    return _File.reopen(partial, path, length)
+        raise OutputRefusedError(f"{partial} {found}, but {resume:,} bytes were written; start over without --resume")
+    file = _File.open(partial, path)
+    file.cut(resume)
+    return file
 
 
 # -- JSON lines
 
 
 class _Lines:
-    """What sinks of JSON lines share: one target, the lines that wait for it, and the records that it has already."""
+    """JSON lines as they are. A stream gets each call's at once, a file at least `BUFFER_BYTES`."""
 
-    def __init__(self, target: _Target, resume: Mapping[str, Any], skip: int) -> None:
-        self.resumable = bool(target.renames())
+    def __init__(self, target: _Target) -> None:
         self._target = target
-        self._skip = skip
-        self._state = dict(resume) or {"length": 0, "records": 0}
         self._waiting = bytearray()
+        self._buffer_bytes = BUFFER_BYTES if isinstance(target, _File) else 0
 
-    def _unseen(self, data: bytes, records: int) -> tuple[bytes, int]:
-        """What is left of some lines behind those that the target has."""
-        skip = min(self._skip, records)
-        self._skip -= skip
-        start = 0
-        for _ in range(skip):
-            start = data.index(b"\n", start) + 1
-        return data[start:], records - skip
+    def write(self, data: bytes) -> None:
+        if not self._waiting and len(data) >= self._buffer_bytes:
+            self._target.write(data)  # not copied
+            return
+        self._waiting += data
+        if len(self._waiting) >= self._buffer_bytes:
+            self._flush()
 
-    def _synced(self, records: int) -> int:
+    def _flush(self) -> None:
+        data, self._waiting = self._waiting, bytearray()
+        self._target.write(data)
+
+    def end_part(self) -> int:
+        self._flush()
         self._target.sync()
-        self._state = {"length": self._target.length, "records": records}
-        return records
+        return self._target.length
 
-    def state(self) -> dict[str, Any]:
-        return self._state
-
-    def renames(self) -> list[tuple[str, str]]:
-        return self._target.renames()
+    def close(self) -> None:
+        self.end_part()
+        self._target.close()
 
     def suspend(self) -> None:
         with suppress(OutputError):
@@ -405,86 +427,40 @@ class _Lines:
         self._target.discard()
 
 
-class _PlainLines(_Lines):
-    """JSON lines as they are. A stream gets each call's at once, a file at least `BUFFER_BYTES`."""
-
-    def __init__(self, target: _Target, resume: Mapping[str, Any], skip: int) -> None:
-        super().__init__(target, resume, skip)
-        self._records: int = self._state["records"]
-        self._buffer_bytes = BUFFER_BYTES if self.resumable else 0
-
-    def write(self, data: bytes, records: int) -> None:
-        data, records = self._unseen(data, records)
-        self._records += records
-        if not self._waiting and len(data) >= self._buffer_bytes:
-            self._target.write(data)  # not copied
-            return
-        self._waiting += data
-        if len(self._waiting) >= self._buffer_bytes:
-            self._write_waiting()
-
-    def _write_waiting(self) -> None:
-        data, self._waiting = self._waiting, bytearray()
-        self._target.write(data)
-
-    def flush(self) -> int:
-        self._write_waiting()
-        return self._synced(self._records)
-
-    def close(self) -> None:
-        self.flush()
-        self._target.close()
-
-
 class _CompressedLines(_Lines):
     """JSON lines in frames, each compressed as a whole beside the caller and written when its turn has come."""
 
-    def __init__(
-        self,
-        target: _Target,
-        resume: Mapping[str, Any],
-        skip: int,
-        compress: Callable[[bytes], bytes],
-        threads: int,
-    ) -> None:
-        super().__init__(target, resume, skip)
+    def __init__(self, target: _Target, compress: Callable[[bytes], bytes], threads: int) -> None:
+        super().__init__(target)
         self._compress = compress
-        self._background: _Background[tuple[bytes, int]] = _Background(threads)
-        self._records: int = self._state["records"]  # in the frames that are written
+        self._background: _Background[bytes] = _Background(threads)
 
-    def write(self, data: bytes, records: int) -> None:
-        data, records = self._unseen(data, records)
+    def write(self, data: bytes) -> None:
         self._waiting += data
         while len(self._waiting) >= FRAME_BYTES:
-            end = self._waiting.index(b"\n", FRAME_BYTES - 1) + 1
-            self._end_frame(end)
-            self._write_frames(self._background.results(leave=self._background.threads))
+            self._end_frame(self._waiting.index(b"\n", FRAME_BYTES - 1) + 1)
+            self._write_frames(leave=self._background.threads)
 
     def _end_frame(self, end: int) -> None:
         content = bytes(self._waiting[:end])
         del self._waiting[:end]
-        self._background.submit(self._frame, content)
+        self._background.submit(self._compress, content)
 
-    def _frame(self, content: bytes) -> tuple[bytes, int]:
-        return self._compress(content), content.count(b"\n")
-
-    def _write_frames(self, frames: Iterator[tuple[bytes, int]]) -> None:
-        for frame, records in frames:
+    def _write_frames(self, leave: int) -> None:
+        for frame in self._background.results(leave):
             self._target.write(frame)
-            self._records += records
 
-    def flush(self) -> int:
-        self._write_frames(self._background.results())
-        return self._synced(self._records)
+    def _flush(self) -> None:
+        if self._waiting:
+            self._end_frame(len(self._waiting))
+        self._write_frames(leave=0)
 
     def close(self) -> None:
-        self._write_frames(self._background.results(leave=0))
-        if self._waiting or not self._target.length:  # an empty file would be no gzip and no zstd
-            self._end_frame(len(self._waiting))
-            self._write_frames(self._background.results(leave=0))
-        self._synced(self._records)
+        self._flush()
+        if not self._target.length:  # an empty file would be no gzip and no zstd
+            self._end_frame(0)
+        super().close()
         self._background.stop()
-        self._target.close()
 
     def suspend(self) -> None:
         self._background.stop()
@@ -521,12 +497,12 @@ class _Background(Generic[_Result]):
             self._failed = True
             raise
 
-    def results(self, leave: int | None = None) -> Iterator[_Result]:
+    def results(self, leave: int) -> Iterator[_Result]:
         """The results that are there; waits for more until no more than `leave` calls are pending.
 
         Raises what a call raised, in its turn.
         """
-        while self._pending and (self._pending[0].done() or (leave is not None and len(self._pending) > leave)):
+        while self._pending and (self._pending[0].done() or len(self._pending) > leave):
             yield self._pending.popleft().result()
 
     def stop(self) -> None:
@@ -540,36 +516,33 @@ class _Background(Generic[_Result]):
 
 
 class _Parquet:
-    """What sinks of Parquet share: rows gathered to groups of a fixed number, and a thread that writes the groups.
+    """Rows gathered to groups of a fixed number, and a thread that writes the groups.
 
     Parquet compresses without holding the interpreter's lock, so the thread costs its caller next to nothing.
     """
 
-    def __init__(self, schema: pa.Schema, rows_per_part: int | None, skip: int) -> None:
+    def __init__(self, schema: pa.Schema, rows_per_file: int | None, files: int) -> None:
         self._schema = schema
-        self._rows_per_part = rows_per_part
-        self._skip = skip
+        self._rows_per_file = rows_per_file
+        self._files = files  # that are complete, or will be when the thread has done all
+        self._file_rows = 0
         self._group: list[pa.RecordBatch] = []
         self._group_rows = 0
         self._group_bits = 0
-        self._part_rows = 0
-        self._ended_parts = 0
         self._background: _Background[None] = _Background(1)
-        self._part: _Part | None = None  # the thread's own
+        self._written: _ParquetWriter | None = None  # the thread's own
 
-    def write(self, data: pa.RecordBatch, records: int) -> None:
-        skip = min(self._skip, records)
-        self._skip -= skip
-        rows = data.slice(skip)
+    def write(self, data: pa.RecordBatch) -> None:
+        rows = data
         while rows.num_rows:
             room = ROWS_PER_GROUP - self._group_rows
-            if self._rows_per_part is not None:
-                room = min(room, self._rows_per_part - self._part_rows)
+            if self._rows_per_file is not None:
+                room = min(room, self._rows_per_file - self._file_rows)
             taken = self._take(rows.slice(0, room))
-            self._part_rows += taken
             rows = rows.slice(taken)
-            if self._part_rows == self._rows_per_part:
-                self._end_part()
+            self._file_rows += taken
+            if self._file_rows == self._rows_per_file:
+                self._end_file()
             elif self._group_rows == ROWS_PER_GROUP or self._group_bits >= 8 * GROUP_BYTES:
                 self._end_group()
 
@@ -588,50 +561,52 @@ class _Parquet:
 
     def _end_group(self) -> None:
         if self._group:
-            self._background.submit(self._write_group, self._group)
+            self._background.submit(self._write_group, self._files, self._group)
             self._group, self._group_rows, self._group_bits = [], 0, 0
-        self._settle(leave=1)
+        self._wait(leave=1)
 
-    def _end_part(self) -> None:
+    def _end_file(self) -> None:
         self._end_group()
-        self._background.submit(self._finish_part)
-        self._part_rows = 0
-        self._ended_parts += 1
+        self._background.submit(self._finish_file, self._files)
+        self._files += 1
+        self._file_rows = 0
 
-    def _settle(self, leave: int | None = None) -> None:
+    def _wait(self, leave: int) -> None:
         """Let errors of the thread come out; wait until no more than `leave` calls are pending."""
         for _ in self._background.results(leave):
             pass
 
-    def _write_group(self, batches: list[pa.RecordBatch]) -> None:
-        self._part = self._part or self._open_part()
-        self._part.write(batches)
+    def _write_group(self, number: int, batches: list[pa.RecordBatch]) -> None:
+        self._written = self._written or _ParquetWriter(self._open(number), self._schema)
+        self._written.write(batches)
 
-    def _finish_part(self) -> None:
-        self._part = self._part or self._open_part()
-        self._part.finish()
-        self._publish_part()
-        self._part = None
+    def _finish_file(self, number: int) -> None:
+        self._written = self._written or _ParquetWriter(self._open(number), self._schema)
+        self._written.finish()
+        self._written = None
 
-    def _open_part(self) -> _Part:
+    def _open(self, number: int) -> _Target:
         raise NotImplementedError
 
-    def _publish_part(self) -> None:
-        raise NotImplementedError
+    def end_part(self) -> int:
+        if self._file_rows:
+            self._end_file()
+        self._wait(leave=0)
+        return self._files
 
     def close(self) -> None:
-        if self._part_rows or not self._ended_parts:  # no rows at all: a file that has the schema
-            self._end_part()
-        self._settle(leave=0)
+        if self._file_rows or not self._files:  # no rows at all: a file that has the schema
+            self._end_file()
+        self._wait(leave=0)
         self._background.stop()
 
     def suspend(self) -> None:
         self._background.stop()
-        if self._part is not None:
-            self._part.abandon()
+        if self._written is not None:
+            self._written.abandon()
 
 
-class _Part:
+class _ParquetWriter:
     """One Parquet file in the making."""
 
     def __init__(self, target: _Target, schema: pa.Schema) -> None:
@@ -692,27 +667,12 @@ class _Stream:
 class _ParquetFile(_Parquet):
     """One Parquet file: complete at the end, or nothing."""
 
-    resumable = False
-
     def __init__(self, target: _Target, schema: pa.Schema) -> None:
         super().__init__(schema, None, 0)
         self._target = target
 
-    def _open_part(self) -> _Part:
-        return _Part(self._target, self._schema)
-
-    def _publish_part(self) -> None:
-        pass
-
-    def flush(self) -> int:
-        self._settle()
-        return 0
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def renames(self) -> list[tuple[str, str]]:
-        return self._target.renames()
+    def _open(self, number: int) -> _Target:  # noqa: ARG002 - it is the only one
+        return self._target
 
     def suspend(self) -> None:
         super().suspend()
@@ -724,84 +684,56 @@ class _ParquetFile(_Parquet):
         self._target.discard()
 
 
-class _ParquetParts(_Parquet):
-    """A directory of Parquet files of a fixed number of rows; each gets its name when it is complete and synced."""
-
-    resumable = True
+class _ParquetFolder(_Parquet):
+    """A folder of Parquet files, at least one a part."""
 
     def __init__(
-        self,
-        path: str,
-        schema: pa.Schema,
-        rows_per_part: int,
-        *,
-        resume: Mapping[str, Any],
-        skip: int,
-        mode: int,
+        self, path: str, schema: pa.Schema, rows_per_file: int | None, *, resume: int | None, mode: int
     ) -> None:
-        super().__init__(schema, rows_per_part, skip)
+        super().__init__(schema, rows_per_file, resume or 0)
         self._output = path
-        self._final = final_path(path)
-        self._partial = partial_path(self._final)
+        self._folder = partial_path(final_path(path))
         self._mode = mode
-        self._rows = rows_per_part
-        self._parts: int = resume.get("parts", 0)  # complete and synced; the thread's own
-        self._ended_parts = self._parts
-        self._state = {"parts": self._parts, "records": self._parts * rows_per_part}
-        if resume:
-            self._check_parts()
-        else:
-            durable.make_directory(self._partial, path, mode | (mode & 0o444) >> 2)
-        for file in own_files(self._partial, path):
-            if file.name >= self._part_path(self._parts).name:
+        if resume is None:
+            durable.make_directory(self._folder, path, mode | (mode & 0o444) >> 2)
+        for needed in [] if resume is None else [self._folder, *map(self._path, range(resume))]:
+            if not needed.exists():
+                raise OutputRefusedError(f"{needed} is missing; start over without --resume")
+        for file in own_files(self._folder, path):
+            if file.name >= self._path(self._files).name:
                 durable.remove(file, path)
 
-    def _check_parts(self) -> None:
-        for path in [self._partial, *map(self._part_path, range(self._parts))]:
-            if not path.exists():
-                raise OutputRefusedError(f"{path} is missing; start over without --resume")
+    def _path(self, number: int) -> Path:
+        return self._folder / f"part-{number:05}.parquet"
 
-    def _part_path(self, number: int) -> Path:
-        return self._partial / f"part-{number:05}.parquet"
+    def _open(self, number: int) -> _Target:
+        return _File.create(self._path(number), self._output, self._mode)
 
-    def _open_part(self) -> _Part:
-        partial = partial_path(self._part_path(self._parts))
-        return _Part(_File.create(partial, self._output, self._mode), self._schema)
+    def end_part(self) -> int:
+        files = super().end_part()
+        durable.sync_directory(self._folder, self._output)
+        return files
 
-    def _publish_part(self) -> None:
-        path = self._part_path(self._parts)
-        durable.rename(partial_path(path), path, self._output)
-        durable.sync_directory(self._partial, self._output)
-        self._parts += 1
-
-    def flush(self) -> int:
-        self._settle()
-        parts = self._parts
-        self._state = {"parts": parts, "records": parts * self._rows}
-        return parts * self._rows
-
-    def state(self) -> dict[str, Any]:
-        return self._state
-
-    def renames(self) -> list[tuple[str, str]]:
-        return [(str(self._partial), str(self._final))]
+    def close(self) -> None:
+        super().close()
+        durable.sync_directory(self._folder, self._output)
 
     def discard(self) -> None:
         self.suspend()
         with suppress(OSError):
-            remove_parts(self._partial, self._output)
+            _remove_folder(self._folder, self._output)
 
 
-def remove_parts(directory: Path, output: str) -> None:
-    """Remove a directory of parts.
+def _remove_folder(folder: Path, output: str) -> None:
+    """Remove a folder of Parquet files.
 
     Raises:
-        OutputError: it holds more than parts, or cannot be removed.
+        OutputError: it holds other files, or cannot be removed.
 
     """
-    for file in own_files(directory, output):
+    for file in own_files(folder, output):
         durable.remove(file, output)
-    durable.remove_directory(directory, output)
+    durable.remove_directory(folder, output)
 
 
 def _content_bits(rows: Any) -> int:

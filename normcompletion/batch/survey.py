@@ -16,8 +16,9 @@ import msgspec
 from ..errors import excerpt
 from ..model import Completion
 from .conversion import Conversion, ConverterOptions
-from .engine import Lines, Listener, Position, Reader, results
+from .engine import Lines, Listener, Reader, results
 from .inputs import IncompleteInput, Input
+from .journal import Position
 from .report import OTHER_CODES, Report
 from .signals import Signals
 from .units import Block

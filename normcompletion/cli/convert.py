@@ -47,8 +47,7 @@ def add(command: Commands) -> None:
         "--checkpoint-every",
         metavar="BYTES",
         type=size,
-        default=64 << 20,
-        help="of input, after which all that is written is made durable (64M)",
+        help="of input in a part, behind which a run can go on (64M; 256M for each file of a Parquet folder)",
     )
     group.add_argument("--max-errors", metavar="N", type=int, help="stop when more units than this are refused")
     group.add_argument(
@@ -82,7 +81,7 @@ def _add_outputs(parser: Group) -> None:
         type=names,
         help="only these columns of Parquet, in this order: id,model,total_tokens",
     )
-    group.add_argument("--rows-per-part", metavar="N", type=int, help="Parquet as a folder of parts of N rows each")
+    group.add_argument("--rows-per-part", metavar="N", type=int, help="Parquet as a folder of files of N rows at most")
     group.add_argument(
         "--rejects",
         metavar="FILE",
