@@ -44,7 +44,9 @@ LAYERS = [
     {"streaming", "arrow", "bench"},
     {"export.frame"},
     {"export"},
+    {"batch.breakdown"},
     {"envelopes.members", "spark", "batch.durable", "batch.report", "batch.signals"},
+    {"batch.page"},
     {"envelopes.spread", "envelopes.encodings", "batch.inputs", "batch.blocks"},
     {"envelopes.preset", "envelopes.hints"},
     {

@@ -293,6 +293,7 @@ def survey(
         max_record_bytes=max_record_bytes,
         envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
         keep_places=True,
+        breakdown=True,
     )
     return survey_inputs(
         _inputs(inputs, files_from),

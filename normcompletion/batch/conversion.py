@@ -15,6 +15,7 @@ from ..envelopes.opener import Envelopes, Opener, may_be_quiz
 from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError
 from ..model import Completion, ServiceError, to_json, to_json_lines
 from ..payload import MAX_RECORD_BYTES
+from .breakdown import Breakdown
 from .inputs import IncompleteInput
 from .report import Reject, Report
 from .units import Block, Range, Unit, read_range
@@ -40,7 +41,7 @@ class ConverterOptions:
     `source` and `strict` are those of `normalize`. With `completions_only` failed, pending and encrypted calls are
     rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what stands around a
     response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are wanted, `None`
-    for all; no layout stands for JSON lines. With `keep_places` it is known from which line each record is.
+    for all; no layout stands for JSON lines. With `keep_places` it is known from which line each record is. With `breakdown` the report has one.
     """
 
     source: str | None = None
@@ -52,6 +53,7 @@ class ConverterOptions:
     layout: Layout | None = None
     columns: tuple[str, ...] | None = None
     keep_places: bool = False
+    breakdown: bool = False
 
     def check(self) -> None:
         """Raise `UnknownSourceError` for a source that is not registered."""
@@ -143,6 +145,8 @@ class Conversion:
         the time), and may empty `completions` and `carried`.
         """
         found = Found()
+        if self._options.breakdown:
+            found.report.breakdown = Breakdown()
         for block in blocks:
             found.rejects.append([])
             found.places.append([])

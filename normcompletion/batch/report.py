@@ -16,6 +16,7 @@ import msgspec
 
 from ..errors import excerpt
 from ..model import Completion
+from .breakdown import Breakdown, plain
 
 REJECT_CODES: Mapping[str, str] = {
     # the bytes: MalformedPayloadError
@@ -112,7 +113,8 @@ class Report:
     `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`). `failed`,
     `pending` and `encrypted` are records with `error` set. The counters are by source, by "source variant", by finish
     reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are
-    sums of what was reported, `cost` an exact sum in US dollars.
+    sums of what was reported, `cost` an exact sum in US dollars. `breakdown` has records, tokens and cost by source, model,
+    day and finish reason, where it was asked for.
     """
 
     units: int = 0
@@ -134,9 +136,12 @@ class Report:
     completion_tokens: int = 0
     total_tokens: int = 0
     cost: decimal.Decimal = decimal.Decimal(0)
+    breakdown: Breakdown | None = None
 
     def count(self, completions: Iterable[Completion]) -> None:
         """Count records."""
+        if self.breakdown is not None:
+            self.breakdown.count(completions)
         # A record costs less than a microsecond here: one loop, and what is written in C behind it.
         kinds, words, costs, notes = [], [], [], []
         prompt_tokens = completion_tokens = total_tokens = 0
@@ -191,13 +196,18 @@ class Report:
                 getattr(self, name).update(getattr(other, name))
         self._add_errors(other.errors)
         self.cost = _EXACT.add(self.cost, other.cost)
+        if other.breakdown is not None:
+            self.breakdown = self.breakdown or Breakdown()
+            self.breakdown.add(other.breakdown)
 
     def to_builtins(self) -> dict[str, Any]:
         """The report as plain values; `cost` as decimal text, counters in the order of their keys."""
         built: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         built |= {name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS}
         built |= {name: getattr(self, name) for name in _TOKENS}
-        built["cost"] = _plain(self.cost)
+        built["cost"] = plain(self.cost)
+        if self.breakdown is not None:
+            built["breakdown"] = self.breakdown.to_builtins()
         return built
 
     @classmethod
@@ -209,6 +219,8 @@ class Report:
         for name in _COUNTERS:
             setattr(report, name, Counter(built[name]))
         report.cost = decimal.Decimal(built["cost"])
+        if (breakdown := built.get("breakdown")) is not None:
+            report.breakdown = Breakdown.from_builtins(breakdown)
         return report
 
     def to_json(self) -> bytes:
@@ -255,12 +267,6 @@ _SHOWN = 8
 
 def _number(value: int) -> str:
     return f"{value:,}"
-
-
-def _plain(cost: decimal.Decimal) -> str:
-    """Decimal text without an exponent and without zeros at its end."""
-    text = format(cost, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def dollars(cost: decimal.Decimal) -> str:

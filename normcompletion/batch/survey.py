@@ -105,6 +105,12 @@ class Survey(msgspec.Struct, kw_only=True):
                 found[section] = sorted(names)
         return found
 
+    def to_html(self, title: str = "Survey of completion logs") -> str:
+        """The survey as one HTML page, for people; the numbers are those of `to_json`."""
+        from .page import page
+
+        return page(title, Report.from_builtins(self.report), {name: getattr(self, name) for name in SECTIONS})
+
     def __str__(self) -> str:
         """For a terminal, several lines without a last line feed."""
         rows = []

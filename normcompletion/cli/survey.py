@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 
 from .console import DONE, INPUT, REJECTS, USAGE, fail, print_json
@@ -22,8 +24,10 @@ def add(command: Commands) -> None:
     group = added.add_argument_group("reading the responses")
     add_source(group)
     add_running(added)
-    group = added.add_argument_group("comparing")
+    group = added.add_argument_group("writing")
     group.add_argument("--json", action="store_true", help="write the survey as JSON, such as --known takes")
+    group.add_argument("--html", metavar="FILE", help="write it as one page to look at, here")
+    group = added.add_argument_group("comparing")
     group.add_argument("--known", metavar="FILE", help="an earlier survey, as JSON, to compare with")
     group.add_argument(
         "--fail-on-new",
@@ -68,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
             )
         except batch.Interrupted as stop:
             return fail(128 + stop.signal, stop)
+    if options.html is not None:
+        _write_page(options.html, found.to_html())
     if options.json:
         print_json(found.to_json())
     else:
@@ -79,3 +85,20 @@ def run(options: argparse.Namespace) -> int:
             first = getattr(found, section)[name].first
             print(f"new: {section.replace('_', ' ')}: {name} (first: {first})", file=sys.stderr)
     return REJECTS if new and options.fail_on_new else DONE
+
+
+def _write_page(path: str, text: str) -> None:
+    """Write a page; raises `UsageError` where something else would be replaced, `OutputError` where it cannot be."""
+    from ..batch import UsageError, durable
+
+    start = b"<!doctype html>"
+
+    def write() -> None:
+        with open(path, "rb") if os.path.exists(path) else io.BytesIO(start) as there:  # noqa: PTH110, PTH123
+            is_page = there.read(len(start)) == start
+        if not is_page:
+            raise UsageError(f"{path} exists and is no page of a survey; name another file")
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
+            file.write(text)
+
+    durable.perform("write", path, write)

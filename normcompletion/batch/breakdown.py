@@ -1,0 +1,164 @@
+"""Records, tokens, cost and latency of a log by source, model, day and finish reason: what a report page shows."""
+
+from __future__ import annotations
+
+import decimal
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..model import Completion
+
+DIMENSIONS = ("source", "model", "day", "finish_reason")
+"""`day` is that of `created`, or else of the envelope's own time, in UTC; `finish_reason` that of the first choice."""
+
+NONE = "(none)"
+OTHER = "(other)"
+SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
+"""Upper bounds of the classes of latency; longer calls are in one class more."""
+
+MAX_GROUPS = 10_000  # of a dimension; what comes later is counted as one
+_FIRST_DAY, _LAST_DAY = 0, 253402300799  # 1970 to 9999
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact])
+_COUNTS = ("records", "failed", "prompt_tokens", "completion_tokens", "total_tokens")
+
+
+@dataclass(slots=True)
+class Sums:
+    """What the records of one group add up to; `cost` is exact, in US dollars."""
+
+    records: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost: decimal.Decimal = decimal.Decimal(0)
+
+    def add(self, other: Sums) -> None:
+        """Add another group's."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.cost = _EXACT.add(self.cost, other.cost)
+
+
+@dataclass(slots=True)
+class Latency:
+    """How long the calls of one source took: how many, seconds in all, and how many in each class of `SECONDS`."""
+
+    calls: int = 0
+    seconds: decimal.Decimal = decimal.Decimal(0)
+    classes: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
+
+    def add(self, other: Latency) -> None:
+        """Add another part's."""
+        self.calls += other.calls
+        self.seconds = _EXACT.add(self.seconds, other.seconds)
+        self.classes = [one + two for one, two in zip(self.classes, other.classes, strict=True)]
+
+    def within(self, share: float) -> float | None:
+        """The bound within which a share of the calls ended; `None` where that is beyond the last."""
+        done = 0
+        for bound, count in zip(SECONDS, self.classes, strict=False):
+            done += count
+            if done >= share * self.calls:
+                return bound
+        return None
+
+
+@dataclass(slots=True)
+class Breakdown:
+    """The groups of each dimension by name, and latency by source, for responses whose envelope says a duration."""
+
+    groups: dict[str, dict[str, Sums]] = field(default_factory=lambda: {name: {} for name in DIMENSIONS})
+    latency: dict[str, Latency] = field(default_factory=dict)
+
+    def count(self, completions: Iterable[Completion]) -> None:
+        """Count records."""
+        for each in completions:
+            sums = _sums(each)
+            for name, groups in zip(_names(each), self.groups.values(), strict=True):
+                _group(groups, name).add(sums)
+            duration = None if each.envelope is None else each.envelope.duration
+            if duration is not None and duration >= 0:
+                classes = [0] * (len(SECONDS) + 1)
+                classes[bisect_left(SECONDS, duration)] = 1
+                one = Latency(1, decimal.Decimal(repr(duration)), classes)
+                self.latency.setdefault(each.source, Latency()).add(one)
+
+    def add(self, other: Breakdown) -> None:
+        """Add what another piece of the same run counted."""
+        for dimension, groups in other.groups.items():
+            for name, sums in groups.items():
+                _group(self.groups[dimension], name).add(sums)
+        for source, latency in other.latency.items():
+            self.latency.setdefault(source, Latency()).add(latency)
+
+    def to_builtins(self) -> dict[str, Any]:
+        """The breakdown as plain values, names sorted; sums of decimals as text."""
+        built: dict[str, Any] = {
+            dimension: {
+                name: {count: getattr(sums, count) for count in _COUNTS} | {"cost": plain(sums.cost)}
+                for name, sums in sorted(groups.items())
+            }
+            for dimension, groups in self.groups.items()
+        }
+        built["latency"] = {
+            source: {"calls": each.calls, "seconds": plain(each.seconds), "classes": each.classes}
+            for source, each in sorted(self.latency.items())
+        }
+        return built
+
+    @classmethod
+    def from_builtins(cls, built: Mapping[str, Any]) -> Breakdown:
+        """What `to_builtins` gave; raises `KeyError` or `TypeError` for anything else."""
+        groups = {
+            dimension: {
+                name: Sums(**{**sums, "cost": decimal.Decimal(sums["cost"])}) for name, sums in built[dimension].items()
+            }
+            for dimension in DIMENSIONS
+        }
+        latency = {
+            source: Latency(each["calls"], decimal.Decimal(each["seconds"]), list(each["classes"]))
+            for source, each in built["latency"].items()
+        }
+        return cls(groups, latency)
+
+
+def _sums(completion: Completion) -> Sums:
+    sums = Sums(records=1, failed=int(completion.error is not None))
+    if (usage := completion.usage) is not None:
+        sums.prompt_tokens = usage.prompt_tokens or 0
+        sums.completion_tokens = usage.completion_tokens or 0
+        sums.total_tokens = usage.total_tokens or 0
+        sums.cost = decimal.Decimal(repr(usage.cost or 0))
+    return sums
+
+
+def _names(completion: Completion) -> tuple[str, str, str, str]:
+    """The groups that a record belongs to, by dimension."""
+    choice = completion.first
+    reason = NONE if choice is None else choice.finish_reason or NONE
+    return completion.source, completion.model or NONE, _day(completion), reason
+
+
+def _day(completion: Completion) -> str:
+    if completion.created is not None and _FIRST_DAY < completion.created <= _LAST_DAY:
+        return datetime.fromtimestamp(completion.created, UTC).date().isoformat()
+    sent = None if completion.envelope is None else completion.envelope.created_at
+    return sent[:10] if sent is not None and _DATE.match(sent) else NONE
+
+
+def _group(groups: dict[str, Sums], name: str) -> Sums:
+    if name not in groups and len(groups) >= MAX_GROUPS:
+        name = OTHER
+    return groups.setdefault(name, Sums())
+
+
+def plain(number: decimal.Decimal) -> str:
+    """Decimal text without an exponent and without zeros at its end."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
