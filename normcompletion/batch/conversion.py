@@ -41,7 +41,8 @@ class ConverterOptions:
     `source` and `strict` are those of `normalize`. With `completions_only` failed, pending and encrypted calls are
     rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what stands around a
     response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are wanted, `None`
-    for all; no layout stands for JSON lines. With `keep_places` it is known from which line each record is. With `breakdown` the report has one.
+    for all; no layout stands for JSON lines. With `keep_places` it is known from which line each record is. With
+    `breakdown` the report has one.
     """
 
     source: str | None = None

@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from ..findings import NOTES
-from .breakdown import DIMENSIONS, NONE, SECONDS, Breakdown, Latency, Sums
+from .breakdown import DIMENSIONS, NONE, SECONDS, Breakdown, Latency, Sums, plain
 from .report import REJECT_CODES, Report, dollars
 
 _SHOWN = 30  # rows of a table; the JSON report has all
@@ -161,13 +161,14 @@ def _days(groups: Mapping[str, Sums]) -> str:
             top = _CHART_HEIGHT - height
             columns.append(f'<rect class="{name}" x="{at + 0.1}" y="{top:.2f}" width=".8" height="{height:.2f}"/>')
         points.append(f"{at + 0.5},{_CHART_HEIGHT - 0.95 * _CHART_HEIGHT * each.total_tokens / most_tokens:.2f}")
+    gaps = " Days without records are left out." if len(days) == len(known) > 2 else ""
     line = f'<polyline class="tokens" points="{" ".join(points)}"/>' if len(days) > 1 else ""
     return (
         f'<svg class="days" viewBox="0 0 {len(days)} {_CHART_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
         f"{''.join(columns)}{line}</svg>"
         f'<div class="ends" aria-hidden="true"><span>{days[0]}</span><span>{days[-1]}</span></div>'
         f'<p class="faint">Columns: records, at most {most:,} a day, failed ones in red. '
-        f"Line: tokens, at most {most_tokens:,} a day.</p>"
+        f"Line: tokens, at most {most_tokens:,} a day.{gaps}</p>"
     )
 
 
@@ -201,9 +202,7 @@ def _latency(latency: Mapping[str, Latency]) -> str:
         )
     heads = ("source", "calls", "mean", "half within", "95 % within", "99 % within")
     bounds = ", ".join(map(str, SECONDS))
-    about = (
-        f'<p class="faint">Durations that envelopes have. The columns are calls within {bounds} and more seconds.</p>'
-    )
+    about = f'<p class="faint">Durations that envelopes have. Columns: calls within {bounds} and more seconds.</p>'
     return _section("latency", "Latency", about + _table("latency-table", heads, body, numbers=5))
 
 
@@ -213,7 +212,7 @@ def _bound(seconds: float | None) -> str:
 
 def _unseen(sections: Mapping[str, Mapping[str, Any]] | None) -> str:
     if sections is None:
-        told = "<p>Unknown keys and words are what <code>normcompletion survey LOG --html report.html</code> looks for.</p>"
+        told = "<p>They are listed by <code>normcompletion survey LOG --html report.html</code>.</p>"
         return _section("unseen", "Keys and words that are not known", told)
     parts = []
     for name, about in (
@@ -287,5 +286,5 @@ def _table(name: str, heads: Sequence[str], rows: Iterable[str], *, numbers: int
 
 def _data(value: int | decimal.Decimal) -> str:
     shown = dollars(value) if isinstance(value, decimal.Decimal) else f"{value:,}"
-    exact = format(value, "f") if isinstance(value, decimal.Decimal) else value
+    exact = plain(value) if isinstance(value, decimal.Decimal) else value
     return f'<data value="{exact}">{shown}</data>'

@@ -113,8 +113,8 @@ class Report:
     `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`). `failed`,
     `pending` and `encrypted` are records with `error` set. The counters are by source, by "source variant", by finish
     reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are
-    sums of what was reported, `cost` an exact sum in US dollars. `breakdown` has records, tokens and cost by source, model,
-    day and finish reason, where it was asked for.
+    sums of what was reported, `cost` an exact sum in US dollars. `breakdown` has records, tokens and cost by source,
+    model, day and finish reason, where it was asked for.
     """
 
     units: int = 0
