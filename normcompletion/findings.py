@@ -76,7 +76,7 @@ class Findings(Struct, eq=False):
     def pointer(self, *path: str | int) -> str:
         """The pointer of a path of wire names, in the payload's spelling."""
         if self.camel:
-            return self.prefix + pointer(camel(key) if isinstance(key, str) else key for key in path)
+            path = tuple([camel(key) if isinstance(key, str) else key for key in path])
         return self.prefix + pointer(path)
 
     def keep(self, value: Any, *path: str | int) -> None:

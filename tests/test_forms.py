@@ -63,12 +63,15 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize(("struct", "spelling", "inside", "around"), CASES)
-def test_a_level_refuses_the_keys_of_the_other_spelling(struct: Any, spelling: Any, inside: Any, around: Any) -> None:
+def test_a_level_refuses_the_keys_of_the_other_spelling(
+    struct: Any, spelling: Any, inside: Any, around: Any, strict: Any
+) -> None:
     """A known key in the other spelling is refused, whatever it holds: null, twice, escaped, in text and in a tree."""
-    kind = formed(struct, Form(spelling))
+    form = Form(spelling, strict=strict)
+    kind = formed(struct, form)
     decode = msgspec.json.Decoder(kind).decode
-    form = Form(spelling)
     base = {form.key(name): value for name, value in required(inside).items()}
     decode(json.dumps(around(base)).encode())
     for name in (item.encode_name for item in msgspec.structs.fields(inside)):
@@ -91,6 +94,8 @@ def test_a_level_refuses_the_keys_of_the_other_spelling(struct: Any, spelling: A
     ("text", "key"),
     [
         (b'{"choices":[],"vendor":1}', "vendor"),
+        (b'{"choices":[],"":1}', ""),
+        (b'{"choices":[],"a `b`\\n":1}', "a `b`\n"),
         (b'{"choices":[{"message":{"vendor":1}}]}', "vendor"),
         (b'{"choices":[{"finish_reason":"odd"}]}', "finish_reason"),
         (b'{"choices":[{"message":{"content":[]}}]}', "content"),

@@ -134,22 +134,26 @@ def ambiguous(sources: Iterable[str], path: str = "") -> AmbiguousPayloadError:
 
 def compiled(marker: Marker) -> Test:
     """`Marker.holds` for a Struct, in a form that is quick to call."""
-    tests = tuple(map(_compiled, marker.conditions))
+    return _all([_compiled(condition) for condition in marker.conditions])
+
+
+def _all(tests: list[Test]) -> Test:
+    """The test that holds where all of some tests hold."""
     if len(tests) == 1:
         return tests[0]
-    if len(tests) == 2:
-        first, second = tests
-        return lambda body: first(body) and second(body)
-    first, second, *others = tests
-    return lambda body: first(body) and second(body) and all(test(body) for test in others)
+    first, others = tests[0], _all(tests[1:])
+    return lambda body: first(body) and others(body)
 
 
 def _compiled(condition: Condition) -> Test:
     """`Condition.holds` for a Struct; the frequent forms of conditions in a form that is quick to call."""
     path, values = condition.path, condition.values
-    if condition.absent or condition.pattern is not None or len(path) > 2 or path[-1] == "*":
+    if condition.pattern is not None or len(path) > 2 or path[-1] == "*":
         return condition.holds
     get = attrgetter(path[-1])
+    if condition.absent:
+        name = path[-1]
+        return (lambda body: getattr(body, name, None) in (None, [], "")) if len(path) == 1 else condition.holds
     if len(path) == 1:
         return (lambda body: get(body) in values) if values else (lambda body: get(body) is not None)
     if values:

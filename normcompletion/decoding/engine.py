@@ -3,7 +3,8 @@
 A body is tried with up to three typed decoders, and then read by the lenient decode:
 
 1. the canonical decoder takes chat completions in canonical words, straight into their final place (`_finished`);
-2. a form of `wire.Body` in either spelling takes whatever else is a body without a fault;
+2. a form of `wire.Body` in either spelling takes whatever else is a body without a fault, with vendor keys in the body,
+   its choices, their messages and usage; a looser form takes those with vendor keys deeper down;
 3. the form of a shape, such as a log10 record, takes objects of that shape.
 
 The key at which a decoder refuses a payload tells which one to try next (`_following`). The decoder that took the last
@@ -15,8 +16,7 @@ Every path ends in the adapter of the source that wrote the body. `extra` is col
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -68,6 +68,7 @@ class Decoder:
         self.form = form
         self.variant = variant
         self.tests = [] if variant is None else [compiled_marker(marker) for marker in variant.markers]
+        self.trees = [item.name for item in msgspec.structs.fields(original) if item.type is Any]
         self.camel = form.spelling == "camel"
         self.schema = schema_of(original, form.spelling)  # which keys the canonical model has a field for
         self.decode: Callable[[bytes], Any] = self._compile_and_decode
@@ -107,10 +108,13 @@ class Engine:
         self.telling = [(_both_spellings(_telling_keys(variant)), variant) for variant in registry.shapes]
         shapes = frozenset({wrappers.CANONICAL_KEY, "error"}).union(*(keys for keys, _ in self.telling))
         self.canonical = Decoder(wire.CanonicalCompletion, Form("snake"))
-        self.bodies = {
-            spelling: Decoder(wire.Body, Form(spelling, _both_spellings(shapes), watched | nested))
-            for spelling in SPELLINGS
-        }
+        self.bodies, self.loose = (
+            {
+                spelling: Decoder(wire.Body, Form(spelling, _both_spellings(shapes), watched | nested, strict))
+                for spelling in SPELLINGS
+            }
+            for strict in (True, False)
+        )
         self.shapes = [
             Decoder(
                 variant.wire,
@@ -124,7 +128,11 @@ class Engine:
         self.first = self.canonical
         dialect = {name: registry.dialect.get(name, registry.dialect["openai"]) for name in registry.sources}
         self.adapters = {name: variant.adapt for name, variant in dialect.items()}
-        self.careful = {name for name, variant in dialect.items() if variant.placeholders}
+        self.placeholders = {
+            name: [(tuple(path.split(".")), value) for path, value in variant.placeholders.items()]
+            for name, variant in dialect.items()
+            if variant.placeholders
+        }
         self.detector = Detector(registry.bodies)
         self.canonical_detector = Detector(_only_canonical(registry.bodies))
         self.error_detector = Detector(registry.errors)
@@ -171,9 +179,9 @@ class Engine:
             if completion is not None:
                 return completion
         findings = findings or Findings("", source, default_source, self.reader)
-        completion, taken = self._read(raw, findings, following, [decoder])
-        if taken is not None:
-            self.first = self._preferred(taken, completion)
+        tried = [decoder]
+        completion = self._read(raw, findings, following, tried)
+        self.first = self._preferred(tried[-1], completion)
         return completion
 
     def read_inside(self, value: Any, findings: Findings) -> Completion:
@@ -185,14 +193,16 @@ class Engine:
         if not isinstance(value, bytes) and not findings.is_clean:
             return self.from_tree(value, findings)
         self.canonical.compile()  # its leaves are what adapters convert to
-        return self._read(value, findings, self.bodies["snake"], [])[0]
+        return self._read(value, findings, self.bodies["snake"], [])
 
-    def _read(
-        self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]
-    ) -> tuple[Completion, Decoder | None]:
-        """A response, by a decoder and those that its refusals lead to, else by the lenient decode; and the decoder."""
+    def _read(self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]) -> Completion:
+        """A response, by a decoder and those that its refusals lead to, else by the lenient decode.
+
+        The decoders are added to those that were `tried`.
+        """
         is_text = isinstance(payload, bytes)
         while decoder is not None and decoder not in tried:
+            tried.append(decoder)
             following = None
             try:
                 decoded = decoder.decode(payload) if is_text else msgspec.convert(payload, decoder.struct)
@@ -202,24 +212,29 @@ class Engine:
                 if not is_text or payload.isascii() or is_utf8(payload):
                     completion = self._adapted(decoder, decoded, payload, findings)
                     if completion is not None:
-                        return completion, decoder
-            tried.append(decoder)
+                        return completion
             decoder = following
-        return self._lenient(payload, findings), None
+        return self._lenient(payload, findings)
 
     def _following(self, decoder: Decoder, reason: str) -> Decoder | None:
         """The decoder to try after a refusal, or `None` for the lenient decode."""
         key = refused_key(reason)
-        if key is None:
-            return None
-        following = self.routes.get(key)
-        return self.bodies["snake"] if following is None and decoder is self.canonical else following
+        following = None if key is None else self.routes.get(key)
+        if following is None and key is not None:  # a vendor key
+            if decoder is self.canonical:
+                return self.bodies["snake"]
+            if decoder is self.bodies[decoder.form.spelling]:
+                return self.loose[decoder.form.spelling]
+        return following
 
     def _preferred(self, decoder: Decoder, completion: Completion) -> Decoder:
         """The decoder to start with next time: the canonical one for a source whose markers it can see."""
-        if decoder is self.bodies["snake"] and completion.source in self.canonical_sources:
+        if decoder.variant is not None:
+            return decoder
+        spelling = decoder.form.spelling
+        if spelling == "snake" and completion.source in self.canonical_sources:
             return self.canonical
-        return decoder
+        return self.bodies[spelling]
 
     def _finished(self, sent: Any, source: str | None, default_source: str | None) -> Completion | None:
         """A body in canonical words, which needs no copy; `None` where the general path must note or change something.
@@ -241,7 +256,7 @@ class Engine:
                 sent.source, sent.source_basis = default_source, "caller"
         else:
             sent.source, sent.source_basis = source, "caller"
-        if sent.source in self.careful:
+        if sent.source in self.placeholders:
             return None
         sent.__class__ = Completion
         return sent  # type: ignore[no-any-return]
@@ -270,10 +285,10 @@ class Engine:
         if source is None:
             source, why = self.detector.source_of(body, findings.prefix), "marker"
             if source is None:
-                source, why = unmarked(findings)
+                source, why = ("openai", "dialect") if findings.default_source is None else unmarked(findings)
         completion = self.adapters[source](body, findings)
-        if source in self.careful:
-            apply_placeholders(completion, self.placeholders(source), findings)
+        if source in self.placeholders:
+            apply_placeholders(completion, self.placeholders[source], findings)
         completion.source = source
         completion.source_basis = why  # type: ignore[assignment]
         completion.extra = extra_of(findings)
@@ -283,9 +298,15 @@ class Engine:
         self, decoder: Decoder, variant: Variant, decoded: Any, payload: Any, findings: Findings
     ) -> Completion | None:
         """An object of a shape; `None` where no marker of the shape holds."""
-        if findings.source not in (None, variant.source) or not any(holds(decoded) for holds in decoder.tests):
+        if findings.source not in (None, variant.source):
             return None
-        check_depth(payload, findings.depth)
+        for holds in decoder.tests:
+            if holds(decoded):
+                break
+        else:
+            return None
+        if any(getattr(decoded, name).__class__ in (dict, list) for name in decoder.trees):
+            check_depth(payload, findings.depth)
         findings.camel = decoder.camel
         findings.pending.append((findings.prefix, payload, decoder.schema))
         return _with_basis(variant.adapt(decoded, findings), findings, "marker")
@@ -365,11 +386,6 @@ class Engine:
             return None
         source = findings.source or self.error_detector.of_tree(tree, findings.prefix)
         return self.registry.failed.get(source or "openai") or self.registry.failed["openai"]
-
-    def placeholders(self, source: str) -> Mapping[str, Any]:
-        """The values that a source writes for "not known", by dotted path in the canonical model."""
-        variant = self.registry.dialect.get(source)
-        return variant.placeholders if variant is not None else {}
 
     def finish_words(self, source: str) -> Mapping[str, FinishReason]:
         """The finish words of a source."""
@@ -479,11 +495,15 @@ def refused_key(reason: str) -> str | None:
     The texts are `Object contains unknown field `key``, `Object missing required field `key`` and `… - at
     `$.choices[...].key``. They are not an interface: a test holds this function against msgspec.
     """
-    found = _REFUSED_KEY.search(reason)
-    return found[1] or found[2] if found is not None else None
+    what, _, path = reason.rpartition(" - at `$")
+    if reason.startswith(_UNKNOWN_FIELD):
+        return (what or reason)[len(_UNKNOWN_FIELD) : -1]
+    if not what:
+        return None
+    return path[:-1].rpartition(".")[2].partition("[")[0] or None  # lists are shown as `[...]` or `[7]`
 
 
-_REFUSED_KEY = re.compile(r"unknown field `([^`]*)`|\.([^.\[`]+)(?:\[[^\]]*\])*`$")
+_UNKNOWN_FIELD = "Object contains unknown field `"
 
 
 def unmarked(findings: Findings) -> tuple[str, str]:
@@ -524,16 +544,17 @@ def is_chunk(body: Any) -> bool:
     )
 
 
-def apply_placeholders(completion: Completion, placeholders: Mapping[str, Any], findings: Findings) -> None:
-    """Read the values that a source writes for "not known" as `None`, with a remark."""
-    for path, placeholder in placeholders.items():
-        *parents, name = path.split(".")
+def apply_placeholders(
+    completion: Completion, placeholders: Iterable[tuple[tuple[str, ...], Any]], findings: Findings
+) -> None:
+    """Read the values that a source writes for "not known" as `None`, with a remark; each has a path in the model."""
+    for path, placeholder in placeholders:
         holder: Any = completion
-        for parent in parents:
+        for parent in path[:-1]:
             holder = getattr(holder, parent, None)
-        if holder is not None and getattr(holder, name) == placeholder:
-            findings.note("placeholder", placeholder, *parents, name)
-            setattr(holder, name, None)
+        if holder is not None and getattr(holder, path[-1]) == placeholder:
+            findings.note("placeholder", placeholder, *path)
+            setattr(holder, path[-1], None)
 
 
 def from_record(tree: dict[str, Any], findings: Findings) -> Completion:

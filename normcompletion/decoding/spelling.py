@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 import msgspec
 
 from ..dialect.wire import Failed, Nothing
-from ..model import TokenLogprob
+from ..model import Leaf
 from ..pointer import camel
 
 Spelling = Literal["snake", "camel"]
@@ -44,12 +44,14 @@ class Form(msgspec.Struct, frozen=True):
     """Which form of a Struct: its spelling, and the keys that it has beside those of the Struct.
 
     `refused` are keys that it refuses unless they are null, `watched` those that only markers look at, each as a path
-    of snake_case keys.
+    of snake_case keys. The leaves of a `strict` form refuse unknown keys and have the layout of the canonical leaves,
+    so that nothing of them has to be copied (`adapt.leaf`); few bodies have vendor keys there.
     """
 
     spelling: Spelling
     refused: frozenset[str] = frozenset()
     watched: frozenset[Keys] = frozenset()
+    strict: bool = False
 
     def key(self, name: str) -> str:
         """A snake_case key in this spelling."""
@@ -57,20 +59,15 @@ class Form(msgspec.Struct, frozen=True):
 
     def inside(self, name: str) -> Form:
         """The form of a Struct that is the member `name` of a Struct in this form."""
-        return Form(
-            self.spelling, watched=frozenset(path[1:] for path in self.watched if path[:1] == (name,) and path[1:])
-        )
+        watched = frozenset(path[1:] for path in self.watched if path[:1] == (name,) and path[1:])
+        return Form(self.spelling, watched=watched, strict=self.strict)
 
 
 @cache
 def formed(original: type[msgspec.Struct], form: Form) -> type[msgspec.Struct]:
-    """The form of a wire Struct.
-
-    The tokens of log-probs, of which an answer has thousands, are not copied: their snake_case form is the canonical
-    Struct, which forbids unknown keys, so that a body with such keys there takes the lenient decode.
-    """
-    if original is TokenLogprob and form.spelling == "snake":
-        return original
+    """The form of a wire Struct."""
+    if form.strict and issubclass(original, Leaf):
+        return original if form.spelling == "snake" else _camel_leaf(original)
     fields: list[Any] = []
     keys: set[str] = set()
     for item in msgspec.structs.fields(original):
@@ -89,6 +86,25 @@ def formed(original: type[msgspec.Struct], form: Form) -> type[msgspec.Struct]:
     watched = {path[0] for path in form.watched} - known
     namespace = {"ORIGINAL": original, "KEPT": getattr(original, "KEPT", frozenset()) | watched}
     return msgspec.defstruct(original.__name__, fields, namespace=namespace, module=__name__, kw_only=True, gc=False)
+
+
+@cache
+def _camel_leaf(original: type[Leaf]) -> type[msgspec.Struct]:
+    """A canonical leaf under camelCase keys, with the same layout: all its fields are renamed, none is added."""
+    fields: list[Any] = []
+    for item in msgspec.structs.fields(original):
+        kind = map_structs(item.type, _camel_leaf)
+        fields.append((item.name, kind, msgspec.field(name=camel(item.encode_name), **_default(item))))
+    return msgspec.defstruct(
+        original.__name__,
+        fields,
+        bases=(original,),
+        namespace={"ORIGINAL": original},
+        module=__name__,
+        kw_only=True,
+        gc=False,
+        forbid_unknown_fields=True,
+    )
 
 
 def _refusals(original: type[msgspec.Struct], form: Form) -> Iterable[tuple[str, Any]]:

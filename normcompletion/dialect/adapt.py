@@ -217,12 +217,20 @@ def role(word: str | None, findings: Findings, *path: str | int) -> Role | None:
 
 def leaf(sent: Any, kind: type[Kind]) -> Kind:
     """A canonical leaf from the wire's form of it."""
-    return sent if type(sent) is kind else msgspec.convert(sent, kind, from_attributes=True)
+    return sent if sent.__class__ is kind else msgspec.convert(sent, kind, from_attributes=True)
+
+
+def flat_leaf(sent: Any, kind: type[Kind]) -> Kind:
+    """`leaf` for a kind without other leaves in it: a form of the same layout becomes one by assigning `__class__`."""
+    if isinstance(sent, kind):
+        sent.__class__ = kind
+        return sent
+    return msgspec.convert(sent, kind, from_attributes=True)
 
 
 def leaves(items: list[Any], kind: type[Kind]) -> list[Kind]:
     """Canonical leaves from the wire's forms of them, without the nulls between them."""
-    return [leaf(item, kind) for item in items if item is not None]
+    return [item if item.__class__ is kind else leaf(item, kind) for item in items if item is not None]
 
 
 def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
@@ -242,22 +250,16 @@ def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
 
 def tool_calls(items: list[Any], findings: Findings, *path: str | int) -> list[model.ToolCall]:
     """The calls of a message, without the nulls between them."""
-    calls = []
     for at, item in enumerate(items):
-        if item is not None:
-            function = item.function
-            if function is not None:
-                function = _function(function, findings, *path, "tool_calls", at, "function")
-            calls.append(model.ToolCall(id=item.id, type=item.type, index=item.index, function=function))
-    return calls
+        if item is not None and item.function is not None and is_python(item.function):
+            findings.note("python_arguments", item.function.arguments, *path, "tool_calls", at, "function", "arguments")
+    return leaves(items, model.ToolCall)
 
 
-def _function(sent: Any, findings: Findings, *path: str | int) -> model.FunctionCall:
-    arguments = sent.arguments
-    # A Python repr starts with a single-quoted key (log10's Anthropic rows); it is never parsed.
-    if arguments is not None and arguments[:2] == "{'":
-        findings.note("python_arguments", arguments, *path, "arguments")
-    return model.FunctionCall(name=sent.name, arguments=arguments)
+def is_python(function: Any) -> bool:
+    """Whether arguments are a Python repr: they start with a single-quoted key (log10's Anthropic rows)."""
+    arguments = function.arguments
+    return arguments is not None and arguments[:2] == "{'"
 
 
 def _function_call(sent: Any, built: model.Message, findings: Findings, *path: str | int) -> None:
@@ -269,8 +271,9 @@ def _function_call(sent: Any, built: model.Message, findings: Findings, *path: s
     if built.tool_calls:
         findings.keep(sent_members(sent, findings), *path, "function_call")
         return
-    function = _function(sent, findings, *path, "function_call")
-    built.tool_calls = [model.ToolCall(type="function", function=function)]
+    if is_python(sent):
+        findings.note("python_arguments", sent.arguments, *path, "function_call", "arguments")
+    built.tool_calls = [model.ToolCall(type="function", function=leaf(sent, model.FunctionCall))]
 
 
 def sent_members(part: Any, findings: Findings) -> Any:
@@ -294,28 +297,12 @@ def _members(part: Any, *, is_camel: bool) -> Any:
 
 
 def usage(sent: Any, findings: Findings) -> model.Usage:
-    """Token counts (`wire.Usage`); Perplexity's itemised cost keeps its total, and the items are in `extra`.
-
-    The details, which nearly every body has, are copied here and not by `leaf`: that takes half as long.
-    """
+    """Token counts (`wire.Usage`); Perplexity's itemised cost keeps its total, and the items are in `extra`."""
     prompt, answer, cost = sent.prompt_tokens_details, sent.completion_tokens_details, sent.cost
-    if prompt is not None:
-        prompt = model.PromptTokensDetails(
-            audio_tokens=prompt.audio_tokens,
-            cache_write_tokens=prompt.cache_write_tokens,
-            cached_tokens=prompt.cached_tokens,
-            image_tokens=prompt.image_tokens,
-            text_tokens=prompt.text_tokens,
-            video_tokens=prompt.video_tokens,
-        )
-    if answer is not None:
-        answer = model.CompletionTokensDetails(
-            accepted_prediction_tokens=answer.accepted_prediction_tokens,
-            audio_tokens=answer.audio_tokens,
-            image_tokens=answer.image_tokens,
-            reasoning_tokens=answer.reasoning_tokens,
-            rejected_prediction_tokens=answer.rejected_prediction_tokens,
-        )
+    if prompt is not None and prompt.__class__ is not model.PromptTokensDetails:
+        prompt = flat_leaf(prompt, model.PromptTokensDetails)
+    if answer is not None and answer.__class__ is not model.CompletionTokensDetails:
+        answer = flat_leaf(answer, model.CompletionTokensDetails)
     return model.Usage(
         prompt_tokens=sent.prompt_tokens,
         completion_tokens=sent.completion_tokens,

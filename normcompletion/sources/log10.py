@@ -35,9 +35,9 @@ PLACEHOLDERS = {
 }
 KINDS = ("chat", "prompt", "completion")
 RECORD_MARKERS = (
-    *(key(name) & lacks("choices") for name in ("organization_id", "orig_qualname", "failure_kind", "tagResolved")),
     equals("kind", *KINDS) & key("response") & lacks("choices"),
     equals("kind", *KINDS) & key("request") & lacks("choices"),
+    *(key(name) & lacks("choices") for name in ("organization_id", "orig_qualname", "failure_kind", "tagResolved")),
 )
 
 

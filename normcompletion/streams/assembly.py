@@ -324,7 +324,7 @@ class Assembly:
         )
         self._keep(completion, answers, findings)
         self._add_notes(completion, answers, findings, final=final)
-        placeholders = self.reader.engine.placeholders(source)
+        placeholders = self.reader.engine.placeholders.get(source)
         if placeholders and completion.variant in ("chat", "text"):
             apply_placeholders(completion, placeholders, findings)
         completion.extra = extra_of(findings)
