@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -68,7 +69,9 @@ class Decoder:
         self.form = form
         self.variant = variant
         self.tests = [] if variant is None else [compiled_marker(marker) for marker in variant.markers]
-        self.trees = [item.name for item in msgspec.structs.fields(original) if item.type is Any]
+        # What may hold trees; of a single name, `attrgetter` would give the value without a tuple around it.
+        trees = [item.name for item in msgspec.structs.fields(original) if item.type is Any]
+        self.trees: Callable[[Any], Any] = attrgetter(*trees, *trees[:1]) if trees else lambda _: ()
         self.camel = form.spelling == "camel"
         self.schema = schema_of(original, form.spelling)  # which keys the canonical model has a field for
         self.decode: Callable[[bytes], Any] = self._compile_and_decode
@@ -305,8 +308,10 @@ class Engine:
                 break
         else:
             return None
-        if any(getattr(decoded, name).__class__ in (dict, list) for name in decoder.trees):
-            check_depth(payload, findings.depth)
+        for value in decoder.trees(decoded):
+            if value.__class__ in (dict, list):
+                check_depth(payload, findings.depth)
+                break
         findings.camel = decoder.camel
         findings.pending.append((findings.prefix, payload, decoder.schema))
         return _with_basis(variant.adapt(decoded, findings), findings, "marker")
@@ -496,14 +501,15 @@ def refused_key(reason: str) -> str | None:
     `$.choices[...].key``. They are not an interface: a test holds this function against msgspec.
     """
     what, _, path = reason.rpartition(" - at `$")
-    if reason.startswith(_UNKNOWN_FIELD):
-        return (what or reason)[len(_UNKNOWN_FIELD) : -1]
+    if reason[:_KEY_AT] == _UNKNOWN_FIELD:
+        return (what or reason)[_KEY_AT:-1]
     if not what:
         return None
     return path[:-1].rpartition(".")[2].partition("[")[0] or None  # lists are shown as `[...]` or `[7]`
 
 
 _UNKNOWN_FIELD = "Object contains unknown field `"
+_KEY_AT = len(_UNKNOWN_FIELD)
 
 
 def unmarked(findings: Findings) -> tuple[str, str]:
