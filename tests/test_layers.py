@@ -44,7 +44,7 @@ LAYERS = [
     {"streaming", "arrow", "bench"},
     {"export.frame"},
     {"export"},
-    {"batch.breakdown"},
+    {"batch.breakdown", "batch.written"},
     {"envelopes.members", "spark", "batch.durable", "batch.report", "batch.signals"},
     {"batch.page"},
     {"envelopes.spread", "envelopes.encodings", "batch.inputs", "batch.blocks"},

@@ -45,6 +45,7 @@ from .signals import Interrupted, Signals
 from .survey import Survey, SurveyError, survey_inputs
 from .units import Block, Unit
 from .workers import WorkerError
+from .written import To, Unfinished
 
 __all__ = [
     "REJECT_CODES",
@@ -95,7 +96,7 @@ def convert(
     output: Name,
     *,
     files_from: Name | None = None,
-    to: Literal["jsonl", "parquet"] | None = None,
+    to: To | None = None,
     layout: Layout = "nested",
     columns: Iterable[str] | None = None,
     rows_per_part: int | None = None,
@@ -104,6 +105,10 @@ def convert(
     body_encoding: Encoding = "auto",
     envelope_fields: Mapping[str, str] | None = None,
     carry: Mapping[str, str] | None = None,
+    omit_null: bool = False,
+    extras: bool = False,
+    fill: bool = False,
+    unfinished: Unfinished = "refuse",
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -134,7 +139,8 @@ def convert(
         output: a file, compressed where its name ends in `.gz` or `.zst`; a folder for Parquet in parts, with a slash
             at its end; `-` for standard output.
         files_from: a file that names more inputs, one a line.
-        to: `"jsonl"` or `"parquet"`; by the output's name otherwise.
+        to: `"jsonl"`, `"parquet"` or `"csv"` (the flat layout); by the output's name otherwise. `"openai"` writes
+            bodies in OpenAI's shape, `"messages"` lines to train on: the logged request's messages and the answer.
         layout: the columns of Parquet: `"nested"` holds everything, `"flat"` the first choice for SQL and pandas.
         columns: only these columns of the layout, in this order, for Parquet; what is left out costs little, and it
             is nowhere in the output.
@@ -146,13 +152,17 @@ def convert(
         envelope_fields: what else of the envelope is read beside `body`: names in `envelopes.preset.FIELDS` and their
             JSON Pointers.
         carry: values that go along with each record, in its member `carried`: names and their JSON Pointers.
+        omit_null: leave null members out of canonical JSON lines; they are read back as the same.
+        extras: with `to="openai"`, also write what that shape has no place for.
+        fill: with `to="openai"`, write substitutes for what it requires; otherwise such answers are rejects.
+        unfinished: with `to="messages"`, refuse failed calls and answers that are not whole, or skip and count them.
         source: who wrote the responses, where the caller knows.
         strict: refuse what would need a repair.
         completions_only: refuse failed, pending and encrypted calls too.
         jobs: how many processes convert; 0 stands for one for each processor.
         rejects: a file for what is refused, as JSON lines that only its owner may read.
         rejects_raw: put the refused bytes there too.
-        report: a file for the report, as JSON.
+        report: a file for the report, as JSON, or as a page to look at where its name ends in `.html`.
         max_errors: stop when more units than this are refused.
         max_error_rate: stop when a larger share is refused, of 1,000 units or more, or of all in the end.
         resume: go on where a run that was stopped left its checkpoint.
@@ -184,6 +194,10 @@ def convert(
         columns=None if columns is None else tuple(columns),
         rows_per_part=rows_per_part,
         envelopes=_around(envelope, body, body_encoding, envelope_fields, carry),
+        omit_null=omit_null,
+        extras=extras,
+        fill=fill,
+        unfinished=unfinished,
         source=source,
         strict=strict,
         completions_only=completions_only,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ..api import default_engine, normalize, too_long
@@ -19,6 +20,7 @@ from .breakdown import Breakdown
 from .inputs import IncompleteInput
 from .report import Reject, Report
 from .units import Block, Range, Unit, read_range
+from .written import SKIPPED_CODES, Writing, csv_rows, without_nulls
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,8 +43,8 @@ class ConverterOptions:
     `source` and `strict` are those of `normalize`. With `completions_only` failed, pending and encrypted calls are
     rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what stands around a
     response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are wanted, `None`
-    for all; no layout stands for JSON lines. With `keep_places` it is known from which line each record is. With
-    `breakdown` the report has one.
+    for all; no layout stands for text, of which `writing` says more. With `keep_places` it is known from which line
+    each record is. With `breakdown` the report has one.
     """
 
     source: str | None = None
@@ -53,6 +55,7 @@ class ConverterOptions:
     envelopes: Envelopes = field(default_factory=Envelopes)
     layout: Layout | None = None
     columns: tuple[str, ...] | None = None
+    writing: Writing = field(default_factory=Writing)
     keep_places: bool = False
     breakdown: bool = False
 
@@ -65,7 +68,8 @@ class ConverterOptions:
 class Found:
     """What was in some blocks.
 
-    `carried` belongs to `completions` one by one, and is empty where nothing was asked to go along. `places` has
+    `carried` belongs to `completions` one by one, and is empty where nothing was asked to go along; so does `exported`,
+    the lines that are written of them where they are no canonical records. `places` has
     a list for each block, empty unless asked for: the line of each completion. `rejects` has one too: each reject with
     the number of completions before it. Where a block does not know its own line, these lines count from its
     beginning. `lines` is how many units each block had. `broken` has the inputs that broke off in one of the blocks.
@@ -73,6 +77,7 @@ class Found:
 
     completions: list[Completion] = field(default_factory=list)
     carried: list[Carried] = field(default_factory=list)
+    exported: list[bytes] = field(default_factory=list)
     places: list[list[int]] = field(default_factory=list)
     rejects: list[list[tuple[int, Reject]]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -123,6 +128,7 @@ class Conversion:
         bytes(_KEPT_BYTES)  # and free again
         self._options = options
         self._carries = bool(options.envelopes.carry)
+        self._export = options.writing.line()
         self._openers: dict[tuple[str, ...] | None, Opener] = {}
         self._tasks = 0
 
@@ -199,7 +205,7 @@ class Conversion:
         """Some lines, the first of them with a number and an offset; gives the offset behind them."""
         at = 0
         while at < len(lines):
-            if self._bare and not self._carries:
+            if self._bare and not self._carries and self._export is None:
                 bodies = self._bare_bodies(lines[at:])
                 offset += self._take(bodies, lines[at : at + len(bodies)], number + at, found)
                 at += len(bodies)
@@ -223,9 +229,13 @@ class Conversion:
         is_empty = True
         for item in self._records(unit):
             is_empty = False
-            kept = self._judged(item) if isinstance(item, NormalizeError) else item
+            kept: Completion | NormalizeError | None = self._judged(item) if isinstance(item, NormalizeError) else item
+            if self._export is not None and isinstance(kept, Completion):
+                kept = self._exported(kept, self._export, found)
             if isinstance(kept, NormalizeError):
                 self._refuse(unit, kept, found)
+                continue
+            if kept is None:
                 continue
             found.completions.append(kept)
             if self._carries:
@@ -277,6 +287,19 @@ class Conversion:
             error.code = "pending"
         return error if self._options.completions_only else error.completion
 
+    def _exported(
+        self, completion: Completion, export: Callable[[Completion], bytes], found: Found
+    ) -> Completion | NormalizeError | None:
+        """A completion whose line was made; `None` for one that is left out, as was asked for."""
+        try:
+            found.exported.append(export(completion) + b"\n")
+        except NormalizeError as error:
+            if self._options.writing.unfinished == "refuse" or error.code not in SKIPPED_CODES:
+                return error
+            found.report.skipped += 1
+            return None
+        return completion
+
     def _refuse(self, unit: Unit, error: NormalizeError, found: Found) -> None:
         found.report.rejects[error.code] += 1
         raw = unit.text if self._options.keep_raw else None
@@ -309,19 +332,27 @@ class Converter:
     def __init__(self, options: ConverterOptions) -> None:
         self._conversion = Conversion(options)
         self._layout = options.layout
+        self._writing = options.writing
         self._columns = options.columns
 
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
         """What comes of some blocks, or of their first `limit` units."""
-        written = _Lines() if self._layout is None else _Rows(self._layout, self._columns)
+        written: _Lines | _Rows
+        if self._writing.to == "csv" or self._layout is not None:
+            written = _Rows(self._layout or "flat", self._columns)
+        else:
+            written = _Lines(omit_null=self._writing.omit_null)
 
         def drain(found: Found) -> None:
             written.add(found)
             found.completions.clear()
             found.carried.clear()
+            found.exported.clear()
 
         found = self._conversion(blocks, limit, drain)
         data = written.data()
+        if self._writing.to == "csv" and not isinstance(data, bytes):
+            data = csv_rows(data)
         rejects = [[reject for _, reject in each] for each in found.rejects]
         return Converted(data, rejects, found.lines, found.report, found.broken)
 
@@ -329,25 +360,26 @@ class Converter:
 class _Lines:
     """Canonical JSON lines in the making."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, omit_null: bool) -> None:
         self._texts: list[bytes] = []
+        self._omit_null = omit_null
 
     def add(self, found: Found) -> None:
         """Add the records that were found."""
-        self._texts.append(_json_lines(found))
+        self._texts += found.exported or [_json_lines(found, omit_null=self._omit_null)]
 
     def data(self) -> bytes:
         """All of them."""
         return b"".join(self._texts)
 
 
-def _json_lines(found: Found) -> bytes:
+def _json_lines(found: Found, *, omit_null: bool) -> bytes:
     """The records; what goes along is under the key `carried`."""
-    if not found.carried:
+    if not found.carried and not omit_null:
         return to_json_lines(found.completions)
     lines = []
-    for completion, carried in zip(found.completions, found.carried, strict=True):
-        line = to_json(completion)
+    for completion, carried in zip_longest(found.completions, found.carried):
+        line = without_nulls(completion) if omit_null else to_json(completion)
         lines.append(line if carried is None else b'%b,"carried":%b}' % (line[:-1], to_json(carried)))
     return b"\n".join([*lines, b""])
 
@@ -369,6 +401,11 @@ class _Rows:
     def data(self) -> pa.RecordBatch:
         """All of them."""
         return self._rows.batch(self._carried or None)
+
+
+def csv_header(columns: tuple[str, ...] | None = None) -> bytes:
+    """The first line of CSV. Raises as `arrow_schema` does."""
+    return csv_rows(arrow_schema("flat", columns).empty_table(), header=True)
 
 
 def arrow_schema(layout: Layout, columns: tuple[str, ...] | None = None) -> pa.Schema:

@@ -14,11 +14,11 @@ from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..envelopes.opener import Envelopes
 from ..payload import MAX_RECORD_BYTES
-from .conversion import Converted, Converter, ConverterOptions, Layout, arrow_schema, units
+from .conversion import Converted, Converter, ConverterOptions, Layout, arrow_schema, csv_header, units
 from .durable import OutputError
 from .inputs import STDIN, Decoded, IncompleteInput, Input, InputError, open_decoded
 from .journal import Checkpoint, Fingerprint, Header, Journal, Position, fingerprint
@@ -34,10 +34,12 @@ from .outputs import (
     publish,
     replaces,
 )
+from .page import page
 from .report import Reject, Report
 from .signals import Signals
 from .units import BLOCK_BYTES, Block, Range, Unit, blocks
 from .workers import Workers
+from .written import To, Unfinished, Writing
 
 Result = TypeVar("Result")
 
@@ -68,11 +70,15 @@ class IncompleteInputError(Exception):
 class Options:
     """What a run is asked to do; `convert` says what each means."""
 
-    to: Literal["jsonl", "parquet"] | None = None
+    to: To | None = None
     layout: Layout = "nested"
     columns: tuple[str, ...] | None = None
     rows_per_part: int | None = None
     envelopes: Envelopes = field(default_factory=Envelopes)
+    omit_null: bool = False
+    extras: bool = False
+    fill: bool = False
+    unfinished: Unfinished = "refuse"
     source: str | None = None
     strict: bool = False
     completions_only: bool = False
@@ -92,20 +98,41 @@ class Options:
     def kind(self, output: str) -> Kind:
         """What is written to an output. Raises `UsageError` where options and name contradict one another."""
         folder = output.endswith(("/", os.sep))
-        to = self.to or ("parquet" if folder or output.endswith(".parquet") or self.rows_per_part else "jsonl")
-        if to == "jsonl":
+        to = self.form(output)
+        if to != "parquet":
             if folder:
-                raise UsageError(f"{output} is a folder, and JSON lines go to a file; name one, or use --to parquet")
+                raise UsageError(f"{output} is a folder, and text goes to a file; name one, or use --to parquet")
             if self.rows_per_part is not None:
                 raise UsageError("--rows-per-part is for Parquet; leave it out, or use --to parquet")
-            if self.layout == "flat":
-                raise UsageError("--layout flat is for Parquet; leave it out, or use --to parquet")
-            if self.columns is not None:
-                raise UsageError("--columns is for Parquet, as JSON lines are whole; leave it out, or use --to parquet")
+            if self.layout == "flat" and to != "csv":
+                raise UsageError("--layout flat is for Parquet and CSV; leave it out, or use --to parquet")
+            if self.columns is not None and to != "csv":
+                raise UsageError("--columns is for Parquet and CSV; leave it out, or use --to parquet")
             return "jsonl"
         if output == STDIN and not self.dry_run:
             raise UsageError("Parquet does not go to standard output; name a file or a folder with -o")
         return "parquet_parts" if folder or self.rows_per_part is not None else "parquet"
+
+    def form(self, output: str) -> To:
+        """What is written: as asked for, or as the name of the output says."""
+        if self.to is not None:
+            return self.to
+        if output.endswith(("/", os.sep, ".parquet")) or self.rows_per_part:
+            return "parquet"
+        return "csv" if output.endswith((".csv", ".csv.gz", ".csv.zst")) else "jsonl"
+
+    def writing(self, output: str) -> Writing:
+        """What to write of each completion. Raises `UsageError` for an option of another form."""
+        to = self.form(output)
+        for name, form in (
+            ("omit_null", "jsonl"),
+            ("extras", "openai"),
+            ("fill", "openai"),
+            ("unfinished", "messages"),
+        ):
+            if getattr(self, name) not in {False, "refuse"} and to != form:
+                raise UsageError(f"--{name.replace('_', '-')} is for --to {form}; leave it out, or use that")
+        return Writing(to=to, omit_null=self.omit_null, extras=self.extras, fill=self.fill, unfinished=self.unfinished)
 
     def check(self) -> None:
         """Raise `UsageError` for a number that means nothing."""
@@ -134,6 +161,7 @@ class Options:
             "layout": self.layout,
             "columns": None if self.columns is None else list(self.columns),
             "rows_per_part": self.rows_per_part,
+            "writing": [self.form(output), self.omit_null, self.extras, self.fill, self.unfinished],
             "checkpoint_every": self.checkpoint_every,
             "envelopes": self.envelopes.identity(),
             "source": self.source,
@@ -357,6 +385,9 @@ class Writer:
                         rows_per_part=run.options.rows_per_part,
                         threads=run.options.jobs or os.cpu_count() or 1,
                     )
+            if saved is None and run.header and "output" in self._sinks:
+                with self._writing("output"):
+                    self._sinks["output"].write(run.header)
         except BaseException:
             self.stop()
             raise
@@ -425,7 +456,9 @@ class Writer:
     def close(self) -> None:
         """Complete the contents of all outputs, under their partial names. Raises `OutputError`."""
         if "report" in self._sinks:
-            self._sinks["report"].write(self.report.to_json())
+            is_page = self._run.outputs["report"][0].endswith(".html")
+            text = page("Report of a conversion", self.report).encode() if is_page else self.report.to_json()
+            self._sinks["report"].write(text)
         for sink in self._sinks.values():
             sink.close()
 
@@ -460,8 +493,12 @@ class Run:
         self.options = options
         self.listener = listener
         self.layout = options.layout if kind != "jsonl" else None
+        self.header = b""
+        writing = options.writing(output)
         try:
             self.schema = None if self.layout is None else arrow_schema(self.layout, options.columns)
+            if writing.to == "csv":
+                self.header = csv_header(options.columns)
         except ValueError as error:
             raise UsageError(f"--columns: {error}") from None
         self.conversion = ConverterOptions(
@@ -473,6 +510,8 @@ class Run:
             envelopes=options.envelopes,
             layout=self.layout,
             columns=options.columns,
+            writing=writing,
+            breakdown=options.report is not None,
         )
         self.conversion.check()
         self.outputs: dict[str, tuple[str, Kind]] = {}

@@ -99,7 +99,18 @@ class Reject:
         return f"{self.source}:{self.line}: {self.code}: {self.reason}"
 
 
-_COUNTS = ("units", "converted", "rejected", "blank", "empty_pages", "records", "failed", "pending", "encrypted")
+_COUNTS = (
+    "units",
+    "converted",
+    "rejected",
+    "blank",
+    "empty_pages",
+    "skipped",
+    "records",
+    "failed",
+    "pending",
+    "encrypted",
+)
 _COUNTERS = ("sources", "variants", "finish_reasons", "notes", "errors", "rejects")
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -110,7 +121,8 @@ class Report:
 
     A unit (a line, an array element, a concatenated value, a table row, a file) is rejected when anything in it was
     refused; `records` counts the completions that were written, those of a partly refused page among them.
-    `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`). `failed`,
+    `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`), `skipped` the calls that were
+    left out of the output because that was asked for. `failed`,
     `pending` and `encrypted` are records with `error` set. The counters are by source, by "source variant", by finish
     reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are
     sums of what was reported, `cost` an exact sum in US dollars. `breakdown` has records, tokens and cost by source,
@@ -122,6 +134,7 @@ class Report:
     rejected: int = 0
     blank: int = 0
     empty_pages: int = 0
+    skipped: int = 0
     records: int = 0
     failed: int = 0
     pending: int = 0
@@ -239,7 +252,9 @@ class Report:
             f"{_number(self.units)} units: "
             + ", ".join(f"{_number(getattr(self, name))} {name}" for name in ("converted", "rejected", "blank"))
             + (f" ({_number(self.empty_pages)} empty pages)" if self.empty_pages else ""),
-            f"{_number(self.records)} records: " + ", ".join([f"{_number(answers)} answers", *calls]),
+            f"{_number(self.records)} records: "
+            + ", ".join([f"{_number(answers)} answers", *calls])
+            + (f"; {_number(self.skipped)} skipped" if self.skipped else ""),
         ]
         for title, name in _TITLES:
             counter: Counter[str] = getattr(self, name)

@@ -12,6 +12,7 @@ _EXAMPLES = """examples:
   normcompletion convert log.jsonl -o canonical.jsonl --rejects rejects.jsonl
   normcompletion convert 'logs/**/*.jsonl.gz' -o canonical.parquet -j 0
   zcat log.gz | normcompletion convert - | jq .usage.cost
+  normcompletion convert log.jsonl -o train.jsonl --to messages --unfinished skip
 """
 
 
@@ -65,21 +66,38 @@ def _add_outputs(parser: Group) -> None:
         "--output",
         metavar="OUT",
         default="-",
-        help="a file (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), a folder for Parquet in parts (with a "
+        help="a file (.jsonl, .csv, either with .gz or .zst, .parquet), a folder for Parquet in parts (with a "
         "slash at its end), or - (the default) for standard output",
     )
-    group.add_argument("--to", choices=("jsonl", "parquet"), help="what to write, where OUT does not say it")
+    group.add_argument(
+        "--to",
+        choices=("jsonl", "parquet", "csv", "openai", "messages"),
+        help="what to write, where OUT does not say it: canonical records, or bodies in OpenAI's shape, or lines to "
+        "train on (the logged request's messages and the answer)",
+    )
+    group.add_argument("--omit-null", action="store_true", help="leave null members out of canonical JSON lines")
+    group.add_argument("--extras", action="store_true", help="in OpenAI bodies, also what that shape has no place for")
+    group.add_argument(
+        "--fill", action="store_true", help="in OpenAI bodies, substitutes for what is missing; rejects otherwise"
+    )
+    group.add_argument(
+        "--unfinished",
+        choices=("refuse", "skip"),
+        default="refuse",
+        help="what to do with failed calls and cut answers in lines to train on: refuse them as rejects (the "
+        "default), or skip and count them",
+    )
     group.add_argument(
         "--layout",
         choices=("nested", "flat"),
         default="nested",
-        help="the columns of Parquet: everything (the default), or the first choice, for SQL",
+        help="the columns of Parquet: everything (the default), or the first choice, for SQL; CSV is flat",
     )
     group.add_argument(
         "--columns",
         metavar="NAME,NAME",
         type=names,
-        help="only these columns of Parquet, in this order: id,model,total_tokens",
+        help="only these columns of Parquet or CSV, in this order: id,model,total_tokens",
     )
     group.add_argument("--rows-per-part", metavar="N", type=int, help="Parquet as a folder of files of N rows at most")
     group.add_argument(
@@ -89,7 +107,7 @@ def _add_outputs(parser: Group) -> None:
         "offset, code, path and reason; only you may read it",
     )
     group.add_argument("--rejects-raw", action="store_true", help="put the refused bytes there as well")
-    group.add_argument("--report", metavar="FILE", help="write the summary here, as JSON")
+    group.add_argument("--report", metavar="FILE", help="write the summary here, as JSON, or as a page (.html)")
     group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     group.add_argument("--dry-run", action="store_true", help="convert and count, and write nothing")
 
@@ -117,6 +135,10 @@ def run(options: argparse.Namespace) -> int:
                 body_encoding=options.body_encoding,
                 envelope_fields=dict(options.envelope_field),
                 carry=dict(options.carry),
+                omit_null=options.omit_null,
+                extras=options.extras,
+                fill=options.fill,
+                unfinished=options.unfinished,
                 source=options.source,
                 strict=options.strict,
                 completions_only=options.completions_only,

@@ -97,7 +97,7 @@ def plain(value: Any) -> Any:
         return {name: plain(item) for name in value.__struct_fields__ if (item := getattr(value, name)) is not None}
     if isinstance(value, list):
         return [plain(item) for item in value]
-    return value
+    return dict(value) if isinstance(value, Extra) else value
 
 
 def left_out(completion: Completion, table: Mapping[str, str]) -> list[str]:
