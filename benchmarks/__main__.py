@@ -1,9 +1,10 @@
 """How fast completion responses are read, by this library and by its peers: makes corpora, checks, measures, writes.
 
-    python -m benchmarks                     measure, and write README.md, benchmarks/chart.svg, benchmarks/result.json
+    python -m benchmarks                     measure; write README.md, chart.svg and result.json in benchmarks/
+    python -m benchmarks --write-readme      also write the table of the README
     python -m benchmarks --records 200 --rounds 5 --dry-run      a quick look; writes nothing
     python -m benchmarks --python ../sdk/bin/python              also with the SDKs that another environment has
-    python -m benchmarks --show              the tables of the result that is there, measured anew by nobody
+    python -m benchmarks --show              the tables of the result that is there; measures nothing
     python -m benchmarks --compare old.json new.json             what became slower
 
 Corpora are made by a seed and kept in `benchmarks/cache/`. Each workload is measured in a process of its own, so that
@@ -28,7 +29,7 @@ from .corpora import parse_mix
 from .corpora.__main__ import progress_bar
 from .corpora.files import cached
 from .goals import reached
-from .readme import CHART, PEERS, README, RESULT, ROOT, written
+from .readme import CHART, DETAILS, PEERS, README, RESULT, ROOT, renewed, speed, written
 
 
 def make_corpora(only: list[str], *, seed: int, records: int) -> None:
@@ -103,7 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="one more interpreter, with other SDKs; repeatable",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here as well")
-    parser.add_argument("--dry-run", action="store_true", help="leave README, chart and result as they are")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
+    parser.add_argument("--write-readme", action="store_true", help="also write the table of the README")
     parser.add_argument("--show", action="store_true", help="measure nothing, print the result that is there")
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="measure nothing, compare results"
@@ -130,8 +132,12 @@ def main(arguments: list[str] | None = None) -> int:
     if not (given.show or given.dry_run or given.only):
         compare.write_result(RESULT, result)
         CHART.write_text(chart({**result, "workloads": {PEERS: result["workloads"][PEERS]}}))
-        README.write_text(written(README.read_text(), result))
-        print(f"\nwritten: {', '.join(path.relative_to(ROOT).as_posix() for path in (README, CHART, RESULT))}")
+        DETAILS.write_text(written(DETAILS.read_text(), result))
+        files = [DETAILS, CHART, RESULT]
+        if given.write_readme:
+            README.write_text(renewed(README.read_text(), "speed", speed(result)))
+            files.append(README)
+        print(f"\nwritten: {', '.join(path.relative_to(ROOT).as_posix() for path in files)}")
     return 0
 
 

@@ -12,7 +12,7 @@ class Goal(NamedTuple):
 
     Attributes:
         workload: a key of `compare.WORKLOADS`.
-        reader: which road of ours.
+        reader: which way of calling this library.
         limit: the highest CPU time, as a ratio to `beside` on the same bytes; for a `peer`, how many times the least.
         beside: the contender whose CPU time is 1.
         peer: the contender that must take `limit` times as long as ours, or more.
@@ -26,23 +26,24 @@ class Goal(NamedTuple):
     peer: str | None = None
 
 
+# The bounds of the design: a body in canonical words about 1, with vendor keys or signed 2, camelCase 2.3, all mixed
+# 3.2, one fault 9.
 GOALS = (
-    Goal("openrouter", "named", 0.93),
-    Goal("openrouter", "detected", 0.95),
-    Goal("openrouter", "many", 0.85),
-    Goal("openrouter-small", "named", 1.00),
-    Goal("openrouter-small", "detected", 1.05),
-    Goal("openai", "detected", 1.15),
-    Goal("atoma", "detected", 1.00),
-    Goal("atoma-camel", "detected", 1.00),
-    Goal("atoma-text", "detected", 1.00),
-    Goal("atoma-text-camel", "detected", 1.00),
-    Goal("log10", "detected", 1.00),
-    Goal("log10-camel", "detected", 1.00),
-    Goal("log10-text", "detected", 1.10, beside="orjson_inside"),
-    Goal("all", "detected", 1.30),
-    Goal("logprobs", "detected", 0.90),
-    Goal("repair", "detected", 5.00),
+    Goal("openrouter", "named", 1.15),
+    Goal("openrouter", "detected", 1.15),
+    Goal("openrouter", "many", 1.15),
+    Goal("openrouter-small", "detected", 1.25),
+    Goal("openai", "detected", 2.00),
+    Goal("atoma", "detected", 2.00),
+    Goal("atoma-camel", "detected", 2.30),
+    Goal("atoma-text", "detected", 2.00),
+    Goal("atoma-text-camel", "detected", 2.30),
+    Goal("log10", "detected", 2.00),
+    Goal("log10-camel", "detected", 2.30),
+    Goal("log10-text", "detected", 2.00, beside="orjson_inside"),
+    Goal("all", "detected", 3.20),
+    Goal("logprobs", "detected", 1.35),
+    Goal("repair", "detected", 9.00),
     Goal("openrouter", "detected", 4, peer="openai_validate"),
     Goal("openrouter", "detected", 20, peer="openai_construct"),
     Goal("openrouter", "detected", 20, peer="litellm_convert"),

@@ -37,7 +37,7 @@ from normcompletion import Completion
 
 from . import compare
 from .contenders import load
-from .readme import README, renewed
+from .readme import DETAILS, renewed
 
 PACKAGE = str(Path(normcompletion.__file__).parent)
 STAGES = ("decode", "detect", "adapt", "lenient", "engine")
@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--records", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=2, help="of CPU time that is sampled, for each workload")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="write the table into README.md too")
+    parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md too")
     given = parser.parse_args(arguments)
     only = given.only.split(",") if given.only else list(compare.WORKLOADS)
     unknown = [name for name in only if name not in compare.WORKLOADS]
@@ -144,8 +144,8 @@ def main(arguments: list[str] | None = None) -> int:
         parts = "".join(f"{found.stages[stage]:9.2f}" for stage in STAGES)
         print(f"{name:20}{found.whole:8.2f}{parts}{found.encode:9.2f}{found.samples:9}", flush=True)
     if given.write:
-        README.write_text(renewed(README.read_text("utf-8"), "stages", table(rows)), "utf-8")
-        print("written: README.md")
+        DETAILS.write_text(renewed(DETAILS.read_text("utf-8"), "stages", table(rows)), "utf-8")
+        print("written: benchmarks/README.md")
     return 0
 
 

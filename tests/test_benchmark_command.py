@@ -87,13 +87,24 @@ def test_the_section_has_a_line_for_each_goal():
     lines = shown.splitlines()
     assert sum("`normalize" in line for line in lines) == sum(goal.peer is None for goal in GOALS)
     assert any(
-        line.endswith("shuffled | `normalize(body)` | `orjson.loads` | 2.00 | 1.90 to 2.10 | 0.90 | ≤ 1.30, not met |")
+        line.endswith("800 bytes | `normalize(body)` | `orjson.loads` | 2.00 | 1.90 to 2.10 | 0.90 | ≤ 1.25, not met |")
         for line in lines
     )
-    assert "| OpenRouter chat | `normalize_many` | `orjson.loads` | not measured |  |  | ≤ 0.85 |" in lines
+    assert "| OpenRouter chat | `normalize_many` | `orjson.loads` | not measured |  |  | ≤ 1.15 |" in lines
     assert any("takes | 95 % within" in line for line in lines)
     assert any(line.endswith("8.0 times as long | 7.6 to 8.5 | ≥ 4 |") for line in lines)
     assert lines[-1] == "orjson 1; P 1, S x, C, 2 cores; 3 rounds, seed 1."
+
+
+def test_the_readers_are_compared_in_one_table():
+    """Each reader that was measured on both workloads has a row: two ratios, what it refuses, what it lacks."""
+    result = invented(normcompletion_detected=1.5, json_loads=2.5)
+    mixed = result["workloads"][readme.MIXED]["contenders"][1]
+    mixed |= {"refused": 5, "unsaid": ["source"], "wrong": {"created": 1, "source": 2}}
+    lines = readme.speed(result).splitlines()
+    assert "| `normcompletion.normalize` | 1.50 | 1.50 | 0% | 0 |" in lines
+    assert "| `json.loads`, dictionaries | 2.50 | 2.50 | 50% | 2 |" in lines
+    assert len(lines) == 6
 
 
 def test_the_section_is_renewed_in_place():
@@ -106,9 +117,11 @@ def test_the_section_is_renewed_in_place():
 
 
 def test_the_readme_says_what_the_result_says():
-    """The committed result makes the README's tables as they stand there, and the chart beside them is well-formed."""
-    result, text = read_result(readme.RESULT), readme.README.read_text()
+    """The committed result makes the tables of both documents as they are there, and the chart is well-formed."""
+    result, text = read_result(readme.RESULT), readme.DETAILS.read_text()
     assert readme.written(text, result) == text
+    shown = readme.README.read_text()
+    assert readme.renewed(shown, "speed", readme.speed(result)) == shown
     assert {*result["workloads"]} == {*WORKLOADS}
     svg = ET.parse(readme.CHART).getroot()
     part = result["workloads"][readme.PEERS]["contenders"]
@@ -147,32 +160,37 @@ def test_results_without_a_common_row_are_no_comparison(tmp_path):
 
 
 def test_one_command_does_it_all(tmp_path, monkeypatch, capsys):
-    """Corpora, measurements in processes of their own, goals and result; `--only` leaves the README alone."""
+    """Corpora, measurements in processes of their own, goals and result; `--only` writes no document."""
     monkeypatch.setenv("NORMCOMPLETION_BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(command, "NAMES", ["normcompletion_detected", "orjson_loads"])
-    monkeypatch.setattr(command, "README", tmp_path / "no such file")
+    monkeypatch.setattr(command, "DETAILS", tmp_path / "no such file")
     some, out = ["--records", "20", "--rounds", "1"], tmp_path / "out.json"
     assert command.main([*some, "--only", "atoma,atoma-text", "--json", str(out)]) == 0
     shown = capsys.readouterr().out
     assert shown.count("normcompletion, source detected") == 2
-    assert re.search(r"Atoma chat +detected +[\d.]+ +[\d.]+ - [\d.]+ +<= 1\.00", shown)
+    assert re.search(r"Atoma chat +detected +[\d.]+ +[\d.]+ - [\d.]+ +<= 2\.00", shown)
     assert {*read_result(out)["workloads"]} == {"atoma", "atoma-text"}
     assert len(list(tmp_path.glob("atoma*.truth.jsonl"))) == 2
 
 
-def test_the_readme_is_written_only_by_a_whole_run(tmp_path, monkeypatch, capsys):
-    """A whole run writes README, chart and result; a dry one nothing."""
-    for name in ("README", "CHART", "RESULT"):
+def test_the_documents_are_written_only_by_a_whole_run(tmp_path, monkeypatch, capsys):
+    """A whole run writes the details, chart and result, and the README where it is told to; a dry one nothing."""
+    for name in ("README", "DETAILS", "CHART", "RESULT"):
         monkeypatch.setattr(command, name, tmp_path / name)
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "make_corpora", lambda only, **much: None)
     monkeypatch.setattr(command, "measured", lambda pythons, only, **much: FAST)
-    (tmp_path / "README").write_text(f"{readme.BEGIN}\n{readme.END}\n")
+    begin, end = readme.markers("speed")
+    (tmp_path / "DETAILS").write_text(f"{readme.BEGIN}\n{readme.END}\n")
+    (tmp_path / "README").write_text(f"{begin}\n{end}\n")
     assert command.main(["--dry-run"]) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["README"]
+    assert {path.name for path in tmp_path.iterdir()} == {"DETAILS", "README"}
     assert command.main([]) == 0
     assert read_result(tmp_path / "RESULT") == FAST
-    assert readme.section(FAST) in (tmp_path / "README").read_text()
+    assert readme.section(FAST) in (tmp_path / "DETAILS").read_text()
+    assert (tmp_path / "README").read_text() == f"{begin}\n{end}\n"
+    assert command.main(["--write-readme"]) == 0
+    assert readme.speed(FAST) in (tmp_path / "README").read_text()
     assert ET.parse(tmp_path / "CHART").getroot().tag.endswith("svg")
 
 

@@ -113,11 +113,11 @@ def test_without_a_baseline_there_is_no_gate(tmp_path, monkeypatch):
         gate.main([])
 
 
-def test_the_readme_shows_the_stages():
-    """The README has a row for each workload, as the command writes it."""
+def test_the_stages_are_shown():
+    """`benchmarks/README.md` has a row for each workload, as the command writes it."""
     found = stages.Found(2.0, dict.fromkeys(stages.STAGES, 0.4), 0.5, 100)
     assert "| OpenRouter chat with one fault to repair | 2.00 | 0.40 |" in stages.table({"repair": found})
-    shown = readme.README.read_text("utf-8")
+    shown = readme.DETAILS.read_text("utf-8")
     begin, end = readme.markers("stages")
     rows = shown.partition(f"{begin}\n")[2].partition(end)[0].splitlines()[2:]
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [one.about for one in compare.WORKLOADS.values()]

@@ -22,6 +22,7 @@ NAMES = (
     "normcompletion_detected",
     "normcompletion_named",
     "normcompletion_many",
+    "normcompletion_extra",
     "msgspec_struct",
     "msgspec_any",
     "orjson_loads",
