@@ -28,6 +28,7 @@ from .sources.registry import installed
 from .streams.assembly import read_stream
 from .streams.chunks import ChunkReader
 from .streams.events import iter_events
+from .streams.splitting import split_streams
 
 
 @cache
@@ -229,9 +230,9 @@ def _many(
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)  # which holds this frame, and so the payload
         error.index = index
-        found = _members(payload) if isinstance(error, UnknownPayloadError) and error.code == "list" else None
-        if found is not None:
-            for item in _records(found, options):
+        items = _several(payload, error, options) if isinstance(error, UnknownPayloadError) else None
+        if items is not None:
+            for item in items:
                 if isinstance(item, NormalizeError):
                     item.index = index
                     if on_error == "raise":
@@ -244,6 +245,47 @@ def _many(
                 del error
         else:
             yield error
+
+
+def _several(
+    payload: object, error: UnknownPayloadError, options: dict[str, Any]
+) -> Iterator[Completion | NormalizeError] | None:
+    """What is in a payload that `normalize` refused because it holds several responses; `None` for any other."""
+    if error.code == "streams" and error.offset is not None:
+        return _answers(to_bytes(payload), options)
+    found = _members(payload) if error.code == "list" else None
+    return None if found is None else _records(found, options)
+
+
+def _answers(raw: bytes, options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
+    """The answers in a text, each as `normalize` would give it; the text between two is noted in the second."""
+    held: Completion | NormalizeError | None = None
+    between: list[str] = []
+    for unit in split_streams(default_chunk_reader(), raw):
+        text = raw[unit.start : unit.end]
+        if unit.kind == "foreign":
+            between.append(text.decode("utf-8", "replace"))
+            continue
+        if held is not None:
+            yield held
+        try:
+            completion = read_any(text, options["source"], options["variant"])
+            completion.notes += _noted(between)
+            held = answered(completion, _texts(text) if options["strict"] else (), strict=options["strict"])
+        except NormalizeError as error:
+            held = error.with_traceback(None)
+            held.offset = unit.start + (error.offset or 0)
+    if isinstance(held, Completion):
+        held.notes += _noted(between)
+    if held is not None:
+        yield held
+
+
+def _noted(texts: list[str]) -> list[Note]:
+    """Notes of foreign texts, which are then noted."""
+    notes = [Note(code="foreign_text", path="", before=text.strip()) for text in texts]
+    texts.clear()
+    return notes
 
 
 def _members(payload: object) -> Iterator[tuple[str, Any]] | None:

@@ -39,6 +39,7 @@ NOTES: dict[str, tuple[Kind, str]] = {
     "whole_in_stream": ("fault", "an event of a stream holds a whole response; it was read as one chunk"),
     "incomplete_stream": ("remark", "the stream ended before it said why; `before` is the text of an event cut off"),
     "conflicting_value": ("remark", "the stream gave two values; one was kept, `before` is the other"),
+    "foreign_text": ("remark", "text that is no event is before, between or behind the events; `before` holds it"),
     "cumulative_delta": ("remark", "the engine sends the whole text so far in each chunk; the last one was kept"),
     "python_arguments": ("remark", "the tool arguments are a Python repr, not JSON; they were left as they are"),
 }

@@ -231,12 +231,17 @@ _PREFIXES = (
 )
 
 
-_FIELDS = (b"data:", b"event:", b":", b"id:", b"retry:")
+_FIELDS = (b"data:", b"event:", b":", b"id:", b"retry:", b"error: {", b"error:{")
 
 
 def looks_like_stream(raw: bytes) -> bool:
     """Whether a text that is no JSON is a saved event stream."""
     return raw.startswith(_FIELDS) or raw[:4096].lstrip(BLANKS).startswith(_FIELDS)
+
+
+def holds_stream(raw: bytes) -> bool:
+    """Whether a text that is no JSON has an event in it, behind a body or other text."""
+    return b"\ndata:" in raw or b"\rdata:" in raw
 
 
 def to_bytes(payload: object) -> bytes:

@@ -8,7 +8,7 @@ from .api import answered, check, default_chunk_reader, encrypted, too_long
 from .findings import Findings
 from .model import Chunk, Completion
 from .payload import MAX_RECORD_BYTES, parse_checked, to_bytes
-from .streams.assembly import Assembly
+from .streams.assembly import Assembly, several
 from .streams.events import Event
 
 
@@ -60,14 +60,13 @@ class Assembler:
     def feed(self, chunk: Chunk | Event | object) -> None:
         """One chunk: a canonical one, an `Event` of `iter_events`, or whatever `normalize_chunk` takes.
 
-        Raises `NormalizeError` for what is none of them; the chunks before it stay.
+        Raises `NormalizeError` for what is none of them, and, with the code `streams`, for the first chunk of another
+        answer; the chunks before it stay.
         """
-        if isinstance(chunk, Chunk):
-            self._assembly.add(chunk)
-        elif isinstance(chunk, Event):
-            self._assembly.add_event(chunk)
-        else:
-            self._assembly.add_event(Event(to_bytes(chunk)))
+        event = chunk if isinstance(chunk, Chunk | Event) else Event(to_bytes(chunk))
+        is_taken = self._assembly.add(event) if isinstance(event, Chunk) else self._assembly.add_event(event)
+        if not is_taken:
+            raise several(event.offset if isinstance(event, Event) else None)
 
     def snapshot(self) -> Completion:
         """The completion so far, apart from the assembly; raises only where nothing was fed yet.

@@ -36,6 +36,7 @@ LAYERS = [
     {"streams", "streams.events", "streams.merging"},
     {"streams.answer", "streams.chunks"},
     {"streams.assembly"},
+    {"streams.splitting"},
     {"export.record"},
     {"export.openai"},
     {"export.messages", "export.otel"},

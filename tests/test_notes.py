@@ -65,6 +65,8 @@ REMARKS: dict[str, Any] = {
     "incomplete_stream": b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n',
     "conflicting_value": b'data: {"model":"a","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
     b'data: {"model":"b","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+    "foreign_text": b'HTTP/1.1 200 OK\n\ndata: {"choices":[{"index":0,"delta":{"content":"hi"},'
+    b'"finish_reason":"stop"}]}\n\n',
     "cumulative_delta": b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":[{"1":{"logprob":-1}}],'
     b'"finish_reason":"stopped"}]}\n\n',
     "python_arguments": {

@@ -31,7 +31,7 @@ from ..envelopes.unsupported import recognise
 from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
 from ..findings import Findings
 from ..model import Choice, Completion, Envelope, FinishReason
-from ..payload import BLANKS, REFUSALS, check_depth, is_utf8, looks_like_stream, parse, parse_checked
+from ..payload import BLANKS, REFUSALS, check_depth, holds_stream, is_utf8, looks_like_stream, parse, parse_checked
 from ..pointer import camel, escape
 from .detection import Detector, ambiguous
 from .detection import compiled as compiled_marker
@@ -328,7 +328,7 @@ class Engine:
         try:
             tree, findings.is_clean = parse_checked(payload, depth=findings.depth)
         except ValueError:
-            if self.read_stream is not None and _is_one_chunk_a_line(payload):
+            if self.read_stream is not None and (holds_stream(payload) or _is_one_chunk_a_line(payload)):
                 return self.read_stream(payload, findings)
             raise
         return self.from_tree(tree, findings)

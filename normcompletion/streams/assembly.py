@@ -18,6 +18,7 @@ from ..decoding.detection import ambiguous
 from ..decoding.engine import apply_placeholders, unmarked
 from ..decoding.unknown import extra_of
 from ..dialect import adapt, wire
+from ..dialect.adapt import error_form
 from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
 from ..findings import Findings
@@ -26,7 +27,7 @@ from ..payload import BLANKS, REFUSALS, duplicate_keys, parse_checked
 from ..pointer import camel, escape
 from .answer import Answer
 from .chunks import VARIANTS, ChunkReader
-from .events import DONE, Event, EventReader
+from .events import DONE, Event, iter_events
 from .merging import Values
 
 _MAX_EVENT_NAMES = 64
@@ -73,22 +74,18 @@ class Assembly:
         self.extra = Values()  # by pointer into the assembled body
         self.notes: list[tuple[Answer | None, Note]] = []
         self.noted: set[tuple[int | None, str, str]] = set()
+        self.is_closed = False  # whether the answer is over: what follows is another one
+        self.body: bytes | None = None  # the JSON body that stands in place of a stream
+        self.roles = self.deltas = 0  # how many deltas had a role, of how many
 
     # -- events
 
-    def add_stream(self, raw: bytes) -> None:
-        """A whole saved stream."""
-        reader = EventReader()
-        for event in reader.feed(raw):
-            self.add_event(event)
-        for event in reader.close():
-            self.add_event(event)
+    def add_event(self, event: Event) -> bool:
+        """One event; false where another answer starts with it, which is then not added.
 
-    def add_event(self, event: Event) -> None:
-        """One event; raises `MalformedPayloadError` where one in the middle is not JSON."""
+        Raises `MalformedPayloadError` where one in the middle is not JSON.
+        """
         data = event.data
-        if self.cut is not None:
-            raise copy(self.cut[1])
         chunk: wire.Chunk | None
         try:
             chunk = self.reader.decode(data)
@@ -96,9 +93,17 @@ class Assembly:
             chunk = None
         if chunk is None:  # outside of the handler, whose error would hold this frame
             data = data.strip(BLANKS)
-            if data and data != DONE and not data.startswith(b":"):
-                self._add_any(data, event)
-            return
+            if data == DONE:
+                if self.cut is not None:
+                    raise copy(self.cut[1])
+                self.is_closed = self.is_closed or self.has_begun
+            elif data and not data.startswith(b":"):
+                return self._add_any(data, event)
+            return True
+        if self.is_closed or self._starts_another(chunk):
+            return False
+        if self.cut is not None:
+            raise copy(self.cut[1])
         self.chunks += 1
         if chunk.choices:
             variant = self._merge(chunk)
@@ -111,9 +116,21 @@ class Assembly:
             self._add_words(chunk)
         if self.strict and duplicate_keys(data):
             self.note("duplicate_key", "", None)
+        return True
 
-    def _add_any(self, data: bytes, event: Event) -> None:
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was an event that said something."""
+        return bool(self.chunks or self.events or self.cut is not None)
+
+    def _add_any(self, data: bytes, event: Event) -> bool:
         """An event that the strict decode refused."""
+        if event.bare and is_foreign(data):
+            return self._add_foreign(data)
+        if self.is_closed:
+            return False
+        if self.cut is not None:
+            raise copy(self.cut[1])
         try:
             tree, is_clean = parse_checked(data)
         except MalformedPayloadError as refusal:
@@ -123,17 +140,28 @@ class Assembly:
                 self.cut = (data, refusal.with_traceback(None))  # which holds frames, and so the stream
             else:
                 raise
-            return
-        self.add_tree(tree, event.name, is_clean=is_clean)
+            return True
+        is_body = event.bare and is_whole(tree)
+        if is_body and self.has_begun and error_form(tree) is None:
+            return False
+        if not self.add_tree(tree, event.name, is_clean=is_clean):
+            return False
+        if is_body and not self.events and self.chunks == 1:
+            self.body, self.is_closed = data, True
         if self.strict and duplicate_keys(data):
             self.note("duplicate_key", "", None)
+        return True
 
-    def add_tree(self, tree: Any, name: str | None = None, *, is_clean: bool = False) -> None:
-        """One event that was parsed, or a list of chunks."""
+    def _add_foreign(self, data: bytes) -> bool:
+        """Text between events that is neither: it ends an answer."""
+        self.is_closed = self.is_closed or self.has_begun
+        self.note("foreign_text", "", data.decode("utf-8", "replace"))
+        return True
+
+    def add_tree(self, tree: Any, name: str | None = None, *, is_clean: bool = False) -> bool:
+        """One event that was parsed, or a list of chunks; false where another answer starts with it."""
         if isinstance(tree, list) and wrappers.are_chunks(tree):
-            for item in tree:
-                self.add_tree(item, is_clean=is_clean)
-            return
+            return all(self.add_tree(item, is_clean=is_clean) for item in tree)
         try:
             chunk = self._read(tree, is_clean=is_clean)
         except UnknownPayloadError as refusal:
@@ -142,7 +170,23 @@ class Assembly:
             kind = tree.get("type") if isinstance(tree, dict) else None
             self._keep_event(name or (kind if isinstance(kind, str) else "unknown"), tree)
         else:
-            self.add(chunk)
+            return self.add(chunk)
+        return True
+
+    def _starts_another(self, chunk: Any) -> bool:
+        """Whether a chunk is the first of another answer.
+
+        Every choice has ended, and the chunk has a fragment under an id that was not seen, or with a role where
+        earlier deltas mostly had none.
+        """
+        if not self.answers or any(answer.finish_reason is None for answer in self.answers.values()):
+            return False
+        if chunk.id and any(map(_has_fragment, chunk.choices)) and all(chunk.id != seen for seen, _ in self.pairs):
+            return True
+        return self.roles * 2 < self.deltas and any(
+            choice.delta is not None and choice.delta.role and choice.index in self.answers and _has_fragment(choice)
+            for choice in chunk.choices
+        )
 
     def _read(self, tree: Any, *, is_clean: bool) -> Chunk:
         """One chunk; where it has the markers of several sources, the completion will say so."""
@@ -182,8 +226,10 @@ class Assembly:
 
     # -- chunks
 
-    def add(self, chunk: Chunk) -> None:
-        """One canonical chunk."""
+    def add(self, chunk: Chunk) -> bool:
+        """One canonical chunk; false where another answer starts with it."""
+        if self.is_closed or self._starts_another(chunk):
+            return False
         if self.cut is not None:
             raise copy(self.cut[1])
         self.chunks += 1
@@ -196,6 +242,7 @@ class Assembly:
         if chunk.source != unmarked(self.place)[0]:
             self.named.add(chunk.source)
         self._merge(chunk)
+        return True
 
     def _merge(self, chunk: Any) -> str:
         """The words, the usage and the choices of a chunk; gives its variant."""
@@ -209,6 +256,8 @@ class Assembly:
                 answer = self.answers[choice.index] = Answer(choice.index)
             delta = choice.delta
             if delta is not None:
+                self.deltas += 1
+                self.roles += delta.role is not None
                 if at in cumulative:
                     answer.restart()
                 place = answer.add_delta(delta, self.note)
@@ -410,14 +459,51 @@ class Assembly:
 
 
 def read_stream(reader: ChunkReader, payload: bytes | list[Any], findings: Findings) -> Completion:
-    """A saved stream that is in place of a response: its text, or the list of its chunks."""
+    """A saved stream that is in place of a response: its text, or the list of its chunks.
+
+    Raises `UnknownPayloadError` with the code `streams` for a text with several answers.
+    """
     assembly = Assembly(reader, findings)
     if isinstance(payload, bytes):
-        assembly.add_stream(payload)
-    else:
-        for chunk in payload:
-            assembly.add_tree(chunk)
+        for event in iter_events((payload,)):
+            if not assembly.add_event(event):
+                raise several(event.offset)
+        if assembly.body is not None and not assembly.notes:
+            return reader.engine.read_inside(assembly.body, findings)
+    elif not all(assembly.add_tree(chunk) for chunk in payload):
+        raise several(None)
     return assembly.completion(findings, final=True)
+
+
+def several(offset: int | None) -> UnknownPayloadError:
+    """The error for a text in which a second answer starts at an offset."""
+    where = "" if offset is None else f"; the second starts at byte {offset}"
+    error = UnknownPayloadError(
+        f"several answers follow one another{where}; normalize_many([payload]) reads a text that holds several",
+        code="streams",
+    )
+    error.offset = offset
+    return error
+
+
+def is_foreign(data: bytes) -> bool:
+    """Whether a text without a field is neither JSON nor the beginning of it."""
+    return not data.startswith((b"{", b"["))
+
+
+def is_whole(tree: Any) -> bool:
+    """Whether JSON is no chunk: a body, an error, or something else."""
+    return not (isinstance(tree, dict) and wrappers.is_chunk(tree)) and not (
+        isinstance(tree, list) and wrappers.are_chunks(tree)
+    )
+
+
+def _has_fragment(choice: Any) -> bool:
+    """Whether a choice of a chunk has a fragment that is not empty, or begins with a role."""
+    delta = choice.delta
+    return bool(getattr(choice, "text", None)) or (
+        delta is not None and any(getattr(delta, name) for name in delta.__struct_fields__)
+    )
 
 
 def merged_usage(held: Any, later: Any, path: str, zeros: list[tuple[str, Any]]) -> Any:

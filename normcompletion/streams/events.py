@@ -1,8 +1,8 @@
 """The framing of event streams: bytes or text, in any cut, to events. No I/O, no JSON of any service.
 
 Server-sent events as the WHATWG describes them (https://html.spec.whatwg.org/multipage/server-sent-events.html), and
-what logs hold in their place: recorders that drop the blank lines, one chunk a line without `data:`, one JSON document
-for the whole stream, plain text where a stream was expected.
+what logs and servers put in their place: recorders that drop the blank lines, one chunk a line without `data:`, a JSON
+body or an HTML page between streams, a field `error:` (llama.cpp), lines that a client has already separated.
 """
 
 from __future__ import annotations
@@ -17,128 +17,239 @@ from ..payload import BLANKS, MAX_RECORD_BYTES
 
 DONE = b"[DONE]"
 
-_LINE_END = re.compile(rb"\r\n|\n|\r")
-_FIELDS = (b"data", b"event", b"id", b"retry")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
+_FIELDS = (b"data", b"event", b"id", b"retry", b"error", b"")
+_FIELD_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":", b"{", DONE)
+_UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
 _BOM = b"\xef\xbb\xbf"
+_SEPARATOR = b"\n\ndata: "
+_LONGEST_COMMENT = 200
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event: its data, and its name where an `event:` line gave one.
+    """One event: its data, and its name where an `event:` line gave one or its field was `error:`.
 
-    `ended` is false where the stream ended in the middle of the event's last line.
+    `ended` is false where the stream ended in the middle of the event's last line. A `bare` event is text without
+    `data:`: a chunk on a line of its own, a JSON body, or foreign text. A `broken` one is data that went on in lines
+    which no field starts. `offset` is where it starts in the stream, with the comments before it, in bytes; `comment`
+    is the last of those.
     """
 
     data: bytes
     name: str | None = None
     ended: bool = True
+    bare: bool = False
+    broken: bool = False
+    offset: int = 0
+    comment: str | None = None
 
 
 class EventReader:
     """Feeds on pieces of a stream and gives its events as soon as they are complete.
 
-    Comments, keep-alives and unknown fields are dropped at once: memory is bounded by `max_event_bytes`, whatever the
-    length of the stream. Raises `MalformedPayloadError` for a longer event.
+    Pieces that have no line ends and are whole lines, as `httpx.Response.iter_lines()` gives them, are read as lines.
+    Keep-alives and unknown fields are dropped at once: memory is bounded by `max_event_bytes`, whatever the length of
+    the stream. Raises `MalformedPayloadError` for a longer event.
     """
-
-    __slots__ = ("_data", "_document", "_mode", "_name", "_pending", "_pending_size", "_size", "max_event_bytes")
 
     def __init__(self, max_event_bytes: int = MAX_RECORD_BYTES) -> None:
         self.max_event_bytes = max_event_bytes
         self._pending: list[bytes] = []  # pieces of the line that has no end yet
         self._pending_size = 0
+        self._are_lines: bool | None = None  # whether pieces are lines; not known at first
         self._data: list[bytes] = []  # the `data:` lines of the event that has no end yet
-        self._size = 0
+        self._block: list[bytes] = []  # lines without a field: JSON over several lines, or foreign text
+        self._balance: int | None = None  # open brackets of a block; `None` where it is not JSON
+        self._size = 0  # of the event that has no end yet
         self._name: str | None = None
-        self._document: list[bytes] = []  # all lines, where the stream is one document
-        self._mode = ""  # then "events", "lines" or "document"
+        self._comment: str | None = None
+        self._broken = False
+        self._fresh = True
+        self._at = 0  # where the next line starts
+        self._start: int | None = None  # where the event starts
 
     def feed(self, piece: bytes | str) -> list[Event]:
         """The events that this piece completes."""
         text = piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else bytes(piece)
         events: list[Event] = []
+        has_end = b"\n" in text or b"\r" in text
+        if self._are_lines is None:
+            self._are_lines = self._told(text, has_end=has_end)
+            if self._are_lines:
+                lines, self._pending, self._pending_size = self._pending, [], 0
+                for line in lines:
+                    self._line(line, len(line) + 1, events)
+        if self._are_lines and not has_end:
+            self._line(text, len(text) + 1, events)
+            return events
         held = self._pending and self._pending[-1].endswith(b"\r")  # the other half of a CRLF may follow
-        if not held and b"\n" not in text and b"\r" not in text:
+        if not held and not has_end:
             self._hold(text)
             return events
         self._pending.append(text)
-        text = b"".join(self._pending)
-        lines = _LINE_END.split(text) if b"\r" in text else text.split(b"\n")
-        rest = lines.pop()
-        if not rest and text.endswith(b"\r"):
-            rest = lines.pop() + b"\r"
-        self._pending.clear()
-        self._pending_size = 0
-        self._hold(rest)
-        for line in lines:
-            self._line(line, events)
+        self._separate(b"".join(self._pending), events)
         return events
 
+    def _told(self, text: bytes, *, has_end: bool) -> bool | None:
+        """Whether pieces are lines: they are whole fields, and a second one has data; `None` as long as nothing tells.
+
+        In a stream that was cut anywhere, no field follows a whole JSON text without a line end between them.
+        """
+        if has_end:
+            return False
+        if not text:
+            if self._pending or self._at:
+                self._pending.append(text)
+            return None
+        if not text.startswith(_FIELD_STARTS) or not _is_whole(text):
+            return False
+        kind = _data_kind(text)
+        return True if kind and any(_data_kind(piece) == kind for piece in self._pending) else None
+
     def _hold(self, text: bytes) -> None:
-        if self._mode in ("", "events") and self._pending and self._pending[0].startswith(b":"):
+        if self._pending and self._pending[0].startswith(b":") and self._are_lines is False:
             self._pending[1:] = [text[-1:]]  # a comment may go on for ever
         elif text:
             self._pending.append(text)
             self._pending_size += len(text)
             self._limit(self._pending_size)
 
+    def _separate(self, text: bytes, events: list[Event]) -> None:
+        """The lines of a text that has some ends; what is behind the last one waits."""
+        self._pending, self._pending_size = [], 0
+        if b"\r" in text:
+            end = 0
+            for found in _LINE.finditer(text):
+                if found.end() == len(text) and text.endswith(b"\r"):
+                    break  # a line feed may follow
+                end = found.end()
+                self._line(found[0].rstrip(b"\r\n"), len(found[0]), events)
+            self._hold(text[end:])
+        else:
+            *lines, rest = text.split(b"\n")
+            for line in lines:
+                self._line(line, len(line) + 1, events)
+            self._hold(rest)
+
     def close(self) -> list[Event]:
         """The events that the end of the stream completes: the last one may lack its blank line."""
         events: list[Event] = []
-        last = b"".join(self._pending)
-        self._pending.clear()
+        pending = self._pending
+        self._pending = []
+        if self._are_lines is None and len(pending) > 1 and all(not piece or b":" in piece[:6] for piece in pending):
+            for line in pending:
+                self._line(line, len(line) + 1, events)
+            pending = []
+        last = b"".join(pending)
+        ended = not last or self._are_lines is True
         if last:
-            self._line(last.removesuffix(b"\r"), events)
-        self._dispatch(events, ended=not last)
-        if self._document:
-            document = b"\n".join(self._document).strip(BLANKS)
-            self._document.clear()
-            if document:
-                events.append(Event(document, ended=not last))
+            self._line(last.removesuffix(b"\r"), len(last), events, ended=ended)
+        self._end_data(events, ended=ended)
+        self.end_block(events, ended=ended)
         return events
 
-    def _line(self, line: bytes, events: list[Event]) -> None:
-        if not self._mode:
-            line = line.removeprefix(_BOM)
-            bare = line.lstrip(BLANKS)
-            if not bare:
-                return
-            self._mode = _mode_of(bare)
-            if self._mode == "events":
-                line = bare  # one recorder indents the first line
-        if self._mode == "document":
-            self._document.append(line)
-            self._size += len(line) + 1
-            self._limit(self._size)
-        elif not line:
-            self._dispatch(events)
-        else:
-            field, _, value = line.partition(b":")
-            if field == b"data":
-                self._take(value.removeprefix(b" "), events)
+    def _line(self, line: bytes, size: int, events: list[Event], *, ended: bool = True) -> None:
+        start, self._at = self._at, self._at + size
+        if self._fresh:
+            line = line.removeprefix(_BOM).lstrip(BLANKS)  # one recorder indents the first line
+            self._fresh = not line
+        if not line:
+            if self._block:
+                self._block.append(line)
+            else:
+                self._end_data(events)
+                self._name = None
+                self._start = self._start if self._comment else None
+            return
+        field, colon, value = line.partition(b":")
+        if colon and field in _FIELDS and not (self._block and self._balance):
+            self.end_block(events)
+            if self._start is None:
+                self._start = start
+            if field == b"data" or (field == b"error" and not self._data):
+                self._take(value.removeprefix(b" "), start, events)
+                if field == b"error":
+                    self._name = "error"
             elif field == b"event":
                 self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
-            elif line.startswith(b"{") or line == DONE:
-                self._take(line, events)
-            elif self._mode == "lines" and not line.startswith(b":") and line.strip(BLANKS):
-                self._take(line, events)  # no field of an event that may be dropped
+            elif field == b"" and value.strip(BLANKS):
+                self._comment = value[:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
+        elif (bare := line.strip(BLANKS)) and not (
+            # Readers ignore unknown fields (WHATWG); outside of an event, a line like that is a header or other text.
+            self._start is not None and not self._block and _UNKNOWN_FIELD.match(line)
+        ):
+            self._bare(line, bare, start, events, ended=ended)
 
-    def _take(self, value: bytes, events: list[Event]) -> None:
-        if value.lstrip(BLANKS).startswith(b":"):  # a gateway put `data: ` before a comment (mnfst/llm-gateway#2053)
+    def _take(self, value: bytes, start: int, events: list[Event]) -> None:
+        bare = value.lstrip(BLANKS)
+        if bare.startswith(b":"):  # a gateway put `data: ` before a comment (mnfst/llm-gateway#2053)
+            self._comment = bare[1:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
             return
-        if self._data and _may_end(self._data[-1]) and value.lstrip(BLANKS).startswith((b"{", b"[")):
+        if self._data and _may_end(self._data[-1]) and bare.startswith((b"{", b"[")):
             # No JSON text goes on with `{` or `[` behind a `}`: the blank line between two events was dropped.
-            self._dispatch(events)
+            self._end_data(events)
+            self._start = start
         self._data.append(value)
-        self._size += len(value) + 1
-        self._limit(self._size)
+        self._grow(len(value) + 1)
 
-    def _dispatch(self, events: list[Event], *, ended: bool = True) -> None:
+    def _bare(self, line: bytes, bare: bytes, start: int, events: list[Event], *, ended: bool) -> None:
+        """A line that no field starts."""
+        if self._block and self._balance:  # JSON over several lines
+            self._extend(line, events)
+        elif bare == DONE or (bare.startswith(b"{") and _is_json(bare)):
+            self._end_data(events)
+            self.end_block(events)
+            events.append(Event(bare, self._name, ended, bare=True, offset=self._begun(start), comment=self._comment))
+            self._reset()
+        elif self._data and not _may_end(self._data[-1]):
+            self._data.append(line)
+            self._broken = True
+            self._grow(len(line) + 1)
+        else:
+            self._end_data(events)
+            if not self._block or bare.startswith((b"{", b"[")):
+                self.end_block(events)
+                self._start = self._begun(start)
+                self._balance = 0 if bare.startswith((b"{", b"[")) else None
+            self._extend(line, events)
+
+    def _begun(self, start: int) -> int:
+        return start if self._start is None else self._start
+
+    def _extend(self, line: bytes, events: list[Event]) -> None:
+        self._block.append(line)
+        self._grow(len(line) + 1)
+        if self._balance is not None:
+            self._balance += line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
+            if self._balance <= 0:
+                if _is_json(b"\n".join(self._block)):
+                    self.end_block(events)
+                else:
+                    self._balance = None
+
+    def _end_data(self, events: list[Event], *, ended: bool = True) -> None:
         if self._data:
-            events.append(Event(b"\n".join(self._data), self._name, ended))
-            self._data.clear()
-            self._size = 0
-        self._name = None
+            data = b"\n".join(self._data)
+            start = self._at if self._start is None else self._start
+            events.append(Event(data, self._name, ended, broken=self._broken, offset=start, comment=self._comment))
+            self._reset()
+
+    def end_block(self, events: list[Event], *, ended: bool = True) -> None:
+        """Give the text without a field that came so far: what follows starts with one."""
+        if self._block:
+            text = b"\n".join(self._block).strip(BLANKS)
+            events.append(Event(text, None, ended, bare=True, offset=self._begun(0), comment=self._comment))
+            self._reset()
+
+    def _reset(self) -> None:
+        self._data, self._block, self._balance = [], [], None
+        self._size, self._name, self._comment = 0, None, None
+        self._start, self._broken = None, False
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        self._limit(self._size)
 
     def _limit(self, size: int) -> None:
         if size > self.max_event_bytes:
@@ -148,24 +259,54 @@ class EventReader:
 
 
 def _may_end(line: bytes) -> bool:
-    return line.rstrip(BLANKS).endswith((b"}", DONE))
+    return line.rstrip(BLANKS).endswith((b"}", b"]"))
 
 
-def _mode_of(line: bytes) -> str:
-    """What a stream is, by its first line that is not empty."""
-    if line.partition(b":")[0] in (b"", *_FIELDS):
-        return "events"
-    if line.startswith(b"{"):
-        try:
-            _check(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return "document"
-        return "lines"
-    return "document"
+def _is_json(text: bytes) -> bool:
+    try:
+        _check(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _data_kind(line: bytes) -> bytes:
+    """How a whole line that has data starts; empty for any other line."""
+    return line[:1] if line.startswith(b"{") or (line.startswith(b"data:") and line[5:].strip(BLANKS)) else b""
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a piece that starts like a field may be the whole line."""
+    value = line.partition(b":")[2].strip(BLANKS) if line.startswith(b"data:") else line
+    return not value.startswith((b"{", b"[")) or value == DONE or _is_json(value)
+
+
+def frames(raw: bytes) -> Iterable[bytes | Event]:
+    """The events of a whole stream; of one that is a single line of data, only the data. Offsets are not known."""
+    pieces = raw.split(_SEPARATOR)
+    if len(pieces) < 3 or b"\r" in raw:
+        return iter_events((raw,))
+    reader = EventReader(len(raw))
+    last = b"data: " + pieces.pop()
+    items: list[bytes | Event] = []
+    items += reader.feed(pieces.pop(0) + b"\n\n")
+    if b"\n" not in b"".join(pieces):  # as nearly always
+        items += pieces
+    else:
+        for piece in pieces:
+            if b"\n" in piece:
+                events = reader.feed(b"data: " + piece + b"\n\n")
+                reader.end_block(events)
+                items += events
+            else:
+                items.append(piece)
+    items += reader.feed(last)
+    items += reader.close()
+    return items
 
 
 def iter_events(pieces: Iterable[bytes | str]) -> Iterator[Event]:
-    """The events of a stream that comes in pieces, such as `httpx.Response.iter_bytes()` gives."""
+    """The events of a stream that comes in pieces, such as `httpx.Response.iter_bytes()` or `iter_lines()` gives."""
     reader = EventReader()
     for piece in pieces:
         yield from reader.feed(piece)
