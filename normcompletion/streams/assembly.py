@@ -142,7 +142,7 @@ class Assembly:
                 raise
             return True
         is_body = event.bare and is_whole(tree)
-        if is_body and self.has_begun and error_form(tree) is None:
+        if is_body and self.has_begun and not (isinstance(tree, dict) and error_form(tree)):
             return False
         if not self.add_tree(tree, event.name, is_clean=is_clean):
             return False
@@ -381,7 +381,7 @@ class Assembly:
 
     def _nothing(self) -> ServiceError:
         """What a stream without a chunk says: a sentence is an error, in place of a stream."""
-        if self.text is not None:
+        if self.text is not None and not self.notes:  # no foreign text around it
             return ServiceError(message=self.text.decode("utf-8", "replace"))
         if self.cut is not None:
             raise copy(self.cut[1])

@@ -202,9 +202,16 @@ def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
     text = raw
     if verdict.kind == "string":  # a stream that was logged as text
         text = json.loads(raw).encode("utf-8", "surrogatepass")
-    elif not is_stream(raw) and not _is_lines(raw):
+    elif not is_stream(raw.removeprefix(b"\xef\xbb\xbf")) and not _is_lines(raw) and not _has_data_line(raw):
         return verdict.reason
-    return judge_events([event.data for event in iter_events([text])], may_be_cut=_says_cut(answer))
+    # Text around the events, which no field starts and which is no JSON, stands in a note.
+    events = [event for event in iter_events([text]) if not event.bare or event.data.startswith((b"{", b"["))]
+    return judge_events([event.data for event in events], may_be_cut=_says_cut(answer))
+
+
+def _has_data_line(raw: bytes) -> bool:
+    """Whether a text has an event behind other text."""
+    return b"\ndata:" in raw or b"\rdata:" in raw
 
 
 def _is_lines(raw: bytes) -> bool:
