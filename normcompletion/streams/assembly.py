@@ -18,7 +18,7 @@ from ..decoding.detection import ambiguous
 from ..decoding.engine import apply_placeholders, unmarked
 from ..decoding.unknown import extra_of
 from ..dialect import adapt, wire
-from ..dialect.adapt import error_form
+from ..dialect.failures import form_of
 from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
 from ..findings import Findings
@@ -142,7 +142,7 @@ class Assembly:
                 raise
             return True
         is_body = event.bare and is_whole(tree)
-        if is_body and self.has_begun and not (isinstance(tree, dict) and error_form(tree)):
+        if is_body and self.has_begun and not (isinstance(tree, dict) and form_of(tree)):
             return False
         if not self.add_tree(tree, event.name, is_clean=is_clean):
             return False
