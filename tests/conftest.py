@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,26 +21,26 @@ from hypothesis import HealthCheck, settings
 from benchmarks.corpora import DEFAULT, parse_mix, records
 from normcompletion import (
     Completion,
-    EncryptedPayloadError,
-    NormalizeError,
-    SourceReportedError,
     Variant,
     normalize,
 )
 from normcompletion.decoding.engine import Engine
-from normcompletion.model import Chunk
 from normcompletion.sources.registry import Registry, built_in
 from normcompletion.streams.assembly import read_stream
 from normcompletion.streams.chunks import ChunkReader
+from normcompletion.testing import (  # noqa: F401 - some are for the test modules
+    Outcome,
+    Pair,
+    canonical,
+    load_pairs,
+    outcome,
+    resolve,
+    without_nulls,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 BESIDE = f"{ROOT.parent}{os.sep}"
 FIXTURES = ROOT / "fixtures"
-# `camel.py`, the generator of twins, by its path: with `fixtures/` on `sys.path` its folders would pass for packages.
-_spec = importlib.util.spec_from_file_location("camel", FIXTURES / "camel.py")
-assert _spec is not None and _spec.loader is not None
-sys.modules["camel"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sys.modules["camel"])
 
 
 settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=100)
@@ -122,51 +122,7 @@ def zstd() -> Any:
     return pytest.skip("needs normcompletion[batch]: no zstd here")
 
 
-class Pair(NamedTuple):
-    """A payload and the canonical completion, or chunk, it must give; `None` for a payload that gives none."""
-
-    name: str
-    raw: bytes
-    expected: bytes | None
-
-    @property
-    def error(self) -> str | None:
-        """The class of error that must be raised, `None` where a completion must come back."""
-        folder, name, *_ = self.name.split("/")
-        return name if folder == "rejected" else None
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether the payload is a saved stream, or a log record that holds one: its pointers name assembled places."""
-        return "/stream/" in self.name or "/stream_" in self.name
-
-    @property
-    def is_chunk(self) -> bool:
-        """Whether the payload is one chunk, for `normalize_chunk`."""
-        return "/chunk/" in self.name
-
-    @property
-    def tree(self) -> Any:
-        """The payload as plain JSON, `None` where it is none."""
-        try:
-            return json.loads(self.raw.decode())
-        except ValueError:
-            return None
-
-
-def load_pairs() -> list[Pair]:
-    """Every fixture, in order of names."""
-    found = []
-    for path in sorted(FIXTURES.rglob("*")):
-        if path.suffix not in (".json", ".txt", ".sse") or path.name.endswith(".expected.json"):
-            continue
-        expected = path.with_name(path.name.rsplit(".", 1)[0] + ".expected.json")
-        name = path.relative_to(FIXTURES).with_suffix("").as_posix()
-        found.append(Pair(name, path.read_bytes(), expected.read_bytes() if expected.exists() else None))
-    return found
-
-
-FOUND = load_pairs()
+FOUND = load_pairs(FIXTURES)
 PAIRS = [pair for pair in FOUND if not pair.is_chunk]  # what `normalize` takes: whole responses and saved streams
 WHOLE = [pair for pair in PAIRS if not pair.is_stream]
 STREAMS = [pair for pair in PAIRS if pair.is_stream]
@@ -197,24 +153,6 @@ def fresh_engine(variants: Iterable[Variant] = built_in()) -> Engine:
     return engine
 
 
-class Outcome(NamedTuple):
-    """What a call gave: the class of error, if any, and the completion that came back or that the error carries."""
-
-    error: str | None
-    completion: Completion | None
-    refusal: tuple[str, str | None] | None = None  # code and path of an error that carries no completion
-
-
-def outcome(call: Callable[[], Completion]) -> Outcome:
-    """The outcome of a call; anything but a completion or a `NormalizeError` fails the test."""
-    try:
-        return Outcome(None, call())
-    except (SourceReportedError, EncryptedPayloadError) as error:
-        return Outcome(type(error).__name__, error.completion)
-    except NormalizeError as error:
-        return Outcome(type(error).__name__, None, (error.code, error.path))
-
-
 def completion_of(payload: object) -> Completion | None:
     """What a payload gives, a failed or encrypted call included."""
     return outcome(lambda: normalize(payload)).completion
@@ -229,33 +167,3 @@ def read_outcome(call: Callable[[], Completion]) -> Outcome:
     if completion is not None and completion.variant == "confidential":
         return Outcome("EncryptedPayloadError", completion)
     return found
-
-
-def canonical(completion: Completion | Chunk | None) -> str | None:
-    """A completion as text that differs wherever two completions differ: 1, 1.0 and true are three values.
-
-    The order in which repairs were noted is not promised, so that they are sorted.
-    """
-    if completion is None:
-        return None
-    tree = json.loads(completion.to_json())
-    tree["notes"] = sorted(json.dumps(note, sort_keys=True) for note in tree["notes"])
-    return json.dumps(tree, sort_keys=True, indent=1)
-
-
-def resolve(tree: Any, pointer: str) -> Any:
-    """The value at a JSON Pointer, which may continue through text that holds JSON."""
-    for token in pointer.split("/")[1:]:
-        if isinstance(tree, str):
-            tree = json.loads(tree)
-        tree = tree[int(token)] if isinstance(tree, list) else tree[token.replace("~1", "/").replace("~0", "~")]
-    return tree
-
-
-def without_nulls(value: Any) -> Any:
-    """A JSON value less its null members: null is absent."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value

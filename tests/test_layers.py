@@ -77,6 +77,8 @@ LAYERS = [
     {"batch.survey", "batch.progress"},
     {"batch"},
     {"reading"},
+    {"testing.twins"},
+    {"testing", "testing.__main__"},
     {"cli.console", "cli.options"},
     {"cli.convert", "cli.survey", "cli.examine", "cli.bench", "cli.reference"},
     {"cli", "__init__", "__main__"},

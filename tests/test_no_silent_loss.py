@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from camel import twin
 
 from normcompletion import Chunk, Completion, normalize, normalize_chunk
+from normcompletion.testing.twins import twin
 from tests.conftest import CHUNKS, WHOLE, Pair, invented, outcome, recorded, resolve, without_nulls
 
 # The one word that a variant implies: a `chat` completion says so by being one.

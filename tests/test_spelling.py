@@ -3,74 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
 
 import pytest
-from camel import camel, follow, twin
 
-from normcompletion import Chunk, Completion, Note, normalize, normalize_chunk
-from tests.conftest import CHUNKS, WHOLE, Pair, canonical, outcome, resolve, without_nulls
+from normcompletion import normalize, normalize_chunk
+from normcompletion.testing import check_spelling, has_twin, levelled, respelled
+from normcompletion.testing.twins import camel, follow, twin
+from tests.conftest import CHUNKS, WHOLE, Pair
 
-Body = TypeVar("Body", Completion, Chunk)
-
-# A payload that holds both spellings of one key has no twin: the two would fall together.
-TWINS = [
-    pair
-    for pair in WHOLE
-    if isinstance(pair.tree, dict)
-    and twin(pair.tree)[0] != pair.tree
-    and len(set(twin(pair.tree)[1].values())) == len(twin(pair.tree)[1])
-    and not pair.name.endswith("/both_spellings")
-]
+TWINS = [pair for pair in WHOLE if has_twin(pair)]
 
 
 def name(pair: Pair) -> str:
     return pair.name
 
 
-def respelled(completion: Body, tree: Any, moved: dict[str, str]) -> Body:
-    """A snake_case payload's completion, as its twin `tree` must give it."""
-    extra = {}
-    for pointer, value in completion.extra.items():
-        place = follow(pointer, moved)
-        there = value
-        if isinstance(value, dict | list):  # kept whole, so its keys are the twin's own
-            there = resolve(tree, place)
-            if isinstance(there, str):
-                there = json.loads(there)
-        extra[place] = without_nulls(there)
-    completion.extra = extra
-    completion.notes = [
-        Note(
-            code=note.code,
-            path=follow(note.path, moved),
-            before=without_nulls(resolve(tree, follow(note.path, moved)))
-            if isinstance(note.before, dict | list)
-            else note.before,
-        )
-        for note in completion.notes
-    ]
-    return completion
-
-
-def levelled(completion: Completion | Chunk | None) -> str | None:
-    """`canonical`, with nulls inside `extra` and `before` left out: null is absent."""
-    if completion is not None:
-        completion.extra = without_nulls(dict(completion.extra))
-        for note in completion.notes:
-            note.before = without_nulls(note.before)
-    return canonical(completion)
-
-
 @pytest.mark.parametrize("pair", TWINS, ids=name)
 def test_a_twin_gives_an_equal_completion_with_re_cased_pointers(pair: Pair) -> None:
     """Values are equal; the pointers of `extra` and `notes` are those of the re-cased payload."""
-    tree, moved = twin(pair.tree)
-    snake_error, snake, _ = outcome(lambda: normalize(pair.raw))
-    camel_error, twin_completion, _ = outcome(lambda: normalize(json.dumps(tree).encode()))
-    assert camel_error == snake_error
-    expected = None if snake is None else respelled(snake, tree, moved)
-    assert levelled(twin_completion) == levelled(expected)
+    check_spelling(pair, normalize)
 
 
 @pytest.mark.parametrize("pair", [pair for pair in CHUNKS if twin(pair.tree)[0] != pair.tree], ids=name)
