@@ -490,7 +490,11 @@ _flat_plan = cache(_FlatPlan)
 
 
 def schema(*, flat: bool = False, columns: Iterable[str] | None = None) -> pa.Schema:
-    """`SCHEMA` or `FLAT_SCHEMA`, or only some of its columns, in the order given; raises `ValueError` for others."""
+    """`SCHEMA` or `FLAT_SCHEMA`, or only some of its columns, in the order given; raises `ValueError` for others.
+
+    >>> schema(flat=True, columns=["id", "cost"]).names
+    ['id', 'cost']
+    """
     whole = FLAT_SCHEMA if flat else SCHEMA
     if columns is None:
         return whole
@@ -522,6 +526,10 @@ def record_batch(
     Raises:
         ValueError: one column would exceed 2 GiB, there is no such column, or `carried` has another length than
             `completions`.
+
+
+    >>> record_batch([normalize('{"choices": [], "id": "a"}')], flat=True, columns=["id"]).to_pylist()
+    [{'id': 'a'}]
 
     """
     rows = Rows(flat=flat, columns=columns)
@@ -647,6 +655,11 @@ def completions(batch: pa.RecordBatch | pa.Table) -> Iterator[Completion]:
 
     Raises:
         ValueError: the rows are of the flat view, of another version of the schema, or no rows of ours.
+
+
+    >>> rows = record_batch([normalize('{"choices": [], "id": "a"}')])
+    >>> [completion.id for completion in completions(rows)]
+    ['a']
 
     """
     metadata = batch.schema.metadata or {}
@@ -899,6 +912,11 @@ def convert_batch(
             column of a batch would exceed 2 GiB: hand in a table, or use `convert_batches`, which both cut. Never for a
             record.
         TypeError: the column is neither text nor binary.
+
+
+    >>> raw = pa.RecordBatch.from_pydict({"body": ['{"choices": [{"text": "Sure"}]}', "{"]})
+    >>> convert_batch(raw).to_pandas()["variant"].tolist()
+    ['text', None]
 
     """
     conversion = _Conversion(

@@ -28,6 +28,10 @@ class Placement(msgspec.Struct, frozen=True):
 
     `place` is a pointer into the canonical completion, `extra`, `notes`, `implied`, `text` (its text is kept whole),
     or `lost`.
+
+    >>> from normcompletion import explain
+    >>> explain('{"choices": [], "model": "tide-2"}').placements
+    [Placement(path='/model', value='tide-2', place='/model')]
     """
 
     path: str

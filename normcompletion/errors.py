@@ -43,6 +43,13 @@ class NormalizeError(ValueError):
 
     `code` is one word of a closed list, `path` a JSON Pointer into what was handed in, `offset` a byte offset,
     `index` the position in `normalize_many`; each is `None` where it does not apply.
+
+    >>> from normcompletion import normalize
+    >>> try:
+    ...     normalize("")
+    ... except NormalizeError as error:
+    ...     print(type(error).__name__, error.code)
+    MalformedPayloadError empty
     """
 
     code: str = "invalid"
@@ -72,33 +79,69 @@ class NormalizeError(ValueError):
 
 
 class MalformedPayloadError(NormalizeError):
-    """The bytes are no JSON text, or exceed a limit. `code` says how, `offset` where."""
+    """The bytes are no JSON text, or exceed a limit. `code` says how, `offset` where.
+
+    >>> from normcompletion import normalize
+    >>> try:
+    ...     normalize('{"choices": [')
+    ... except MalformedPayloadError as error:
+    ...     print(error.code, error.offset)
+    truncated 13
+    """
 
     code = "syntax"
 
 
 class UnknownPayloadError(NormalizeError):
-    """The payload is JSON but no completion this library knows; the text names what it looks like."""
+    """The payload is JSON but no completion this library knows; the text names what it looks like.
+
+    >>> from normcompletion import normalize
+    >>> try:
+    ...     normalize('{"tide": "high"}')
+    ... except UnknownPayloadError as error:
+    ...     print(error.code)
+    unknown_shape
+    """
 
     code = "unknown_shape"
 
 
 class AmbiguousPayloadError(UnknownPayloadError):
-    """The marks of more than one source hold; `candidates` names them, `source=` settles it."""
+    """The marks of more than one source hold; `candidates` names them, `source=` settles it.
+
+    >>> AmbiguousPayloadError("the marks of two sources hold").code
+    'ambiguous'
+    """
 
     code = "ambiguous"
     candidates: Sequence[str] = ()
 
 
 class InvalidPayloadError(NormalizeError):
-    """A completion whose structure leaves nothing to normalise, or, in strict mode, one with `faults`."""
+    """A completion whose structure leaves nothing to normalise, or, in strict mode, one with `faults`.
+
+    >>> from normcompletion import normalize
+    >>> try:
+    ...     normalize('{"choices": [], "usage": {"prompt_tokens": "9"}}', strict=True)
+    ... except InvalidPayloadError as error:
+    ...     print([note.path for note in error.faults])
+    ['/usage/prompt_tokens']
+    """
 
     code = "wrong_type"
     faults: Sequence[Note] = ()
 
 
 class SourceReportedError(NormalizeError):
-    """The service reported an error. `error` is it; `completion` is what came beside it, with `error` set."""
+    """The service reported an error. `error` is it; `completion` is what came beside it, with `error` set.
+
+    >>> from normcompletion import normalize
+    >>> try:
+    ...     normalize('{"error": {"code": 429, "message": "slow down"}}')
+    ... except SourceReportedError as error:
+    ...     print(error.error.code, error.error.message)
+    429 slow down
+    """
 
     code = "provider_error"
     error: ServiceError
@@ -106,14 +149,30 @@ class SourceReportedError(NormalizeError):
 
 
 class EncryptedPayloadError(NormalizeError):
-    """The body is encrypted. `completion` holds its usage and what stands in clear in `extra`."""
+    """The body is encrypted. `completion` holds its usage and what stands in clear in `extra`.
+
+    >>> from normcompletion import normalize
+    >>> try:
+    ...     normalize('{"nonce": "n", "ciphertext": "c", "usage": {"total_tokens": 3}}')
+    ... except EncryptedPayloadError as error:
+    ...     print(error.completion.usage.total_tokens)
+    3
+    """
 
     code = "encrypted"
     completion: Completion
 
 
 class UnknownSourceError(NormalizeError):
-    """The call names a source or variant that is not registered; `known` lists those that are."""
+    """The call names a source or variant that is not registered; `known` lists those that are.
+
+    >>> from normcompletion import normalize
+    >>> try:
+    ...     normalize('{"choices": []}', source="openruter")
+    ... except UnknownSourceError as error:
+    ...     print(error)
+    no source 'openruter'; did you mean 'openrouter'? known are openai, atoma, log10, openrouter
+    """
 
     code = "unknown_source"
     known: Sequence[str] = ()

@@ -29,6 +29,11 @@ class Extra(_Slots):
     the payload. Reading never raises. It compares equal to any mapping with the same items, and can be copied and
     pickled. `msgspec` and `json` refuse to encode it, because they would have to look at it too early or not at all:
     use `Completion.to_json()` or `Completion.to_dict()`, or pass `enc_hook=dict`.
+
+    >>> from normcompletion import normalize
+    >>> completion = normalize('{"choices": [], "vendor": {"zone": 3}}')
+    >>> completion.extra["/vendor"]
+    {'zone': 3}
     """
 
     __slots__ = ()

@@ -1,7 +1,21 @@
 """What was found while a payload was read: every repair, and the values that adapters could not place.
 
-`NOTES` is the closed table of repairs. A *fault* is a known member of a wrong type or out of range, and refuses the
-payload in strict mode; a *remark* is a reading that strict mode lets pass.
+`NOTES` is the closed table of repairs, which `normcompletion notes` prints. A *fault* is a known member of a wrong type
+or out of range; a *remark* is a reading that nobody need worry about (a fractional `created`, an unknown finish word, a
+placeholder).
+
+>>> from normcompletion import InvalidPayloadError, normalize
+>>> body = '{"choices": [{"text": "Sure"}], "created": 1.5, "usage": {"prompt_tokens": "9"}}'
+>>> sorted((note.code, note.path, note.before) for note in normalize(body).notes)
+[('fractional_time', '/created', 1.5), ('text_as_integer', '/usage/prompt_tokens', '9')]
+
+In strict mode the faults become one error that names them all, and remarks pass:
+
+>>> try:
+...     normalize(body, strict=True)
+... except InvalidPayloadError as error:
+...     print([note.path for note in error.faults])
+['/usage/prompt_tokens']
 """
 
 from __future__ import annotations
@@ -43,6 +57,11 @@ NOTES: dict[str, tuple[Kind, str]] = {
     "cumulative_delta": ("remark", "the engine sends the whole text so far in each chunk; the last one was kept"),
     "python_arguments": ("remark", "the tool arguments are a Python repr, not JSON; they were left as they are"),
 }
+"""Every note by its code: whether it is a fault or a remark, and what was done.
+
+>>> NOTES["fractional_time"][0]
+'remark'
+"""
 
 
 def is_fault(note: Note) -> bool:

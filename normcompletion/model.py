@@ -24,7 +24,19 @@ Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Integer | float
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "unknown"]
+"""Why an answer ended, in canonical words; the wire's own word is in `native_finish_reason`.
+
+>>> from typing import get_args
+>>> "unknown" in get_args(FinishReason)
+True
+"""
 Role = Literal["assistant", "user", "system", "developer", "tool", "function", "unknown"]
+"""Who speaks; a word that is in no table is `unknown`, with a note that has it.
+
+>>> from typing import get_args
+>>> get_args(Role)[0]
+'assistant'
+"""
 
 
 SourceBasis = Literal["marker", "envelope", "object", "caller", "dialect"]
@@ -64,7 +76,11 @@ class Leaf(Model, kw_only=True, gc=False):
 
 
 class FunctionCall(Leaf, kw_only=True):
-    """The function that a tool call asks for. Its arguments are text and never parsed for you."""
+    """The function that a tool call asks for. Its arguments are text and never parsed for you.
+
+    >>> FunctionCall(name="tide", arguments='{"place": "Bergen"}')
+    FunctionCall(arguments='{"place": "Bergen"}', name='tide')
+    """
 
     arguments: str | None = None
     """The arguments as the service sent them: text that is mostly JSON, whole or cut off."""
@@ -73,7 +89,11 @@ class FunctionCall(Leaf, kw_only=True):
 
 
 class ToolCall(Leaf, kw_only=True):
-    """One tool call of an answer; `parse_arguments` reads its arguments."""
+    """One tool call of an answer; `parse_arguments` reads its arguments.
+
+    >>> ToolCall(id="call-1", function=FunctionCall(name="tide", arguments='{"place": "Bergen"}')).parse_arguments()
+    {'place': 'Bergen'}
+    """
 
     function: FunctionCall | None = None
     """The function that is asked for."""
@@ -115,7 +135,11 @@ def _is_deep(text: str) -> bool:
 
 
 class ReasoningDetail(Leaf, kw_only=True):
-    """One piece of reasoning, as OpenRouter sends it in `reasoning_details`; other keys of it are in `extra`."""
+    """One piece of reasoning, as OpenRouter sends it in `reasoning_details`; other keys of it are in `extra`.
+
+    >>> ReasoningDetail(type="reasoning.text", text="The moon is full.")
+    ReasoningDetail(text='The moon is full.', type='reasoning.text')
+    """
 
     data: str | None = None
     """Encrypted reasoning, as sent."""
@@ -144,7 +168,11 @@ class ReasoningDetail(Leaf, kw_only=True):
 
 
 class ImageURL(Leaf, kw_only=True):
-    """Where an image is: a web address or a `data:` URI."""
+    """Where an image is: a web address or a `data:` URI.
+
+    >>> ImageURL(url="data:image/png;base64,iVBORw0KGgo=")
+    ImageURL(url='data:image/png;base64,iVBORw0KGgo=')
+    """
 
     url: str | None = None
     """A web address or a `data:` URI."""
@@ -153,7 +181,11 @@ class ImageURL(Leaf, kw_only=True):
 
 
 class Image(Leaf, kw_only=True):
-    """A generated image (`message.images[]`)."""
+    """A generated image (`message.images[]`).
+
+    >>> Image(type="image_url", image_url=ImageURL(url="https://tide.example/1.png"))
+    Image(type='image_url', image_url=ImageURL(url='https://tide.example/1.png'))
+    """
 
     type: str | None = None
     """`image_url`, or the service's own word."""
@@ -164,7 +196,11 @@ class Image(Leaf, kw_only=True):
 
 
 class Audio(Leaf, kw_only=True):
-    """Generated audio."""
+    """Generated audio.
+
+    >>> Audio(id="audio-1", transcript="High tide.")
+    Audio(id='audio-1', transcript='High tide.')
+    """
 
     id: str | None = None
     """The id by which the audio can be sent back."""
@@ -179,7 +215,11 @@ class Audio(Leaf, kw_only=True):
 
 
 class File(Leaf, kw_only=True):
-    """A file named by a content part or an annotation."""
+    """A file named by a content part or an annotation.
+
+    >>> File(name="tides.pdf", content=[FilePart(type="text", text="Bergen 04:12")])
+    File(name='tides.pdf', content=[FilePart(type='text', text='Bergen 04:12')])
+    """
 
     hash: str | None = None
     """The hash by which the service knows the file."""
@@ -196,7 +236,11 @@ class File(Leaf, kw_only=True):
 
 
 class FilePart(Leaf, kw_only=True):
-    """One piece of a parsed file: text or an image."""
+    """One piece of a parsed file: text or an image.
+
+    >>> FilePart(type="text", text="Bergen 04:12")
+    FilePart(type='text', text='Bergen 04:12')
+    """
 
     type: str | None = None
     """`text` or `image_url`, or the service's own word."""
@@ -207,7 +251,11 @@ class FilePart(Leaf, kw_only=True):
 
 
 class ThinkingText(Leaf, kw_only=True):
-    """One piece of the thinking of a content part (Mistral)."""
+    """One piece of the thinking of a content part (Mistral).
+
+    >>> ThinkingText(type="text", text="The moon is full.")
+    ThinkingText(type='text', text='The moon is full.')
+    """
 
     type: str | None = None
     """`text`, or the service's own word."""
@@ -216,7 +264,11 @@ class ThinkingText(Leaf, kw_only=True):
 
 
 class Part(Leaf, kw_only=True):
-    """One part of a content that was sent as a list."""
+    """One part of a content that was sent as a list.
+
+    >>> Part(type="text", text="High tide.")
+    Part(type='text', text='High tide.')
+    """
 
     type: str | None = None
     """`text`, `thinking`, `image_url`, …, or the service's own word."""
@@ -237,7 +289,11 @@ class Part(Leaf, kw_only=True):
 
 
 class Citation(Leaf, kw_only=True):
-    """What an annotation cites. Offsets count characters of the content."""
+    """What an annotation cites. Offsets count characters of the content.
+
+    >>> Citation(url="https://tide.example", start_index=0, end_index=10)
+    Citation(url='https://tide.example', start_index=0, end_index=10)
+    """
 
     url: str | None = None
     """The address that is cited."""
@@ -260,7 +316,11 @@ class Citation(Leaf, kw_only=True):
 
 
 class Annotation(Leaf, kw_only=True):
-    """One annotation of a message: what it cites, or which file was read."""
+    """One annotation of a message: what it cites, or which file was read.
+
+    >>> Annotation(type="url_citation", url_citation=Citation(url="https://tide.example"))
+    Annotation(type='url_citation', url_citation=Citation(url='https://tide.example'))
+    """
 
     type: str | None = None
     """`url_citation`, `file`, …, or the service's own word."""
@@ -275,7 +335,11 @@ class Annotation(Leaf, kw_only=True):
 
 
 class Message(Leaf, kw_only=True, gc=False):
-    """What the model said."""
+    """What the model said.
+
+    >>> Message(role="assistant", content="High tide.")
+    Message(content='High tide.', role='assistant')
+    """
 
     content: str | None = None
     """The whole text, also where the wire sent a list of parts; absent where there is none."""
@@ -302,7 +366,11 @@ class Message(Leaf, kw_only=True, gc=False):
 
 
 class TopLogprob(Leaf, kw_only=True):
-    """One of the likeliest tokens at a position."""
+    """One of the likeliest tokens at a position.
+
+    >>> TopLogprob(token="High", logprob=-0.5)
+    TopLogprob(logprob=-0.5, token='High')
+    """
 
     bytes: list[Integer] | None = None
     """The UTF-8 bytes of the token."""
@@ -313,7 +381,11 @@ class TopLogprob(Leaf, kw_only=True):
 
 
 class TokenLogprob(Leaf, kw_only=True):
-    """The token at one position, and the likeliest others."""
+    """The token at one position, and the likeliest others.
+
+    >>> TokenLogprob(token="High", logprob=-0.5, top_logprobs=[TopLogprob(token="Low", logprob=-1)])
+    TokenLogprob(logprob=-0.5, token='High', top_logprobs=[TopLogprob(logprob=-1, token='Low')])
+    """
 
     bytes: list[Integer] | None = None
     """The UTF-8 bytes of the token."""
@@ -328,7 +400,11 @@ class TokenLogprob(Leaf, kw_only=True):
 
 
 class Logprobs(Leaf, kw_only=True):
-    """Log probabilities, one form for chat and for text completions."""
+    """Log probabilities, one form for chat and for text completions.
+
+    >>> Logprobs(content=[TokenLogprob(token="High", logprob=-0.5)])
+    Logprobs(content=[TokenLogprob(logprob=-0.5, token='High')])
+    """
 
     content: list[TokenLogprob] | None = None
     """The tokens of the content."""
@@ -337,7 +413,11 @@ class Logprobs(Leaf, kw_only=True):
 
 
 class ServiceError(Model, kw_only=True):
-    """What a service reported instead of, or beside, an answer."""
+    """What a service reported instead of, or beside, an answer.
+
+    >>> ServiceError(code=429, message="slow down")
+    ServiceError(code=429, message='slow down')
+    """
 
     code: Integer | str | None = None
     """The number or word that the service sent, often an HTTP status."""
@@ -352,7 +432,11 @@ class ServiceError(Model, kw_only=True):
 
 
 class Choice(Leaf, kw_only=True, gc=False):
-    """One answer: a message, and why it ended."""
+    """One answer: a message, and why it ended.
+
+    >>> Choice(index=0, message=Message(content="High tide."), finish_reason="stop")
+    Choice(finish_reason='stop', index=0, message=Message(content='High tide.'))
+    """
 
     finish_reason: FinishReason | None = None
     """Why the answer ended; `unknown` where the wire's word is in no table, absent where it sent none."""
@@ -369,7 +453,11 @@ class Choice(Leaf, kw_only=True, gc=False):
 
 
 class PromptTokensDetails(Leaf, kw_only=True):
-    """Parts of `prompt_tokens`, in tokens."""
+    """Parts of `prompt_tokens`, in tokens.
+
+    >>> PromptTokensDetails(cached_tokens=512)
+    PromptTokensDetails(cached_tokens=512)
+    """
 
     audio_tokens: Integer | None = None
     """Audio tokens of the prompt."""
@@ -386,7 +474,11 @@ class PromptTokensDetails(Leaf, kw_only=True):
 
 
 class CompletionTokensDetails(Leaf, kw_only=True):
-    """Parts of `completion_tokens`, in tokens."""
+    """Parts of `completion_tokens`, in tokens.
+
+    >>> CompletionTokensDetails(reasoning_tokens=80)
+    CompletionTokensDetails(reasoning_tokens=80)
+    """
 
     accepted_prediction_tokens: Integer | None = None
     """Tokens of a predicted output that were used."""
@@ -401,7 +493,11 @@ class CompletionTokensDetails(Leaf, kw_only=True):
 
 
 class CostDetails(Leaf, kw_only=True):
-    """What the upstream provider charged (OpenRouter)."""
+    """What the upstream provider charged (OpenRouter).
+
+    >>> CostDetails(upstream_inference_cost=0.0021)
+    CostDetails(upstream_inference_cost=0.0021)
+    """
 
     upstream_inference_completions_cost: Number | None = None
     """What the upstream took for the answer, US dollars."""
@@ -412,7 +508,11 @@ class CostDetails(Leaf, kw_only=True):
 
 
 class Usage(Leaf, kw_only=True):
-    """Tokens and cost as reported: absent is `None`, zero is zero, and sums that do not add up are kept."""
+    """Tokens and cost as reported: absent is `None`, zero is zero, and sums that do not add up are kept.
+
+    >>> Usage(prompt_tokens=9, completion_tokens=3, total_tokens=12)
+    Usage(completion_tokens=3, prompt_tokens=9, total_tokens=12)
+    """
 
     completion_tokens: Integer | None = None
     """Tokens of the answers, reasoning included where the service counts it."""
@@ -433,7 +533,11 @@ class Usage(Leaf, kw_only=True):
 
 
 class Note(Model, kw_only=True):
-    """One repair that was made while the payload was read."""
+    """One repair that was made while the payload was read.
+
+    >>> Note(code="fractional_time", path="/created", before=1.5)
+    Note(code='fractional_time', path='/created', before=1.5)
+    """
 
     code: str
     """What was done: a key of `normcompletion.NOTES`."""
@@ -444,7 +548,11 @@ class Note(Model, kw_only=True):
 
 
 class Envelope(Model, kw_only=True):
-    """What was around the response: a log record, a batch line, a gateway's row."""
+    """What was around the response: a log record, a batch line, a gateway's row.
+
+    >>> Envelope(kind="log10_record", id="r-1", duration=0.812)
+    Envelope(kind='log10_record', id='r-1', duration=0.812)
+    """
 
     kind: str
     """What was around the response: `log10_record`, `success_data`, `openai_batch`, …"""
@@ -471,6 +579,11 @@ class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
     the upstream that ran the model. `created` is in Unix seconds. `extra` holds, by JSON Pointer into the payload,
     every value for which the model has no field; it is collected when it is first read. `notes` holds every repair.
     Both are empty, never `None`.
+
+    >>> from normcompletion import normalize
+    >>> completion = normalize('{"id": "c-1", "choices": [{"message": {"content": "Hi"}}]}')
+    >>> completion.id, completion.variant, completion.choices
+    ('c-1', 'chat', [Choice(message=Message(content='Hi'))])
     """
 
     # Fields are in the order of most recorded bodies.
@@ -534,7 +647,11 @@ class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
 
 
 class ChunkChoice(Model, kw_only=True):
-    """What one chunk adds to one answer; `delta` is a `Message` that holds the new fragments."""
+    """What one chunk adds to one answer; `delta` is a `Message` that holds the new fragments.
+
+    >>> ChunkChoice(index=0, delta=Message(content="High"))
+    ChunkChoice(index=0, delta=Message(content='High'))
+    """
 
     index: Integer | None = None
     """The source's own number of the answer; absent where none was sent."""
@@ -555,6 +672,10 @@ class Chunk(Model, kw_only=True):
 
     `variant` is `chunk`, `text_chunk`, `error` or `confidential`. `error` is set where the event reports one. `extra`
     and `notes` hold pointers into this event.
+
+    >>> from normcompletion import normalize_chunk
+    >>> normalize_chunk('{"id": "c-1", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}').choices
+    [ChunkChoice(index=0, delta=Message(content='Hi'))]
     """
 
     id: str | None = None
@@ -639,7 +760,7 @@ def json_schema() -> dict[str, Any]:
 
     schema = msgspec.json.schema(Completion)
     for described in schema["$defs"].values():
-        described["description"] = cleandoc(described["description"])
+        described["description"] = cleandoc(described["description"]).partition("\n\n>>> ")[0]
     for name, told in field_docs().items():
         for field_name, about in told.items():
             if name in schema["$defs"]:

@@ -1,4 +1,31 @@
-"""The public verbs for streams: `normalize_chunk`, `Assembler`, `assemble`, `assemble_async`."""
+"""Streams, saved and live: `assemble`, `assemble_async`, `Assembler`, `normalize_chunk`.
+
+A saved event stream goes to `normalize` as it is and gives the completion that the whole answer would have given:
+
+>>> from normcompletion import iter_events, normalize
+>>> saved = b'''data: {"id": "c-1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hi"}}]}
+...
+... data: {"id": "c-1", "choices": [{"index": 0, "delta": {"content": " you"}, "finish_reason": "stop"}]}
+...
+... data: [DONE]
+... '''
+>>> normalize(saved).text
+'Hi you'
+
+Live, `iter_events` cuts the bytes of a response into events, and an `Assembler` puts them together; `snapshot` is the
+answer so far. `assemble` and `assemble_async` do it in one call, for events or for the chunks of an SDK.
+
+>>> assembler = Assembler()
+>>> for event in iter_events([saved[:90], saved[90:]]):  # such as httpx.Response.iter_bytes() gives
+...     _ = assembler.feed(event)
+>>> assembler.snapshot().text
+'Hi you'
+>>> assembler.finish() == normalize(saved)
+True
+
+A stream that reports an error raises `SourceReportedError` with what came before it in `.completion`; one that was cut
+off has the remark `incomplete_stream`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +49,11 @@ def normalize_chunk(
     Raises:
         EncryptedPayloadError: for a chunk of a confidential stream; `.completion` has its usage.
         NormalizeError: otherwise, and nothing else; `errors.py` draws the tree.
+
+
+    >>> chunk = normalize_chunk('{"choices": [{"index": 0, "delta": {"content": "Hi"}}]}')
+    >>> chunk.choices[0].delta.content
+    'Hi'
 
     """
     raw = to_bytes(payload)
@@ -48,6 +80,13 @@ class Assembler:
     Args:
         source: who writes the stream, where the caller knows; it is believed. Detected otherwise.
         strict: let `finish` raise one `InvalidPayloadError` that names every fault.
+
+
+    >>> assembler = Assembler()
+    >>> for text in ("Hi", " you"):
+    ...     _ = assembler.feed({"choices": [{"index": 0, "delta": {"content": text}}]})
+    >>> assembler.finish().text
+    'Hi you'
 
     """
 
@@ -95,6 +134,9 @@ def assemble(chunks: Iterable[object], *, source: str | None = None, strict: boo
 
     For a response that comes in pieces of bytes or text: `assemble(iter_events(response.iter_bytes()))`. A saved
     stream, whole, goes to `normalize`.
+
+    >>> assemble([{"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}]).text
+    'Hi'
     """
     assembler = Assembler(source=source, strict=strict)
     for chunk in chunks:
@@ -105,7 +147,14 @@ def assemble(chunks: Iterable[object], *, source: str | None = None, strict: boo
 async def assemble_async(
     chunks: AsyncIterable[object], *, source: str | None = None, strict: bool = False
 ) -> Completion:
-    """`assemble` for an asynchronous iterable."""
+    """`assemble` for an asynchronous iterable.
+
+    >>> import asyncio
+    >>> async def events():
+    ...     yield {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
+    >>> asyncio.run(assemble_async(events())).text
+    'Hi'
+    """
     assembler = Assembler(source=source, strict=strict)
     async for chunk in chunks:
         assembler.feed(chunk)

@@ -73,14 +73,22 @@ __all__ = [
     "unit_converter",
 ]
 
-Name: TypeAlias = "str | os.PathLike[str]"
+Name: TypeAlias = str | os.PathLike[str]
 
 REJECT_CODES: Mapping[str, str] = {**_report.REJECT_CODES, **_opener.REJECT_CODES}
-"""Every code of a reject and what it means; `strict` adds the codes of `normcompletion.NOTES` that are faults."""
+"""Every code of a reject and what it means; `strict` adds the codes of `normcompletion.NOTES` that are faults.
+
+>>> REJECT_CODES["truncated"]
+'the JSON text ends too early'
+"""
 
 
 class RejectError(NormalizeError):
-    """A unit of a log was refused; `reject` says which and why."""
+    """A unit of a log was refused; `reject` says which and why.
+
+    >>> RejectError(Reject("log.jsonl", 4, 0, 9, "truncated", None, "the JSON text ends too early")).reject.line
+    4
+    """
 
     def __init__(self, reject: Reject) -> None:
         super().__init__(str(reject), code=reject.code, path=reject.path, offset=reject.offset)
@@ -187,6 +195,11 @@ def convert(
         Interrupted: a signal came.
         ImportError: a library is missing; the text names the extra to install.
 
+
+    >>> report = convert("fixtures/log.jsonl", "records.jsonl", dry_run=True)
+    >>> report.units, report.records, report.rejected
+    (6, 6, 0)
+
     """
     options = Options(
         to=to,
@@ -267,6 +280,9 @@ def iter_records(
 
     The arguments are those of `convert`. What is refused raises `RejectError`, or is yielded as a `Reject` in its place
     with `on_error="yield"`. Raises `InputError`, and `IncompleteInput` after everything that could be read.
+
+    >>> next(iter_records("fixtures/log.jsonl")).source
+    'openrouter'
     """
     if on_error not in ("raise", "yield"):
         raise UsageError(f"on_error is {on_error!r:.64}; give 'raise' or 'yield'")
@@ -301,6 +317,9 @@ def survey(
 
     The arguments are those of `convert`, and so are the errors, but that an input that breaks off raises
     `IncompleteInput`.
+
+    >>> survey("fixtures/log.jsonl").report["records"]
+    6
     """
     options = ConverterOptions(
         source=source,
@@ -322,13 +341,22 @@ def survey(
 def iter_units(
     inputs: Name | Iterable[Name], *, max_record_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[tuple[Input, Unit]]:
-    """The units of logs, blank ones too, as they stand there, with their inputs. Errors are those of `iter_records`."""
+    """The units of logs, blank ones too, as they stand there, with their inputs. Errors are those of `iter_records`.
+
+    >>> sum(1 for source, unit in iter_units("fixtures/log.jsonl"))
+    6
+    """
     options = ConverterOptions(max_record_bytes=max_record_bytes)
     return Reader(_inputs(inputs, None), options, Listener()).units()
 
 
 def unit_converter(source: str | None = None) -> Callable[[Unit], Found]:
-    """What converts units one by one, as `convert` does. Raises `UnknownSourceError`."""
+    """What converts units one by one, as `convert` does. Raises `UnknownSourceError`.
+
+    >>> read = unit_converter()
+    >>> [len(read(unit).completions) for source, unit in iter_units("fixtures/log.jsonl")]
+    [1, 1, 1, 1, 1, 1]
+    """
     read = Conversion(ConverterOptions(source=source))
     return lambda unit: read([Block(0, unit.line, unit.offset, [unit])])
 

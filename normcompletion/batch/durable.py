@@ -45,6 +45,9 @@ class OutputError(OSError):
 
     `filename` is the output as the user named it, `errno` and `strerror` are the operating system's, `step` is what
     could not be done, and `written` how many bytes the file had, where that is known. The text says what to do next.
+
+    >>> print(OutputError(28, "No space left on device", "records.jsonl"))
+    records.jsonl: No space left on device; free some space or write elsewhere
     """
 
     step: str | None = None

@@ -51,15 +51,31 @@ _KEPT = "what is written so far is kept; go on with --resume"
 
 
 class UsageError(ValueError):
-    """The call does not fit together; the text says what to change."""
+    """The call does not fit together; the text says what to change.
+
+    >>> from normcompletion.batch import convert
+    >>> try:
+    ...     convert("fixtures/log.jsonl", "-", limit=-1)
+    ... except UsageError as error:
+    ...     print(error)
+    --limit is -1; give 0 or more
+    """
 
 
 class BudgetError(Exception):
-    """More units were refused than the call allows."""
+    """More units were refused than the call allows.
+
+    >>> issubclass(BudgetError, Exception)  # raised by convert(…, max_errors=…)
+    True
+    """
 
 
 class IncompleteInputError(Exception):
-    """Some inputs break off; what could be read of them and of all others is in the partial output."""
+    """Some inputs break off; what could be read of them and of all others is in the partial output.
+
+    >>> IncompleteInputError([]).broken  # the inputs that break off
+    ()
+    """
 
     def __init__(self, broken: Sequence[IncompleteInput]) -> None:
         super().__init__("\n".join(map(str, broken)))
@@ -176,7 +192,12 @@ class Options:
 
 
 class Listener:
-    """Hears of a run while it goes on; does nothing unless a method is given another."""
+    """Hears of a run while it goes on; does nothing unless a method is given another.
+
+    >>> class Loud(Listener):
+    ...     def notice(self, text):
+    ...         print(text)
+    """
 
     def notice(self, text: str) -> None:
         """A sentence for the user."""

@@ -39,13 +39,24 @@ _SKIPPABLE = b"\x2a\x4d\x18"  # behind a byte from 0x50 to 0x5f: a zstd frame th
 
 
 class InputError(OSError):
-    """An input is missing, unreadable or of a kind that is not read; the text says what to do."""
+    """An input is missing, unreadable or of a kind that is not read; the text says what to do.
+
+    >>> from normcompletion import read
+    >>> try:
+    ...     read("no-such-log.jsonl")
+    ... except InputError as error:
+    ...     print(error)
+    no-such-log.jsonl does not exist; check the name, or give - for standard input
+    """
 
 
 class IncompleteInput(Exception):  # noqa: N818 - the input is at fault, not the run
     """An input ends too early or is damaged: everything before `offset` was given.
 
     `name` is the input, `offset` counts decoded bytes, `reason` says what is wrong with it and what to do.
+
+    >>> issubclass(IncompleteInput, Exception)  # raised after all that could be read
+    True
     """
 
     def __init__(self, name: str, offset: int, reason: str) -> None:
@@ -75,6 +86,9 @@ def expand(paths: Iterable[str | os.PathLike[str]], files_from: str | None = Non
     A path is a file, a folder (all files below it with one of `SUFFIXES`, by name; names that begin with `.` or `_`
     are bookkeeping and left out), a pattern (`*`, `?`, `[…]`, `**` for folders at any depth) or `-` for standard
     input. `files_from` is a file that holds one path a line, or `-`. Raises `InputError`.
+
+    >>> [source.name for source in expand(["fixtures/log.jsonl"])]
+    ['fixtures/log.jsonl']
     """
     found: dict[str, None] = {}
     for path in paths:

@@ -53,7 +53,15 @@ _Result = TypeVar("_Result")
 
 
 class OutputRefusedError(ValueError):
-    """An output cannot be written or continued as the call asks; the text says what to change."""
+    """An output cannot be written or continued as the call asks; the text says what to change.
+
+    >>> from normcompletion.batch import convert
+    >>> try:
+    ...     convert("fixtures/log.jsonl", "README.md")
+    ... except OutputRefusedError as error:
+    ...     print(error)
+    README.md exists; replace it with --overwrite or name another output
+    """
 
 
 class Sink(Protocol):

@@ -66,6 +66,9 @@ class Reject:
 
     `line` counts from 1 in the decoded input, `offset` and `length` are bytes of it. `code` is one of `REJECT_CODES`,
     `path` a JSON Pointer into the unit. `raw` is the unit itself, only where it was asked for.
+
+    >>> print(Reject("log.jsonl", 4, 120, 9, "truncated", None, "the JSON text ends too early"))
+    log.jsonl:4: truncated: the JSON text ends too early
     """
 
     source: str
@@ -128,6 +131,10 @@ class Report:
     reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are
     sums of what was reported, `cost` an exact sum in US dollars. `breakdown` has records, tokens and cost by source,
     model, day and finish reason, where it was asked for.
+
+    >>> print(Report(units=3, converted=2, rejected=1, records=2))
+    3 units: 2 converted, 1 rejected, 0 blank
+    2 records: 2 answers
     """
 
     units: int = 0

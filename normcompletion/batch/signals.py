@@ -12,7 +12,11 @@ from typing import Any, Self
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the run to stop; `signal` is its number."""
+    """A signal asked the run to stop; `signal` is its number.
+
+    >>> Interrupted(15).signal
+    15
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
@@ -24,6 +28,9 @@ class Signals:
 
     A second signal ends the process at once, and leaves what an earlier checkpoint needs. A signal that was ignored
     before (`nohup`) stays so. Outside the main thread, and where it is not entered, it never hears a thing.
+
+    >>> with Signals() as signals:  # SIGINT and SIGTERM end `convert(…, signals=signals)` with a checkpoint
+    ...     pass
     """
 
     def __init__(self) -> None:

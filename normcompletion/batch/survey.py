@@ -43,7 +43,14 @@ _INDEX = re.compile(r"/\d+(?=/|$)")
 
 
 class SurveyError(ValueError):
-    """A file that should hold an earlier survey does not; the text says what to do."""
+    """A file that should hold an earlier survey does not; the text says what to do.
+
+    >>> try:
+    ...     Survey.from_json(b"{}]")
+    ... except SurveyError as error:
+    ...     print(error)
+    it holds no survey; write one with: normcompletion survey --json LOG
+    """
 
 
 class Entry(msgspec.Struct):
@@ -54,7 +61,13 @@ class Entry(msgspec.Struct):
 
 
 class Survey(msgspec.Struct, kw_only=True):
-    """What a log holds, section by section. `report` has the counts of a conversion of the same log."""
+    """What a log holds, section by section. `report` has the counts of a conversion of the same log.
+
+    >>> found = Survey()
+    >>> found.add("extra_keys", "openai chat /vendor", 3, "log.jsonl:1")
+    >>> found.new_entries()
+    {'extra_keys': ['openai chat /vendor']}
+    """
 
     format: int = FORMAT
     report: dict[str, Any] = {}

@@ -28,7 +28,11 @@ _convert: Callable[[Any], Any]  # a worker's own
 
 
 class WorkerError(RuntimeError):
-    """A worker process ended by itself, or a defect of this library ended its work; the text says which."""
+    """A worker process ended by itself, or a defect of this library ended its work; the text says which.
+
+    >>> str(WorkerError("a worker process was killed"))
+    'a worker process was killed'
+    """
 
 
 class Workers(Generic[Task, Result]):

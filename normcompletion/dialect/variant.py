@@ -69,6 +69,9 @@ class Marker(msgspec.Struct, frozen=True):
 
     A `decisive` marker is the service's own: where it holds, the source is known. Others only count where no decisive
     marker of another source holds. For `equals(path, list)` and the like see the functions below.
+
+    >>> (key("acme_id") & lacks("choices")).evidence
+    '`acme_id` and no `choices`'
     """
 
     evidence: str
@@ -89,28 +92,48 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 def key(path: str, *, decisive: bool = True) -> Marker:
-    """A member that is there and not null; its path is dotted, such as `usage.cost_details`."""
+    """A member that is there and not null; its path is dotted, such as `usage.cost_details`.
+
+    >>> key("acme_id").holds({"acme_id": "7"})
+    True
+    """
     return Marker(f"`{path}`", (Condition(_keys(path)),), decisive)
 
 
 def both(first: str, second: str, *, decisive: bool = True) -> Marker:
-    """Two members that are there and not null."""
+    """Two members that are there and not null.
+
+    >>> both("provider", "choices.native_finish_reason").evidence
+    '`provider` and `choices.native_finish_reason`'
+    """
     return Marker(f"`{first}` and `{second}`", (Condition(_keys(first)), Condition(_keys(second))), decisive)
 
 
 def lacks(path: str) -> Marker:
-    """A member that is absent, null or empty: a condition on another marker, joined to it by `&`."""
+    """A member that is absent, null or empty: a condition on another marker, joined to it by `&`.
+
+    >>> lacks("choices").holds({"choices": []})
+    True
+    """
     return Marker(f"no `{path}`", (Condition(_keys(path), absent=True),))
 
 
 def equals(path: str, *values: Any, words: str = "", decisive: bool = True) -> Marker:
-    """A member that has one of some values; `words` describe them where they are many."""
+    """A member that has one of some values; `words` describe them where they are many.
+
+    >>> equals("object", "acme.answer").holds({"object": "acme.answer"})
+    True
+    """
     words = words or " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
     return Marker(f"`{path}` is {words}", (Condition(_keys(path), values=values),), decisive)
 
 
 def pattern(path: str, prefix: str, regex: str, words: str, *, decisive: bool = True) -> Marker:
-    """A text that starts with `prefix` and goes on as a regular expression says; `words` describe it."""
+    """A text that starts with `prefix` and goes on as a regular expression says; `words` describe it.
+
+    >>> pattern("id", "acme-", "[0-9]+", "`acme-` and digits").holds({"id": "acme-7"})
+    True
+    """
     whole = re.compile(re.escape(prefix) + f"(?:{regex})")
     return Marker(f"`{path}` is {words}", (Condition(_keys(path), pattern=whole, prefix=prefix),), decisive)
 
@@ -132,6 +155,10 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     `finish_words` are the source's words for why an answer ended. `placeholders` are values that this source writes
     for "not known", by dotted path in the canonical model. `streams` says whether the source also sends its bodies in
     chunks; `comments` are comment lines of its event streams. `about` is one line for people.
+
+    >>> from normcompletion.sources import openrouter
+    >>> [variant.name for variant in openrouter.VARIANTS]
+    ['chat', 'text', 'error', 'nested']
     """
 
     source: str

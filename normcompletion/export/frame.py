@@ -26,7 +26,11 @@ FRAME_LEAVES_OUT: Mapping[str, str] = {
     "/choices/*/error/metadata": "no column",
     "/choices/*/error/provider": "no column",
 }
-"""What the flat columns have no place for, by JSON Pointer into the completion."""
+"""What the flat columns have no place for, by JSON Pointer into the completion.
+
+>>> "/choices" in FRAME_LEAVES_OUT
+True
+"""
 
 
 def to_frame(completions: Iterable[Completion], library: Library = "pandas") -> Any:

@@ -37,7 +37,11 @@ MESSAGE_LEAVES_OUT: Mapping[str, str] = {
     "/extra": "a message has no unknown members",
     "/notes": "repairs are not told",
 }
-"""What a message has no place for, by JSON Pointer into the completion. Of audio only the `id` is sent back."""
+"""What a message has no place for, by JSON Pointer into the completion. Of audio only the `id` is sent back.
+
+>>> "/usage" in MESSAGE_LEAVES_OUT
+True
+"""
 
 WHOLE = frozenset({"stop", "tool_calls"})
 """The finish reasons of an answer that is whole."""

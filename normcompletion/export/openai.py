@@ -44,7 +44,11 @@ OPENAI_LEAVES_OUT: Mapping[str, str] = {
 }
 """What the shape has no place for, by JSON Pointer into the completion (`*` stands for the places of a list), and what
 becomes of it. Besides: `text_offset` of a chat's tokens, `bytes` of a text's, annotations that are no `url_citation`, a
-`service_tier` that is none of OpenAI's words, and what a text completion has beside its text."""
+`service_tier` that is none of OpenAI's words, and what a text completion has beside its text.
+
+>>> "/provider" in OPENAI_LEAVES_OUT
+True
+"""
 
 SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
 CHAT_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})

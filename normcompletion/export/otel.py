@@ -15,7 +15,11 @@ from .record import left_out, present
 SEMCONV_VERSION = "1.41.0"
 """The version of the semantic conventions whose `gen_ai` group (status: development) is written:
 https://github.com/open-telemetry/semantic-conventions/tree/v1.41.0/docs/gen-ai (April 2026; since then in
-https://github.com/open-telemetry/semantic-conventions-genai)."""
+https://github.com/open-telemetry/semantic-conventions-genai).
+
+>>> SEMCONV_VERSION
+'1.41.0'
+"""
 
 SCHEMA_URL = f"https://opentelemetry.io/schemas/{SEMCONV_VERSION}"
 
@@ -54,7 +58,11 @@ OTEL_LEAVES_OUT: Mapping[str, str] = {
     "/extra": "no attribute",
     "/notes": "no attribute",
 }
-"""What the conventions have no place for, by JSON Pointer into the completion."""
+"""What the conventions have no place for, by JSON Pointer into the completion.
+
+>>> "/usage/cost" in OTEL_LEAVES_OUT
+True
+"""
 
 _OPERATION_DETAILS = "gen_ai.client.inference.operation.details"
 # Members of a logged request; the conventions call them by these names.
@@ -74,7 +82,11 @@ _REQUEST = {
 
 
 class OtelEvent(Model, kw_only=True):
-    """One event: its name and its attributes, whose values may be lists and objects."""
+    """One event: its name and its attributes, whose values may be lists and objects.
+
+    >>> OtelEvent(name="gen_ai.client.inference.operation.details", attributes={}).name
+    'gen_ai.client.inference.operation.details'
+    """
 
     name: str
     attributes: dict[str, Any]
@@ -85,6 +97,10 @@ class OtelRecord(Model, kw_only=True):
 
     `name` is the span's name; `attributes` go on the span (texts, numbers, flags and lists of texts, no content of
     messages); `events` hold the content; `left_out` has the pointers of what the conventions have no place for.
+
+    >>> from normcompletion import normalize
+    >>> to_otel(normalize('{"choices": []}')).schema_url
+    'https://opentelemetry.io/schemas/1.41.0'
     """
 
     name: str

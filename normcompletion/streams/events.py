@@ -34,6 +34,12 @@ class Event(msgspec.Struct, frozen=True):
     `data:`: a chunk on a line of its own, a JSON body, or foreign text. A `broken` one is data that went on in lines
     which no field starts. `offset` is where it starts in the stream, with the comments before it, in bytes; `comment`
     is the last of those.
+    r"""One event: its data, and its name where an `event:` line gave one.
+
+    `ended` is false where the stream ended in the middle of the event's last line.
+
+    >>> next(iter_events([b'data: {"choices": []}\n\n'])).data
+    b'{"choices": []}'
     """
 
     data: bytes
@@ -46,11 +52,17 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class EventReader:
-    """Feeds on pieces of a stream and gives its events as soon as they are complete.
+    r"""Feeds on pieces of a stream and gives its events as soon as they are complete.
 
     Pieces that have no line ends and are whole lines, as `httpx.Response.iter_lines()` gives them, are read as lines.
     Keep-alives and unknown fields are dropped at once: memory is bounded by `max_event_bytes`, whatever the length of
     the stream. Raises `MalformedPayloadError` for a longer event.
+    Comments, keep-alives and unknown fields are dropped at once: memory is bounded by `max_event_bytes`, whatever the
+    length of the stream. Raises `MalformedPayloadError` for a longer event.
+
+    >>> reader = EventReader()
+    >>> [event.data for event in reader.feed(b"data: one\n\ndata: two")]
+    [b'one']
     """
 
     def __init__(self, max_event_bytes: int = MAX_RECORD_BYTES) -> None:
@@ -307,6 +319,11 @@ def frames(raw: bytes) -> Iterable[bytes | Event]:
 
 def iter_events(pieces: Iterable[bytes | str]) -> Iterator[Event]:
     """The events of a stream that comes in pieces, such as `httpx.Response.iter_bytes()` or `iter_lines()` gives."""
+    r"""The events of a stream that comes in pieces, such as `httpx.Response.iter_bytes()` gives.
+
+    >>> [event.data for event in iter_events([b"data: o", b"ne\n\n"])]
+    [b'one']
+    """
     reader = EventReader()
     for piece in pieces:
         yield from reader.feed(piece)
@@ -314,7 +331,16 @@ def iter_events(pieces: Iterable[bytes | str]) -> Iterator[Event]:
 
 
 async def aiter_events(pieces: AsyncIterable[bytes | str]) -> AsyncIterator[Event]:
-    """`iter_events` for an asynchronous iterable."""
+    r"""`iter_events` for an asynchronous iterable.
+
+    >>> import asyncio
+    >>> async def pieces():
+    ...     yield b"data: one\n\n"
+    >>> async def read():
+    ...     return [event.data async for event in aiter_events(pieces())]
+    >>> asyncio.run(read())
+    [b'one']
+    """
     reader = EventReader()
     async for piece in pieces:
         for event in reader.feed(piece):

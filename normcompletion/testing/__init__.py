@@ -56,7 +56,11 @@ Body = TypeVar("Body", Completion, Chunk)
 
 
 class Pair(NamedTuple):
-    """A payload and the canonical completion, or chunk, it must give; `None` for a payload that gives none."""
+    """A payload and the canonical completion, or chunk, it must give; `None` for a payload that gives none.
+
+    >>> Pair("rejected/UnknownPayloadError/tide", b'{"tide": 1}', None).error
+    'UnknownPayloadError'
+    """
 
     name: str
     raw: bytes
@@ -90,8 +94,8 @@ class Pair(NamedTuple):
 def load_pairs(folder: str | Path) -> list[Pair]:
     """Every fixture below a folder, in the order of names.
 
-    >>> load_pairs("fixtures/openai/text")[0].name
-    'empty_finish_reason'
+    >>> {pair.is_stream for pair in load_pairs("fixtures/openai/text")}
+    {False}
     """
     root, found = Path(folder), []
     for path in sorted(root.rglob("*")):
@@ -105,14 +109,22 @@ def load_pairs(folder: str | Path) -> list[Pair]:
 
 @cache
 def own_fixtures() -> tuple[Pair, ...]:
-    """The fixtures of this library's own sources, which come with it; the chunks among them left out."""
+    """The fixtures of this library's own sources, which come with it; the chunks among them left out.
+
+    >>> len(own_fixtures()) > 300
+    True
+    """
     installed = Path(str(resources.files(__package__) / "fixtures"))
     folder = installed if installed.is_dir() else Path(__file__).parents[2] / "fixtures"
     return tuple(pair for pair in load_pairs(folder) if not pair.is_chunk)
 
 
 def reader(variants: Iterable[Variant] = ()) -> Read:
-    """A `normalize` that also knows some variants, and has read nothing yet."""
+    """A `normalize` that also knows some variants, and has read nothing yet.
+
+    >>> reader()(b'{"choices": [{"text": "Sure"}]}').text
+    'Sure'
+    """
     registry = Registry((*default_engine().registry.variants, *variants))
     engine = Engine(registry, lambda payload, findings: read_stream(chunks, payload, findings))
     chunks = ChunkReader(engine)
@@ -120,7 +132,11 @@ def reader(variants: Iterable[Variant] = ()) -> Read:
 
 
 class Outcome(NamedTuple):
-    """What a call gave: the class of error, if any, and the completion that came back or that the error carries."""
+    """What a call gave: the class of error, if any, and the completion that came back or that the error carries.
+
+    >>> outcome(lambda: reader()(b"")).refusal
+    ('empty', None)
+    """
 
     error: str | None
     completion: Completion | None
@@ -128,7 +144,11 @@ class Outcome(NamedTuple):
 
 
 def outcome(call: Callable[[], Completion]) -> Outcome:
-    """The outcome of a call; anything but a completion or a `NormalizeError` goes through."""
+    """The outcome of a call; anything but a completion or a `NormalizeError` goes through.
+
+    >>> outcome(lambda: reader()(b'{"error": "busy"}')).error
+    'SourceReportedError'
+    """
     try:
         return Outcome(None, call())
     except (SourceReportedError, EncryptedPayloadError) as error:
@@ -141,6 +161,9 @@ def canonical(completion: Completion | Chunk | None) -> str | None:
     """A completion as text that differs wherever two completions differ: 1, 1.0 and true are three values.
 
     The order in which repairs were noted is not promised, so that they are sorted.
+
+    >>> canonical(reader()(b'{"choices": []}')) == canonical(reader()(b'{ "choices": [] }'))
+    True
     """
     if completion is None:
         return None
@@ -150,7 +173,11 @@ def canonical(completion: Completion | Chunk | None) -> str | None:
 
 
 class Check(NamedTuple):
-    """One check: call it; it raises an `AssertionError` that says what is wrong."""
+    """One check: call it; it raises an `AssertionError` that says what is wrong.
+
+    >>> str(checks("fixtures/openai/text")[-1])
+    'no body of others is taken'
+    """
 
     name: str
     run: Callable[[], None]
@@ -173,6 +200,9 @@ def checks(folder: str | Path, variants: Iterable[Variant] = ()) -> list[Check]:
 
     Raises:
         ValueError: the folder holds no fixtures.
+
+
+    >>> checks("fixtures/openai/text")[0]()  # raises nothing
 
     """
     pairs = [pair for pair in load_pairs(folder) if not pair.is_chunk]

@@ -1,0 +1,88 @@
+"""The documentation: every public name has an entry, its examples run, and the guides are there."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PUBLIC = (
+    "normcompletion",
+    "normcompletion.batch",
+    "normcompletion.export",
+    "normcompletion.testing",
+)
+GUIDES = (
+    "normcompletion",
+    "normcompletion.sources",
+    "normcompletion.findings",
+    "normcompletion.streaming",
+    "normcompletion.batch",
+    "normcompletion.envelopes",
+    "normcompletion.export",
+    "normcompletion.arrow",
+    "normcompletion.testing",
+    "normcompletion.cli",
+)
+NAMES = [(module, name) for module in PUBLIC for name in importlib.import_module(module).__all__]
+
+
+def entries() -> dict[str, tuple[str, str]]:
+    """The texts below assignments of the package, by name: what documents data, with its module."""
+    found = {}
+    for path in (ROOT / "normcompletion").rglob("*.py"):
+        body = ast.parse(path.read_text()).body
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for node, text in pairwise(body):
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            if isinstance(target, ast.Name) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[target.id] = (module, str(text.value.value))
+    return found
+
+
+def entry(module: str, name: str) -> tuple[str, str]:
+    """The module in which a public name is defined, and what is said of it."""
+    value = getattr(importlib.import_module(module), name)
+    if inspect.isclass(value) or inspect.isroutine(inspect.unwrap(value)):
+        return value.__module__, value.__doc__ or ""
+    return entries()[name]
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_every_public_name_has_an_example_that_runs(module, name, monkeypatch, tmp_path):
+    """Each public name is described, with an example that prints what it shows."""
+    monkeypatch.chdir(ROOT)
+    home, text = entry(module, name)
+    assert text.strip(), f"{module}.{name} has no docstring"
+    known = dict(vars(sys.modules.get(home) or importlib.import_module(home)))
+    test = doctest.DocTestParser().get_doctest(inspect.cleandoc(text), known, name, None, None)
+    assert test.examples, f"{module}.{name} has no example"
+    printed: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(test, out=printed.append)
+    assert not failed, "".join(printed)
+
+
+@pytest.mark.parametrize("module", GUIDES)
+def test_guides_run(module, monkeypatch):
+    """The docstring of each package is a guide, and its examples print what they show."""
+    monkeypatch.chdir(ROOT)
+    found = importlib.import_module(module)
+    assert len(found.__doc__.splitlines()) >= 5
+    test = doctest.DocTestParser().get_doctest(found.__doc__, dict(vars(found)), module, None, None)
+    printed: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(test, out=printed.append)
+    assert not failed, "".join(printed)
+
+
+def test_no_sentence_of_the_model_is_for_its_makers():
+    """The descriptions in the JSON Schema do not speak of the code."""
+    text = (Path(ROOT) / "tests" / "schema.json").read_text()
+    assert not [word for word in ("Leaf", "garbage", "decoder", ">>>") if word in text]
