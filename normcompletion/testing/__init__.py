@@ -29,6 +29,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -48,7 +49,7 @@ from ..streams.assembly import read_stream
 from ..streams.chunks import ChunkReader
 from .twins import SCHEMA_KEYS, follow, twin
 
-__all__ = ["Check", "Outcome", "Pair", "canonical", "checks", "load_pairs", "outcome", "own_fixtures", "reader"]
+__all__ = ["Check", "Pair", "canonical", "checks", "load_pairs", "own_fixtures", "reader"]
 
 SUFFIXES = (".json", ".txt", ".sse")
 Read = Callable[[bytes], Completion]
@@ -172,7 +173,8 @@ def canonical(completion: Completion | Chunk | None) -> str | None:
     return json.dumps(tree, sort_keys=True, indent=1)
 
 
-class Check(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Check:
     """One check: call it; it raises an `AssertionError` that says what is wrong.
 
     >>> str(checks("fixtures/openai/text")[-1])

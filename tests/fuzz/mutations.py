@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from random import Random
 from typing import Any, Literal, NamedTuple
 
+from normcompletion.testing.twins import twin
 from tests.conftest import FOUND, Pair
 
 Kind = Literal["body", "chunk", "stream"]
@@ -113,9 +113,9 @@ def corpus() -> Corpus:
 
 def _spellings(pair: Pair) -> Iterator[tuple[str, Any]]:
     yield "", pair.tree
-    twin, _ = sys.modules["camel"].twin(pair.tree)
-    if twin != pair.tree:
-        yield " (camel)", twin
+    other, _ = twin(pair.tree)
+    if other != pair.tree:
+        yield " (camel)", other
 
 
 def is_stream(raw: bytes) -> bool:
