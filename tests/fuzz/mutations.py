@@ -14,8 +14,9 @@ from functools import cache
 from random import Random
 from typing import Any, Literal, NamedTuple
 
+from normcompletion.testing import Pair
 from normcompletion.testing.twins import twin
-from tests.conftest import FOUND, Pair
+from tests.conftest import FOUND
 
 Kind = Literal["body", "chunk", "stream"]
 Slot = tuple[Any, Any]  # a container, and a key or an index into it
