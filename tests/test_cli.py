@@ -479,6 +479,7 @@ def test_version_names_the_libraries_below(capsys):
         (["convert", "LOG", "--rejets=x"], "--rejects"),
         (["convert", "LOG", "--layout", "flt"], "flat"),
         (["convert", "LOG", "--source", "openruter"], "openrouter"),
+        (["convert", "LOG", "--envelope", "litelm"], "litellm"),
         (["convert", "LOG", "-o", "OUT", "--layout", "flat", "--columns", "id,modle"], "model"),
     ],
 )

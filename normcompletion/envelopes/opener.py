@@ -31,6 +31,7 @@ from ..errors import (
     NormalizeError,
     SourceReportedError,
     UnknownPayloadError,
+    did_you_mean,
     excerpt,
 )
 from ..extra import Extra
@@ -83,12 +84,16 @@ class Envelopes:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         if self.envelope not in known_envelopes():
-            raise ValueError(f"no envelope {excerpt(self.envelope)!r}; known are {', '.join(known_envelopes())}")
+            known = ", ".join(known_envelopes())
+            hint = did_you_mean(self.envelope, known_envelopes())
+            raise ValueError(f"no envelope {excerpt(self.envelope)!r}; {hint}known are {known}")
         if self.encoding not in ENCODINGS:
-            raise ValueError(f"no encoding {excerpt(self.encoding)!r}; known are {', '.join(ENCODINGS)}")
+            hint = did_you_mean(self.encoding, ENCODINGS)
+            raise ValueError(f"no encoding {excerpt(self.encoding)!r}; {hint}known are {', '.join(ENCODINGS)}")
         for name in self.fields:
             if name not in FIELDS:
-                raise ValueError(f"no field {excerpt(name)!r} of an envelope; known are {', '.join(FIELDS)}")
+                hint = did_you_mean(name, FIELDS)
+                raise ValueError(f"no field {excerpt(name)!r} of an envelope; {hint}known are {', '.join(FIELDS)}")
         if not self.body and (self.encoding != "auto" or self.fields):
             what = "an encoding" if self.encoding != "auto" else "an envelope's field"
             raise ValueError(f"{what} goes with a body; name the body's place too, '' for the whole unit")
