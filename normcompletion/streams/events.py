@@ -28,15 +28,12 @@ _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event: its data, and its name where an `event:` line gave one or its field was `error:`.
+    r"""One event: its data, and its name where an `event:` line gave one or its field was `error:`.
 
     `ended` is false where the stream ended in the middle of the event's last line. A `bare` event is text without
     `data:`: a chunk on a line of its own, a JSON body, or foreign text. A `broken` one is data that went on in lines
     which no field starts. `offset` is where it starts in the stream, with the comments before it, in bytes; `comment`
     is the last of those.
-    r"""One event: its data, and its name where an `event:` line gave one.
-
-    `ended` is false where the stream ended in the middle of the event's last line.
 
     >>> next(iter_events([b'data: {"choices": []}\n\n'])).data
     b'{"choices": []}'
@@ -57,8 +54,6 @@ class EventReader:
     Pieces that have no line ends and are whole lines, as `httpx.Response.iter_lines()` gives them, are read as lines.
     Keep-alives and unknown fields are dropped at once: memory is bounded by `max_event_bytes`, whatever the length of
     the stream. Raises `MalformedPayloadError` for a longer event.
-    Comments, keep-alives and unknown fields are dropped at once: memory is bounded by `max_event_bytes`, whatever the
-    length of the stream. Raises `MalformedPayloadError` for a longer event.
 
     >>> reader = EventReader()
     >>> [event.data for event in reader.feed(b"data: one\n\ndata: two")]
@@ -318,8 +313,7 @@ def frames(raw: bytes) -> Iterable[bytes | Event]:
 
 
 def iter_events(pieces: Iterable[bytes | str]) -> Iterator[Event]:
-    """The events of a stream that comes in pieces, such as `httpx.Response.iter_bytes()` or `iter_lines()` gives."""
-    r"""The events of a stream that comes in pieces, such as `httpx.Response.iter_bytes()` gives.
+    r"""The events of a stream that comes in pieces, such as `httpx.Response.iter_bytes()` or `iter_lines()` gives.
 
     >>> [event.data for event in iter_events([b"data: o", b"ne\n\n"])]
     [b'one']
