@@ -264,20 +264,23 @@ _EVERYTHING = pa.struct([*SCHEMA, pa.field("first", CHOICE)])
 
 
 def _type_at(path: str) -> pa.DataType:
-    """The type, in the flat view, of the nested column at a path of `FLAT_COLUMNS`."""
+    """The type, in the flat view, of the nested column at a path of `FLAT_COLUMNS`: for pandas, money is a double."""
     if path == "choices":
         return _INTEGER
     found: Any = _EVERYTHING
     for name in path.split("."):
         found = found.field(name).type
+    if found == MONEY:
+        return _NUMBER
     return _TEXT if pa.types.is_list(found) else found
 
 
-FLAT_SCHEMA = pa.schema(
+_FLAT_WITH_EXTRA = pa.schema(
     {name: _type_at(path) for name, path in FLAT_COLUMNS.items()},
     metadata={"normcompletion.schema": SCHEMA_VERSION, "normcompletion.layout": "flat"},
 )
-"""One row per completion for pandas and SQL: its first choice, and no structs or lists."""
+FLAT_SCHEMA = _FLAT_WITH_EXTRA.remove(_FLAT_WITH_EXTRA.get_field_index("extra"))
+"""One row per completion for pandas and SQL: its first choice, no structs or lists, and `extra` only on request."""
 
 REJECT = pa.struct({"code": _TEXT, "path": _TEXT, "offset": _INTEGER, "reason": _TEXT})
 """Why a record was refused: `NormalizeError.code`, its JSON Pointer, its byte offset in the body, and words."""
@@ -467,8 +470,10 @@ class _FlatPlan:
                 self.structs[tuple(parents[:depth])] = (read, _blank(kind))
             column = _column(kind.field(last))
             if pa.types.is_list(column.kind):
-                column.kind = FLAT_SCHEMA.field(name).type
                 column.make = _count if name == "choice_count" else _json
+            elif column.kind == MONEY:
+                column.make = _number
+            column.kind = _FLAT_WITH_EXTRA.field(name).type
             self.columns[name] = (tuple(parents), column)
 
     def read(self, completions: Values, columns: Mapping[str, Values]) -> None:
@@ -492,12 +497,14 @@ _flat_plan = cache(_FlatPlan)
 def schema(*, flat: bool = False, columns: Iterable[str] | None = None) -> pa.Schema:
     """`SCHEMA` or `FLAT_SCHEMA`, or only some of its columns, in the order given; raises `ValueError` for others.
 
+    The flat view has `extra` only where it is named: to find what it holds costs a second parse of most bodies.
+
     >>> schema(flat=True, columns=["id", "cost"]).names
     ['id', 'cost']
     """
-    whole = FLAT_SCHEMA if flat else SCHEMA
     if columns is None:
-        return whole
+        return FLAT_SCHEMA if flat else SCHEMA
+    whole = _FLAT_WITH_EXTRA if flat else SCHEMA
     columns = list(columns)
     unknown = [name for name in columns if name not in whole.names]
     if unknown or len(set(columns)) < len(columns):
@@ -589,9 +596,10 @@ class Rows:
             return [overflow for _, overflow in pairs]
         found: list[dict[str, Any] | None] = [None] * self._count
         for pointer in _LIMITED:
-            values = self._columns.get(_FLAT_NAMES[pointer], [])
+            name = _FLAT_NAMES[pointer]
+            values, make = self._columns.get(name, []), _flat_plan().columns[name][1].make
             for row, value in enumerate(values):
-                if not _fits(pointer, value):
+                if not _fits(value, make):
                     values[row] = None
                     found[row] = {**(found[row] or {}), pointer: value}
         return found
@@ -609,11 +617,11 @@ _LIMITED: Mapping[str, Make] = {
 _FLAT_NAMES = {"/" + path.replace(".", "/"): name for name, path in FLAT_COLUMNS.items()}
 
 
-def _fits(pointer: str, value: Any) -> bool:
-    """Whether the column of the field at a pointer can hold a value exactly."""
+def _fits(value: Any, make: Make) -> bool:
+    """Whether a column can hold a value exactly; `make` is what builds it."""
     try:
         if value is not None:
-            _LIMITED[pointer]([value])
+            make([value])
     except _OverflowError:
         return False
     return True
@@ -622,10 +630,10 @@ def _fits(pointer: str, value: Any) -> bool:
 def _without_overflow(completion: Completion) -> tuple[Completion, dict[str, Any] | None]:
     """A completion all of whose numbers fit their columns, and by JSON Pointer those that did not."""
     overflow: dict[str, Any] = {}
-    for path in _LIMITED:
+    for path, make in _LIMITED.items():
         holder, name = _holder(completion, path)
         value = getattr(holder, name, None)
-        if not _fits(path, value):
+        if not _fits(value, make):
             overflow[path] = value
     if not overflow:
         return completion, None
@@ -714,6 +722,7 @@ def _restore(value: Any) -> None:
 
 PIECE_ROWS = 8192
 PIECE_BYTES = 64 << 20
+_BLANK = b" \t\r\n\x1e"
 _ADDED_ROWS = 64  # of which the processor's cache holds all
 
 
@@ -811,6 +820,8 @@ class _Conversion(NamedTuple):
         if body is None:
             code = "no_body"
             return [MalformedPayloadError("the body is null; choose the column that holds the responses", code=code)]
+        if not body.strip(_BLANK):
+            return [MalformedPayloadError("the body is blank; a log may have blank lines", code="blank")]
         if error.code != "list" or looks_like_stream(body):  # a stream with a list in it is not a page
             return [error]
         return normalize_many(
@@ -897,7 +908,8 @@ def convert_batch(
 
     Args:
         batch: a batch, or a table, which gives a table.
-        body: the column of the bodies, text or binary (large, view and dictionary ones too). A null is a reject.
+        body: the column of the bodies, text or binary (large, view and dictionary ones too). A null is a reject, and
+            so is a blank line, with the code `blank`.
         source: as for `normalize`; so are `variant`, `strict` and `max_record_bytes`.
         variant: the only shape to accept.
         strict: refuse what would need a repair.

@@ -717,7 +717,7 @@ class Chunk(Model, kw_only=True):
 
 def _plain_extra(value: Any) -> Any:
     if isinstance(value, Extra):
-        return dict(value)
+        return value._filled()  # noqa: SLF001 - as `dict(value)`, without a copy
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON; put plain values into the record")
 
 

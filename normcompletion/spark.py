@@ -102,8 +102,8 @@ def _convert(batches: Iterable[pa.RecordBatch], names: list[str], options: dict[
 def split(converted: DataFrame) -> tuple[DataFrame, DataFrame]:
     """What `normalize` gave, as records (without the column `reject`) and rejects.
 
-    The rejects have the carried columns and code, path, offset and reason. Whatever uses both converts the bodies
-    twice, unless `converted` was persisted, or written and read back.
+    The rejects have the carried columns and code, path, offset and reason; blank lines have the code `blank`. Whatever
+    uses both converts the bodies twice, unless `converted` was persisted, or written and read back.
     """
     carried = [name for name in converted.columns if name not in RESERVED]
     reject = sql.col("reject")
