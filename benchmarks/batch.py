@@ -199,11 +199,10 @@ def start(log: str, layout: str) -> None:  # noqa: ARG001 - it reads nothing
 
 def read(log: str, layout: str) -> None:
     """Read the file and cut it into lines."""
-    from normcompletion.batch.conversion import Conversion, ConverterOptions, parts
+    from normcompletion.batch.conversion import parts
     from normcompletion.payload import MAX_RECORD_BYTES
 
     start(log, layout)
-    Conversion(ConverterOptions())  # which sees to it that free memory is kept
     for task in _tasks(log, layout):
         for block in task:
             for part in parts(block, MAX_RECORD_BYTES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import pickle
 import random
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import normcompletion
 from normcompletion import NOTES, Choice, Completion, Note, ServiceError, Usage
 from normcompletion.batch import REJECT_CODES
+from normcompletion.batch.progress import SHAPE, _short, counts
 from normcompletion.batch.report import MAX_ERROR_CODES, OTHER_CODES, Reject, Report, dollars
 
 REJECT = Reject("a/log.jsonl", 7, 900, 13, "truncated", "/choices", "the JSON text ends too early")
@@ -182,3 +184,23 @@ def test_every_code_is_in_the_table():
     codes = set(re.findall(r'\bcode(?:: str)? ?= ?"(\w+)"', text))
     assert len(codes) > 20
     assert codes - REJECT_CODES.keys() <= NOTES.keys() | {"unknown_source"}
+
+
+def test_the_bar_has_room_beside_the_counts():
+    """On a terminal of 80 columns the counts and the rate are whole, and a fifth of the line at least is the bar."""
+    tqdm = pytest.importorskip("tqdm", reason="needs normcompletion[batch]").tqdm
+    assert [_short(number) for number in (0, 999, 12_345, 123_456, 1_234_567, 5e9)] == [
+        "0",
+        "999",
+        "12.3k",
+        "123k",
+        "1.2M",
+        "5G",
+    ]
+    bar = tqdm(total=100 << 30, **SHAPE, file=io.StringIO(), ncols=80)
+    bar.set_postfix_str(counts(123_456_789, 99_999.0, 123_456), refresh=False)
+    bar.update(50 << 30)
+    shown = str(bar)
+    assert len(shown) <= 80
+    assert shown.endswith("123M rec, 100k/s, 123k rej")
+    assert len(shown.split("|")[1]) >= 16

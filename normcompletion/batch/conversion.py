@@ -31,9 +31,6 @@ Layout = Literal["nested", "flat"]
 _BLANK = b" \t\r\n\x1e"
 PIECE_UNITS = 64
 _COLLECT_EVERY = 32  # tasks
-# The C library of Linux gives memory back to the system once more of it is free than twice the largest piece that was
-# mapped and freed (mallopt(3), M_MMAP_THRESHOLD), and each task would fetch its pages again, one by one.
-_KEPT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +122,6 @@ class Conversion:
 
     def __init__(self, options: ConverterOptions) -> None:
         options.check()
-        bytes(_KEPT_BYTES)  # and free again
         self._options = options
         self._carries = bool(options.envelopes.carry)
         self._export = options.writing.line()
@@ -320,10 +316,6 @@ class Converted:
     lines: list[int]
     report: Report
     broken: list[tuple[int, IncompleteInput]]
-
-    def size(self) -> int:
-        """The bytes of the data."""
-        return len(self.data) if isinstance(self.data, bytes) else self.data.nbytes
 
 
 class Converter:

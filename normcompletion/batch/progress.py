@@ -14,6 +14,13 @@ from .report import Reject, Report
 
 Progress = Literal["auto", "on", "off"]
 SHOWN_REJECTS = 20
+SHAPE: dict[str, Any] = {
+    "unit": "B",
+    "unit_scale": True,
+    "unit_divisor": 1024,
+    "bar_format": "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining}{postfix}",
+}
+"""How the bar looks; on a line of 80 characters it has a fifth of them."""
 
 
 class Terminal(Listener):
@@ -59,9 +66,7 @@ class Terminal(Listener):
             self._first_record = report.records
         seconds = self._bar.format_dict["elapsed"]
         rate = (report.records - self._first_record) / seconds if seconds else 0
-        self._bar.set_postfix_str(
-            f"{report.records:,} records, {rate:,.0f}/s, {report.rejected:,} rejected", refresh=False
-        )
+        self._bar.set_postfix_str(counts(report.records, rate, report.rejected), refresh=False)
         self._bar.update(consumed - self._bar.n)
 
     def _say(self, text: str) -> None:
@@ -70,6 +75,20 @@ class Terminal(Listener):
         sys.stderr.write(f"{text}\n")
         if self._bar is not None:
             self._bar.refresh()
+
+
+def counts(records: int, rate: float, rejected: int) -> str:
+    """What is beside the bar: records, records a second, rejected units."""
+    return f"{_short(records)} rec, {_short(rate)}/s, {_short(rejected)} rej"
+
+
+def _short(number: float) -> str:
+    """A number in at most five characters, as it fits beside the bar on a line of 80."""
+    for unit in ("", "k", "M"):
+        if number < 999.5:
+            return f"{number:.0f}{unit}" if not unit or number >= 99.95 else f"{number:.1f}{unit}"
+        number /= 1000
+    return f"{number:.0f}G"
 
 
 def _bar(inputs: Iterable[Input]) -> Any:
@@ -86,4 +105,5 @@ def _bar(inputs: Iterable[Input]) -> Any:
         else:
             with suppress(OSError):
                 total += path.stat().st_size
-    return tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, leave=False)
+    shape = SHAPE if total is not None else {**SHAPE, "bar_format": None}
+    return tqdm(total=total, **shape, file=sys.stderr, leave=False)

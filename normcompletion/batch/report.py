@@ -21,6 +21,7 @@ from .breakdown import Breakdown, plain
 REJECT_CODES: Mapping[str, str] = {
     # the bytes: MalformedPayloadError
     "empty": "white space, where a response should be",
+    "blank": "a blank line among the rows of `convert_batch` and Spark; `convert` counts it apart",
     "not_utf8": "a byte that is no UTF-8",
     "utf16": "the text is UTF-16 or UTF-32",
     "bom": "a byte-order mark inside the input; one at its first byte is dropped",
