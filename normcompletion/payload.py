@@ -26,7 +26,9 @@ MAX_DEPTH = 128
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_decode = msgspec.json.Decoder(strict=True).decode
+decode_exactly = msgspec.json.Decoder(strict=True).decode
+"""JSON text to dictionaries and lists, with integers of any size exact; raises what is in `REFUSALS`."""
+
 # What msgspec raises for a text it does not take; the last two are not errors of its own.
 REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -85,7 +87,7 @@ def parse_checked(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
     """`parse`, and whether all texts are proved to have no half surrogate pair."""
     check_depth(raw, depth)
     try:
-        return _decode(raw), True
+        return decode_exactly(raw), True
     except REFUSALS as refusal:
         error = refusal.with_traceback(None)  # which holds this frame, and so the payload
     if b"\\u" in raw and not isinstance(error, UnicodeDecodeError):  # half a surrogate pair, which msgspec refuses
@@ -107,7 +109,7 @@ def parse_whatever(raw: bytes) -> Any:
     float cannot hold is kept as its text, half a pair as it is.
     """
     try:
-        return _decode(raw)
+        return decode_exactly(raw)
     except REFUSALS:
         import json  # only texts with such values come here
 

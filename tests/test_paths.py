@@ -54,6 +54,11 @@ def by_typed_decode(raw: bytes) -> Outcome:
     return read_outcome(lambda: ENGINE.read_inside(raw, Findings()))
 
 
+def by_one_parse(raw: bytes) -> Outcome:
+    """What bulk conversion makes of a payload where it wants `extra` of every record."""
+    return read_outcome(lambda: ENGINE.read_whole(raw))
+
+
 def by_mapping(raw: bytes) -> Outcome:
     return outcome(lambda: normalize(json.loads(raw)))
 
@@ -68,14 +73,14 @@ def compared(found: Outcome) -> tuple[object, ...]:
     return found.error, found.refusal, canonical(found.completion)
 
 
-@pytest.mark.parametrize("path", [by_lenient_decode, by_typed_decode])
+@pytest.mark.parametrize("path", [by_lenient_decode, by_typed_decode, by_one_parse])
 @pytest.mark.parametrize("pair", JSON_OBJECTS, ids=name)
 def test_every_path_agrees_with_normalize(pair: Pair, path: Read) -> None:
     """`normalize` and each path alone give the same completion, or the same error, code and path."""
     assert compared(by_default(pair.raw)) == compared(path(pair.raw))
 
 
-@pytest.mark.parametrize("path", [by_lenient_decode, by_typed_decode, by_mapping])
+@pytest.mark.parametrize("path", [by_lenient_decode, by_typed_decode, by_one_parse, by_mapping])
 def test_every_path_agrees_on_invented_bodies(path: Read) -> None:
     """Over all invented bodies, in the shapes of recorded ones, each path gives what `normalize` gives."""
     assert len(invented()) == 800
@@ -83,7 +88,7 @@ def test_every_path_agrees_on_invented_bodies(path: Read) -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("path", [by_lenient_decode, by_typed_decode, by_mapping])
+@pytest.mark.parametrize("path", [by_lenient_decode, by_typed_decode, by_one_parse, by_mapping])
 def test_every_path_agrees_on_recorded_bodies(path: Read, corpus: Path) -> None:
     """Over all recorded chat and text bodies, each path gives what `normalize` gives."""
     assert disagreements(recorded(corpus, "chat", "text", "log_record", "error"), by_default, path) == []

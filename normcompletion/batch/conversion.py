@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -123,6 +124,7 @@ class Conversion:
     def __init__(self, options: ConverterOptions) -> None:
         options.check()
         self._options = options
+        self._read = _reader(options)
         self._carries = bool(options.envelopes.carry)
         self._export = options.writing.line()
         self._openers: dict[tuple[str, ...] | None, Opener] = {}
@@ -260,12 +262,14 @@ class Conversion:
         Where they are not all, the opener must say what the next one is. Every line of the loop is paid for each:
         measure before adding one.
         """
-        source, strict, longest = self._options.source, self._options.strict, self._options.max_record_bytes
+        read, source, longest = self._read, self._options.source, self._options.max_record_bytes
         completions: list[Completion] = []
         for text in texts:
             try:
-                completion = normalize(text, source, None, strict, longest)
+                completion = read(text, source) if len(text) <= longest else None
             except NormalizeError:
+                break
+            if completion is None or completion.error is not None or completion.variant == "confidential":
                 break
             if completion.envelope is not None or may_be_quiz(completion):
                 break
@@ -301,6 +305,14 @@ class Conversion:
         raw = unit.text if self._options.keep_raw else None
         reject = Reject("", unit.line, unit.offset, unit.length, error.code, error.path, str(error), raw)
         found.rejects[-1].append((len(found.completions), reject))
+
+
+def _reader(options: ConverterOptions) -> Callable[[bytes, str | None], Completion]:
+    """What reads a body of a source; where `extra` is wanted of every record, it is parsed once."""
+    if options.strict:
+        return partial(normalize, strict=True)
+    engine = default_engine()
+    return engine.read if options.layout == "flat" else engine.read_whole
 
 
 def _is_bare(record: Completion | NormalizeError) -> bool:

@@ -31,7 +31,17 @@ from ..envelopes.unsupported import recognise
 from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
 from ..findings import Findings
 from ..model import Choice, Completion, Envelope, FinishReason
-from ..payload import BLANKS, REFUSALS, check_depth, holds_stream, is_utf8, looks_like_stream, parse, parse_checked
+from ..payload import (
+    BLANKS,
+    REFUSALS,
+    check_depth,
+    decode_exactly,
+    holds_stream,
+    is_utf8,
+    looks_like_stream,
+    parse,
+    parse_checked,
+)
 from ..pointer import camel, escape
 from .detection import Detector, ambiguous
 from .detection import compiled as compiled_marker
@@ -187,6 +197,35 @@ class Engine:
         self.first = self._preferred(tried[-1], completion)
         return completion
 
+    def read_whole(self, raw: bytes, source: str | None = None) -> Completion:
+        """As `read`, for a caller that wants `extra` of every record: what is not in canonical words is parsed once."""
+        decoder = self.first
+        if decoder is self.canonical or decoder is self.bodies["snake"]:
+            try:
+                completion = self._finished(self.canonical.decode(raw), source, None)
+            except REFUSALS as refusal:
+                completion, following = None, self._following(self.canonical, str(refusal))
+            else:
+                following = self.bodies["snake"]
+            if completion is not None:
+                return completion
+            if following is None:
+                return self.read(raw, source)
+            decoder = following
+        else:
+            self.canonical.compile()  # its leaves are what adapters convert to
+        try:
+            tree = decode_exactly(raw)
+        except REFUSALS:
+            return self.read(raw, source)
+        findings = Findings("", source, None, self.reader)
+        tried = [self.canonical]
+        completion = self._typed(tree, findings, decoder, tried)
+        if completion is None:
+            return self.read(raw, source)
+        self.first = self._preferred(tried[-1], completion)
+        return completion
+
     def read_inside(self, value: Any, findings: Findings) -> Completion:
         """One whole response inside a payload, or on its own with a prefix: its tree, its bytes or its text."""
         findings.read = self.read_inside
@@ -199,10 +238,14 @@ class Engine:
         return self._read(value, findings, self.bodies["snake"], [])
 
     def _read(self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]) -> Completion:
-        """A response, by a decoder and those that its refusals lead to, else by the lenient decode.
+        """A response, by a decoder and those that its refusals lead to, else by the lenient decode."""
+        completion = self._typed(payload, findings, decoder, tried)
+        return self._lenient(payload, findings) if completion is None else completion
 
-        The decoders are added to those that were `tried`.
-        """
+    def _typed(
+        self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]
+    ) -> Completion | None:
+        """A response, by a decoder and those that its refusals lead to; these are added to those that were `tried`."""
         is_text = isinstance(payload, bytes)
         while decoder is not None and decoder not in tried:
             tried.append(decoder)
@@ -217,7 +260,7 @@ class Engine:
                     if completion is not None:
                         return completion
             decoder = following
-        return self._lenient(payload, findings)
+        return None
 
     def _following(self, decoder: Decoder, reason: str) -> Decoder | None:
         """The decoder to try after a refusal, or `None` for the lenient decode."""
