@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from ..errors import excerpt
 from .inputs import InputError
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -25,6 +26,7 @@ _DIED = (
     'that converts with several jobs must do so under `if __name__ == "__main__":`'
 )
 _convert: Callable[[Any], Any]  # a worker's own
+_stopped: Event  # the same
 
 
 class WorkerError(RuntimeError):
@@ -43,15 +45,20 @@ class Workers(Generic[Task, Result]):
     """
 
     def __init__(self, count: int, make: Callable[[Any], Callable[[Task], Result]], options: Any) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(min(count, _MOST), context, initializer=_begin, initargs=(make, options))
+        from concurrent.futures import ProcessPoolExecutor  # a run in one process does not wait for these
+        from multiprocessing import get_context
+
+        context = get_context("spawn")
+        self._stopped = context.Event()
+        given = (make, options, self._stopped)
+        self._pool = ProcessPoolExecutor(min(count, _MOST), context, initializer=_begin, initargs=given)
 
     def submit(self, task: Task) -> Future[Result]:
         """The future result of a task, for `result`."""
         try:
             with _deaf():  # processes start here, and inherit it
                 return self._pool.submit(_run, task)
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             raise WorkerError(_DIED) from error
 
     def result(self, future: Future[Result]) -> Result:
@@ -66,7 +73,7 @@ class Workers(Generic[Task, Result]):
             return future.result()
         except InputError:
             raise
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             raise WorkerError(_DIED) from error
         except Exception as error:
             raise WorkerError(
@@ -78,7 +85,8 @@ class Workers(Generic[Task, Result]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End them: what they are at is finished, what waits is dropped."""
+        """End them: what they are at is finished, what waits is dropped, also what the pool has handed out already."""
+        self._stopped.set()
         self._pool.shutdown(cancel_futures=True)
 
 
@@ -95,9 +103,10 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(make: Callable[[Any], Callable[[Any], Any]], options: Any) -> None:
+def _begin(make: Callable[[Any], Callable[[Any], Any]], options: Any, stopped: Event) -> None:
     """Get a worker ready."""
-    global _convert  # noqa: PLW0603 - there is one in each process
+    global _convert, _stopped  # noqa: PLW0603 - there is one in each process
+    _stopped = stopped
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # SIGTERM is how the pool ends its workers when one of them died
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
@@ -111,11 +120,13 @@ def _begin(make: Callable[[Any], Callable[[Any], Any]], options: Any) -> None:
 
 def _end_with_parent() -> None:
     """End a worker whose parent was killed; the pool would have it wait for ever."""
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process
+
+    parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
 def _run(task: Any) -> Any:
-    return _convert(task)
+    return None if _stopped.is_set() else _convert(task)
