@@ -33,11 +33,16 @@ class Form(NamedTuple):
 
 def is_there(value: Any) -> bool:
     """A value that says something: not null, empty or false, and not an object or a list of such values."""
-    if isinstance(value, dict):
-        return any(map(is_there, value.values()))
-    if isinstance(value, list):
-        return any(map(is_there, value))
-    return value is not None and value is not False and value != ""
+    left = [value]
+    while left:  # no recursion: the caller may be deep already
+        item = left.pop()
+        if isinstance(item, dict):
+            left.extend(item.values())
+        elif isinstance(item, list):
+            left.extend(item)
+        elif item is not None and item is not False and item != "":
+            return True
+    return False
 
 
 def is_given(value: Any) -> bool:
