@@ -193,6 +193,13 @@ def test_any_json_gives_a_completion_or_an_error_of_ours(tree):
     _only_ours(payload)
 
 
+@pytest.mark.parametrize("error", ["[[], 0]", "[[[1]]]", "[" * 120 + "1" + "]" * 120])
+def test_an_error_may_be_any_list(error):
+    """An error that is a list of anything gives a `SourceReportedError`."""
+    with pytest.raises(SourceReportedError):
+        normalize(f'{{"error": {error}}}')
+
+
 def _only_ours(payload):
     for strict in (False, True):
         try:

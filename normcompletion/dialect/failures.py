@@ -373,9 +373,9 @@ class _Reading:
 
     def read_error(self, value: Any, here: str) -> None:
         """An error at a pointer; of a list of them, the first is it (Cloudflare's AI gateway)."""
-        if isinstance(value, list):
-            self.read_error(value[0], f"{here}/0")
-        elif isinstance(value, dict):
+        if isinstance(value, list) and value:
+            value, here = value[0], f"{here}/0"
+        if isinstance(value, dict):
             for path, field in INNER:
                 steps, item = _found(value, path)
                 self.put(item, field, _below(here, steps))
