@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,9 +23,11 @@ from .pointer import pointer
 BLANKS = b" \t\r\n"  # what may stand around JSON; `bytes.strip` takes more
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 128
+MOST_LEVELS = 1000  # that a decoder skips or reads where no tree is built
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_BRACKETS_OR_QUOTES = bytes(set(_NOT_BRACKETS) - set(b'"'))
 _SURROGATES = re.compile("[\ud800-\udfff]")
 decode_exactly = msgspec.json.Decoder(strict=True).decode
 """JSON text to dictionaries and lists, with integers of any size exact; raises what is in `REFUSALS`."""
@@ -43,8 +46,8 @@ def too_deep() -> MalformedPayloadError:
 def nesting(raw: bytes) -> int:
     """How deep the containers of a text nest, counted up to one more than the limit."""
     depth = deepest = 0
-    for mark in _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS):
-        if mark in b"[{":
+    for bracket in _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS):
+        if bracket in b"[{":
             depth += 1
             if depth > deepest:
                 deepest = depth
@@ -59,9 +62,41 @@ _HEAD = 1 << 12
 
 
 def _is_deep_at_once(raw: bytes) -> bool:
-    """Whether the first bytes alone nest beyond the limit: then the others, however many, need no look."""
+    """Whether the first bytes alone nest beyond the limit, so that the others need not be read."""
     head = raw[:_HEAD]
     return head.count(b"[") + head.count(b"{") > MAX_DEPTH and nesting(head) > MAX_DEPTH
+
+
+def guarded(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """A decoder that raises `RecursionError` for a thousand nested containers, on every Python.
+
+    On CPython 3.12 and 3.13 C code may recurse 10,000 times whatever the stack, and msgspec needs about 300 bytes a
+    level for a value of any type: a thread with a stack of 2 MiB dies. Other versions have limits that hold.
+    """
+    if not (3, 12) <= sys.version_info < (3, 14):
+        return decode
+
+    def decode_unless_deep(raw: bytes) -> Any:
+        if len(raw) > MOST_LEVELS and raw.count(b"[") + raw.count(b"{") > MOST_LEVELS and may_nest_deep(raw):
+            raise RecursionError("too many nested arrays and objects")
+        return decode(raw)
+
+    return decode_unless_deep
+
+
+def may_nest_deep(raw: bytes) -> bool:
+    """Whether a text may have a thousand nested containers; where more than 16 nest it may say so wrongly."""
+    unescaped = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    # Empty strings go first: two strings side by side become one, and few others hold brackets.
+    brackets = _STRING.sub(b"", unescaped.translate(None, _NOT_BRACKETS_OR_QUOTES).replace(b'""', b""))
+    for _ in range(16):
+        if len(brackets) <= MOST_LEVELS:
+            return False
+        fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")  # without the innermost containers
+        if len(fewer) > len(brackets) * 0.99:  # one container in another, and so on
+            return True
+        brackets = fewer
+    return len(brackets) > MOST_LEVELS
 
 
 def check_depth(payload: Any, depth: int = 0) -> None:
@@ -158,7 +193,7 @@ def _beyond_float() -> MalformedPayloadError:
 
 
 def duplicate_keys(raw: bytes) -> list[str]:
-    """The keys that stand more than once in one object of a text; none where it is no JSON."""
+    """The keys that occur more than once in one object of a text; none where it is not JSON."""
     import json
 
     found: list[str] = []
@@ -178,13 +213,13 @@ def duplicate_keys(raw: bytes) -> list[str]:
 
 
 def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
-    """Why a text is no JSON, for people and with a byte offset; never quotes the text."""
+    """The error for a text that is not JSON: a reason and a byte offset, never a quotation."""
     if not raw.strip(b" \t\r\n"):
         return MalformedPayloadError("the payload is empty; log the response body, not only its headers", code="empty")
     if isinstance(error, RecursionError):
         return too_deep()
-    for mark, code, name in _PREFIXES:
-        if raw.startswith(mark):
+    for prefix, code, name in _PREFIXES:
+        if raw.startswith(prefix):
             return MalformedPayloadError(f"the payload is {name}", code=code, offset=0)
     try:
         text = raw.decode()
@@ -237,12 +272,12 @@ _FIELDS = (b"data:", b"event:", b":", b"id:", b"retry:", b"error: {", b"error:{"
 
 
 def looks_like_stream(raw: bytes) -> bool:
-    """Whether a text that is no JSON is a saved event stream."""
+    """Whether a text that is not JSON is a saved event stream."""
     return raw.startswith(_FIELDS) or raw[:4096].lstrip(BLANKS).startswith(_FIELDS)
 
 
 def holds_stream(raw: bytes) -> bool:
-    """Whether a text that is no JSON has an event in it, behind a body or other text."""
+    """Whether a text that is not JSON has an event in it, behind a body or other text."""
     return b"\ndata:" in raw or b"\rdata:" in raw
 
 
@@ -250,8 +285,8 @@ def to_bytes(payload: object) -> bytes:
     """What was handed in as JSON bytes.
 
     bytes, bytearray, memoryview and str are the text itself; a mapping, a pydantic model (`model_dump`), a msgspec
-    Struct or a dataclass is written as JSON. Raises `MalformedPayloadError` for what JSON cannot say (NaN, a lone
-    surrogate, a key that is no string) and `UnknownPayloadError` for any other object.
+    Struct or a dataclass is written as JSON. Raises `MalformedPayloadError` for what JSON cannot hold (NaN, a lone
+    surrogate, a key that is not a string) and `UnknownPayloadError` for any other object.
     """
     if isinstance(payload, bytes):
         return payload
@@ -324,7 +359,7 @@ def plain(value: Any) -> Any:
 
 
 def _writable(tree: dict[str, Any] | list[Any]) -> Any:
-    """A copy with nested objects made plain; refuses what JSON text cannot say or a writer would change silently."""
+    """A copy with nested objects made plain; refuses what JSON cannot hold or a writer would change silently."""
     root: Any = [None]
     stack: list[tuple[tuple[str | int, ...], Any, Any, Any]] = [((), tree, root, 0)]
     while stack:

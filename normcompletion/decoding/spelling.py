@@ -20,6 +20,7 @@ import msgspec
 
 from ..dialect.wire import Failed, Nothing
 from ..model import Leaf
+from ..payload import guarded
 from ..pointer import camel
 
 Spelling = Literal["snake", "camel"]
@@ -34,10 +35,10 @@ def compiled(struct: type[msgspec.Struct]) -> Callable[[bytes], Any]:
     """The decoder of a Struct.
 
     Only one thread compiles at a time: msgspec (0.22) shows a Struct's members to other threads before it has worked
-    out their types, and who decodes with such a Struct takes the process down.
+    out their types, and a decode with such a Struct crashes the process.
     """
     with _compiling:
-        return msgspec.json.Decoder(struct).decode
+        return guarded(msgspec.json.Decoder(struct).decode)
 
 
 class Form(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from normcompletion import Completion, MalformedPayloadError, SourceReportedError, normalize
-from normcompletion.payload import MAX_DEPTH
-from tests.conftest import ROOT
+from normcompletion.payload import MAX_DEPTH, may_nest_deep
+from tests.conftest import FOUND, ROOT
 from tests.reliability.deep import DEEP, POSITIONS
 
 # How many containers are around the value, in bodies of which a tree is built.
@@ -60,3 +60,14 @@ def test_the_limit_is_one_number(body: bytes, nested: Callable[[int, bytes], byt
         with pytest.raises(MalformedPayloadError) as caught:
             read(head + nested(most + 1, value) + tail)
         assert caught.value.code == "too_deep"
+
+
+def test_what_may_nest_deep_is_seen_without_reading_it() -> None:
+    """A thousand and one nested containers are always seen, and never in fixtures or in thousands of tokens."""
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"}"), (b'[{"a]":', b"}]"), (rb'["]\\\"]\u005d",', b"]")):
+        for around in (b"%s", b'{"choices":[],"vendor":%s}', b"[" + b"{},[]," * 2000 + b"%s]"):
+            assert may_nest_deep(around.replace(b"%s", opening * 1001 + b"1" + closing * 1001))
+            assert may_nest_deep(around.replace(b"%s", opening * 1001))
+    token = b'{"token":"[\\"{","bytes":[91],"top_logprobs":[{"token":"a","bytes":[97]},{"token":"b","bytes":[98]}]}'
+    body = b'{"choices":[{"logprobs":{"content":[%s]}}]}' % b",".join([token] * 3000)
+    assert not any(may_nest_deep(raw) for raw in [body, *(pair.raw for pair in FOUND)])
