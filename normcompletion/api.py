@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import msgspec
 
@@ -21,6 +21,7 @@ from .errors import (
     UnknownPayloadError,
     excerpt,
 )
+from .extra import Extra
 from .findings import Findings, is_fault
 from .model import Chunk, Completion, Note
 from .payload import BLANKS, MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
@@ -296,21 +297,35 @@ def _noted(texts: list[str]) -> list[Note]:
     return notes
 
 
-def _members(payload: object) -> Iterator[tuple[str, Any]] | None:
-    """The records of a page with their pointers; `None` for what is none, such as a stream with a list in it."""
+_Page: TypeAlias = tuple[Iterator[tuple[str, Any]], dict[str, Any]]
+
+
+def _members(payload: object) -> _Page | None:
+    """The records of a page with their pointers, and what is beside them; `None` for what is no page."""
     try:
-        return wrappers.members(parse(to_bytes(payload)))
-    except NormalizeError:
+        tree = parse(to_bytes(payload))
+    except NormalizeError:  # such as a stream with a list in it
         return None
+    found = wrappers.members(tree)
+    return None if found is None else (found, wrappers.beside_members(tree))
 
 
-def _records(found: Iterator[tuple[str, Any]], options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
+def add_beside(record: Completion | NormalizeError, beside: dict[str, Any]) -> None:
+    """Put what a page says beside its records into the `extra` of one of them."""
+    whole = record if isinstance(record, Completion) else getattr(record, "completion", None)
+    if beside and isinstance(whole, Completion):
+        whole.extra = Extra.of({**beside, **whole.extra})
+
+
+def _records(page: _Page, options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
     """The records of a page, each as `normalize` would give it, with pointers from the page's root."""
     engine = default_engine()
+    found, beside = page
     for pointer, item in found:
         findings = Findings(prefix=pointer, source=options["source"], is_clean=False, read=engine.read_inside)
         try:
             completion = engine.from_tree(item, findings)
+            add_beside(completion, beside)
             yield answered(completion, (), strict=options["strict"])
         except NormalizeError as error:
             error.path = pointer if not error.path else error.path

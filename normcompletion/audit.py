@@ -8,7 +8,7 @@ in `object` that a variant implies needs no place. What a canonical record has i
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -41,34 +41,39 @@ class Placement(msgspec.Struct, frozen=True):
 
 def placements(payload: Any, completion: Completion) -> list[Placement]:
     """Where each leaf of a parsed payload went in its completion."""
-    kept = _Places(completion)
+    return _placements(payload, [completion])
+
+
+def _placements(payload: Any, completions: Sequence[Completion]) -> list[Placement]:
+    kept = _Places(completions)
     for path, record in _records(payload):
         kept.adopt(path, record)
     return [Placement(path, value, kept.place(path, value)) for path, value in _expanded(payload, kept)]
 
 
-def lost(payload: Any, completion: Completion) -> list[str]:
-    """The pointers of the leaves that are nowhere."""
-    return [placement.path for placement in placements(payload, completion) if placement.place == LOST]
+def lost(payload: Any, *completions: Completion) -> list[str]:
+    """The pointers of the leaves that are nowhere in what came of a payload, which can be several completions."""
+    return [placement.path for placement in _placements(payload, completions) if placement.place == LOST]
 
 
 class _Places:
-    def __init__(self, completion: Completion) -> None:
-        self.extra = completion.extra
-        self.note_count = len(completion.notes)
+    def __init__(self, completions: Sequence[Completion]) -> None:
+        self.extra = {pointer for completion in completions for pointer in completion.extra}
+        self.note_count = max(len(completion.notes) for completion in completions)
         self.adopted: dict[str, str] = {}
-        self.implied = IMPLIED_OBJECTS.get(completion.variant, ())
-        self.repaired = {note.path: note.before for note in completion.notes}
+        self.implied = [word for each in completions for word in IMPLIED_OBJECTS.get(each.variant, ())]
+        self.repaired = {note.path: note.before for completion in completions for note in completion.notes}
         self.reread = {path for path, before in self.repaired.items() if isinstance(before, dict | list)}
-        built: dict[str, Any] = completion.to_dict()
-        del built["extra"], built["notes"]
         self.texts: dict[str, list[str]] = {}
         self.numbers: dict[tuple[str, Any], list[str]] = {}
-        for path, value in leaves(built):
-            if isinstance(value, str):
-                self.texts.setdefault(value, []).append(path)
-            else:
-                self.numbers.setdefault(_number(value), []).append(path)
+        for completion in completions:
+            built: dict[str, Any] = completion.to_dict()
+            del built["extra"], built["notes"]
+            for path, value in leaves(built):
+                if isinstance(value, str):
+                    self.texts.setdefault(value, []).append(path)
+                else:
+                    self.numbers.setdefault(_number(value), []).append(path)
 
     def adopt(self, path: str, record: dict[str, Any]) -> None:
         """Take the `extra` and `notes` of a canonical record for accounted, where the completion has them."""

@@ -70,11 +70,10 @@ def block(lines: Iterable[bytes]) -> Block:
 def in_order(found: Found) -> Iterator[Completion | str]:
     """The completions and the codes of rejects, in the order of the units."""
     done = 0
-    for rejects in found.rejects:
-        for place, reject in rejects:
-            yield from found.completions[done:place]
-            done = place
-            yield reject.code
+    for place, reject in found.rejects:
+        yield from found.completions[done:place]
+        done = place
+        yield reject.code
     yield from found.completions[done:]
 
 
@@ -119,9 +118,8 @@ def test_every_unit_is_converted_rejected_or_blank(kind):
     assert (report.units, report.converted, report.rejected, report.blank) == (7, 4, 1, 2)
     assert report.empty_pages == 1
     assert (report.records, report.failed) == (3, 1)
-    assert found.lines == [7]
     place = sum(len(line) + 1 for line in LOG[:2])
-    assert [(each.line, each.offset, each.length, each.code) for _, each in found.rejects[0]] == [
+    assert [(each.line, each.offset, each.length, each.code) for _, each in found.rejects] == [
         (3, place, len(BROKEN) + 1, "truncated"),
     ]
 
@@ -147,25 +145,59 @@ def test_a_file_that_is_an_empty_array_has_no_units(text, tmp_path):
 def test_the_last_line_may_have_no_line_feed():
     """The length of a unit is that of its bytes in the input, with its line feed where it has one."""
     data = b"\n".join([chat(1), BROKEN])
-    ((_, reject),) = Conversion(ConverterOptions())([Block(0, 1, 0, data)]).rejects[0]
+    ((_, reject),) = Conversion(ConverterOptions())([Block(0, 1, 0, data)]).rejects
     assert (reject.offset, reject.length) == (len(chat(1)) + 1, len(BROKEN))
 
 
-def test_blocks_keep_their_numbers(tmp_path):
-    """Lines count on where a block knows its line, and from the block's beginning where it is a range."""
+def test_records_and_rejects_know_where_they_are_from(tmp_path):
+    """Each record and each reject has its input, and the line and the offset at which its unit starts."""
     path = tmp_path / "log"
-    path.write_bytes(b"\n".join([*[chat(1)] * 3, BROKEN, b""]))
+    path.write_bytes(b"\n".join([chat(1), b"", chat(2), BROKEN, b""]))
     whole = Range(str(path), 0, path.stat().st_size)
-    found = Conversion(ConverterOptions())(
+    page = json.dumps({"data": [json.loads(chat(4)), json.loads(chat(5))]}).encode()
+    found = Conversion(ConverterOptions(origin=True))(
         [
-            Block(0, 0, 0, whole),
-            Block(1, 40, 900, chat(1) + b"\n" + BROKEN + b"\n"),
-            Block(2, 9, 0, [Unit(9, 5, 2, b"{")]),
+            Block(0, 10, 0, whole, name="first"),
+            Block(1, 40, 900, chat(3) + b"\n" + BROKEN + b"\n", name="second"),
+            Block(2, 9, 0, [Unit(9, 5, 2, b"{"), Unit(11, 7, len(page), page)], name="third"),
         ]
     )
-    assert [[each.line for _, each in rejects] for rejects in found.rejects] == [[4], [41], [9]]
-    assert found.rejects[1][0][1].offset == 900 + len(chat(1)) + 1
-    assert found.lines == [4, 2, 1]
+    step = len(chat(1)) + 1
+    assert found.origins == [("first", 10, 0), ("first", 12, step + 1), ("second", 40, 900), *[("third", 11, 7)] * 2]
+    assert [(each.source, each.line, each.offset) for _, each in found.rejects] == [
+        ("first", 13, 2 * step + 1),
+        ("second", 41, 900 + step),
+        ("third", 9, 5),
+    ]
+
+
+def test_json_lines_say_where_they_are_from():
+    """The origin stands at the end of a line, behind what goes along; converting the line again keeps it."""
+    options = ConverterOptions(origin=True, envelopes=Envelopes(carry={"run": "/run"}))
+    name = 'a "b"\udcff.jsonl'
+    data = Converter(options)([block([chat(1, run=7), chat(2)])._replace(name=name)]).data
+    first, second = (json.loads(line) for line in data.splitlines())
+    assert list(second)[-4:] == ["carried", "_file", "_line", "_offset"]
+    assert (first["_file"], first["_line"], first["_offset"]) == ('a "b"\\udcff.jsonl', 1, 0)
+    assert (second["_line"], second["_offset"]) == (2, len(chat(1, run=7)) + 1)
+    once = Converter(ConverterOptions(origin=True))([block(LOG)._replace(name="log")]).data
+    again = Converter(ConverterOptions(origin=True))([Block(0, 1, 0, once, name="out.jsonl")]).data
+    assert again == once
+    plain = Converter(ConverterOptions())([block(LOG)]).data
+    assert Converter(ConverterOptions())([Block(0, 1, 0, once)]).data == plain
+
+
+@pytest.mark.parametrize("layout", ["nested", "flat"])
+def test_arrow_rows_say_where_they_are_from(layout):
+    """The origin has columns of its own, which can be chosen like others."""
+    pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
+    blocks = [block(LOG)._replace(name="log")]
+    batch = Converter(ConverterOptions(layout=layout, origin=True))(blocks).data
+    assert batch.schema.names[-3:] == ["_file", "_line", "_offset"]
+    lines = [row["_line"] for row in batch.select(["_file", "_line", "_offset"]).to_pylist()]
+    assert lines == [1, 5, 6]
+    some = ConverterOptions(layout=layout, origin=True, columns=("_line", "id"))
+    assert Converter(some)(blocks).data.to_pylist()[0] == {"_line": 1, "id": "c-1"}
 
 
 def test_a_file_that_shrinks_gives_what_is_left(tmp_path):
@@ -200,14 +232,14 @@ def test_only_completions_where_nothing_else_is_wanted():
     assert (every.report.records, every.report.failed, every.report.pending, every.report.encrypted) == (4, 1, 1, 1)
     assert [item.error is None for item in every.completions] == [True, False, False, False]
     only = Conversion(ConverterOptions(completions_only=True))([block(lines)])
-    assert [each.code for _, each in only.rejects[0]] == ["provider_error", "pending", "encrypted"]
+    assert [each.code for _, each in only.rejects] == ["provider_error", "pending", "encrypted"]
     assert (only.report.records, only.report.rejected) == (1, 3)
 
 
 def test_the_bytes_of_a_refused_unit_are_kept_on_request_alone():
     """A reject has the unit's bytes only where they were asked for."""
     for keep in (False, True):
-        ((_, reject),) = Conversion(ConverterOptions(keep_raw=keep))([block([b'{"\xff'])]).rejects[0]
+        ((_, reject),) = Conversion(ConverterOptions(keep_raw=keep))([block([b'{"\xff'])]).rejects
         assert reject.raw == (b'{"\xff' if keep else None)
 
 

@@ -508,9 +508,29 @@ def test_columns_are_those_of_the_whole_output(logs, tmp_path, layout):
 def test_unknown_columns_are_refused_with_their_names(logs, tmp_path):
     """A column that the layout does not have is named, with those that it has, before anything is written."""
     pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
-    with pytest.raises(UsageError, match=r"no columns content; choose from id, source, .*choices"):
-        convert(logs, tmp_path / "out.parquet", columns=["id", "content"])
+    with pytest.raises(UsageError, match=r"no columns contents; .*choose from id, source, .*choices"):
+        convert(logs, tmp_path / "out.parquet", columns=["id", "contents"])
+    with pytest.raises(UsageError, match=r"no columns content; .*choose from id"):
+        convert(logs, tmp_path / "out.parquet", columns=["id", "content"], layout="nested")
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+def test_a_column_of_the_flat_layout_implies_it(logs, tmp_path):
+    """`columns` with a name that only the flat layout has gives that layout; others give the nested one."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs normcompletion[batch]")
+    for number, columns in enumerate((["id", "model", "content"], ["id", "choices"], ["id", "_line"])):
+        path = tmp_path / f"{number}.parquet"
+        convert(logs, path, columns=columns)
+        assert parquet.read_schema(path).names == columns
+
+
+@pytest.mark.parametrize("name", ["a.parq", "a.jsonl.bz2", "a.txt"])
+def test_an_unknown_extension_is_refused(logs, tmp_path, name):
+    """An output whose name does not say what is written is refused with those that do, unless `to` says it."""
+    with pytest.raises(UsageError, match=r"the extension of .* is not known; use \.jsonl, .*\.parquet, or say --to"):
+        convert(logs, tmp_path / name)
+    assert convert(logs, tmp_path / name, to="jsonl").records
+    assert convert(logs, tmp_path / "none", overwrite=True).records
 
 
 def test_what_is_there_is_not_replaced_unasked(logs, tmp_path):

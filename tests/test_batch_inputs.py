@@ -1,4 +1,4 @@
-"""Which inputs there are, and their bytes."""
+"""The bytes of inputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normcompletion.batch import inputs
-from normcompletion.batch.inputs import IncompleteInput, Input, InputError, expand, open_decoded
+from normcompletion.batch.inputs import IncompleteInput, Input, InputError, open_decoded
 from tests.conftest import examples, zstd
 
 TEXT = b"".join(
@@ -49,78 +49,6 @@ def drained(source: Input, size: int = 1000) -> tuple[bytes, IncompleteInput | N
     except IncompleteInput as broken:
         return found, broken
     return found, None
-
-
-# -- which inputs
-
-
-@pytest.fixture
-def logs(tmp_path, monkeypatch):
-    """A folder of logs, which is the current one."""
-    for name in ("b/2.jsonl.gz", "b/1.JSON", "a.jsonl", "c.txt", ".hidden/x.jsonl", "_delta_log/0.json", "d[1].sse"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def paths(*given: str, **options: str) -> list[str]:
-    return [source.path for source in expand(given, **options)]
-
-
-def test_a_folder_stands_for_its_logs_by_name(logs):
-    """A folder gives the files below it that have a log's suffix, sorted by name, bookkeeping left out."""
-    assert paths(".") == ["./a.jsonl", "./b/1.JSON", "./b/2.jsonl.gz", "./d[1].sse"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "found"),
-    [
-        ("*.jsonl", ["a.jsonl"]),
-        ("**/*.jsonl*", ["a.jsonl", "b/2.jsonl.gz"]),
-        ("?.txt", ["c.txt"]),
-        ("[bc]*", ["b/1.JSON", "b/2.jsonl.gz", "c.txt"]),
-        ("d[1].sse", ["d[1].sse"]),
-    ],
-)
-def test_patterns_are_expanded_here(logs, pattern, found):
-    """A pattern gives what it matches, by name, of folders their logs; a file that is called like it comes first."""
-    assert paths(pattern) == found
-
-
-def test_inputs_keep_their_order_and_come_once(logs):
-    """Inputs stand in the order in which they were named, and one that is named again is not read again."""
-    assert paths("c.txt", "b", "b/2.jsonl.gz", "-", "c.txt") == ["c.txt", "b/1.JSON", "b/2.jsonl.gz", "-"]
-
-
-def test_a_list_of_inputs_has_one_a_line(logs, monkeypatch):
-    """`files_from` is a file, or standard input, with one path a line; CRLF and blank lines do no harm."""
-    (logs / "list").write_bytes(b"c.txt\r\n\nb\n")
-    assert paths("a.jsonl", files_from="list") == ["a.jsonl", "c.txt", "b/1.JSON", "b/2.jsonl.gz"]
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"c.txt")))
-    assert paths(files_from="-") == ["c.txt"]
-
-
-@pytest.mark.parametrize(
-    ("given", "options", "told"),
-    [
-        (["absent.jsonl"], {}, ["absent.jsonl", "does not exist", "check the name"]),
-        (["no*.jsonl"], {}, ["no*.jsonl", "no file matches", "quote the pattern"]),
-        ([".hidden/empty"], {}, [".hidden/empty", "holds no log", ".jsonl.gz"]),
-        ([], {}, ["there is no input", "name a file"]),
-        (["-"], {"files_from": "-"}, ["standard input", "put the list in a file"]),
-        ([], {"files_from": "absent"}, ["absent", "cannot be read"]),
-        ([], {"files_from": "list"}, ["gone.jsonl does not exist", "listed in list"]),
-    ],
-)
-def test_what_is_no_input_is_told_with_what_to_do(logs, given, options, told):
-    """Every wrong input raises an error that names it and says what to do."""
-    (logs / ".hidden" / "empty").mkdir()
-    (logs / "list").write_bytes(b"gone.jsonl")
-    with pytest.raises(InputError) as caught:
-        expand(given, **options)
-    assert all(words in str(caught.value) for words in told)
 
 
 # -- their bytes

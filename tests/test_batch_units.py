@@ -92,10 +92,10 @@ LINES = {
     "NUL before": bytes(40) + G + b"\n" + G,
     "record separators": b"\x1e" + G + b"\n\x1e" + G + b"\n",
     "scalars": b'1\nnull\n"x"\n[]\ntrue\n' + G,
-    "UTF-16": (G + b"\n").decode().encode("utf-16"),
     "pairs": b"[{},{}]\n[{},{}]\n",
-    "one pair": b"[{},{}]\n",
-    "a pair with metadata": b'[{"a":1},{"b":2},{"c":3}]',
+    "one pair": b'[{"model":"m"},{"choices":[{"index":0}]}]\n',
+    "a failed pair with metadata": b'[{"model":"m"},["timeout"],{"c":3}]',
+    "the chunks of a stream": b"[%b]" % b",".join([b'{"choices":[{"index":0,"delta":{"content":"x"}}]}'] * 9),
     "a cut pair first": b'[{},{"a":\n[{},{}]\n',
     "lists": b"[1,2,3,4,5]\n[]\n[6]",
     "a list in a string cut": b'["abc\n[1]\n',
@@ -157,16 +157,32 @@ def test_a_block_comes_as_bytes_and_a_range_as_its_place():
     """Blocks of lines are bytes; ranges cover a plain file and are given for nothing else."""
     text = (G + b"\n") * 10
     (block,) = cut(text)
-    assert block == Block(0, 1, 0, text)
+    assert block == Block(0, 1, 0, text, name="log")
     with open_decoded(written(text)) as source:
         found = list(blocks(source, 7, ranges=True, block_bytes=100))
     path = source.path
     assert [block.data for block in found] == [
         Range(path, at, min(at + 100, len(text))) for at in range(0, len(text), 100)
     ]
-    assert {(block.input, block.line) for block in found} == {(7, 0)}
+    assert {block.input for block in found} == {7}
     with open_decoded(written(gzip.compress(text))) as source:
         assert [block.data for block in blocks(source, ranges=True)] == [text]
+
+
+@given(st.lists(st.integers(0, 30), max_size=30), st.integers(1, 40), st.integers(0, 400), st.booleans())
+def test_ranges_count_their_lines(lengths, size, offset, ended):
+    """Ranges of any size, from any line on, number their lines as those of the whole file."""
+    text = b"\n".join(b"x" * length for length in lengths) + b"\n" * ended
+    source = Input("log", str(FOLDER / "ranges"))
+    Path(source.path).write_bytes(text)
+    whole = [unit for block in cut(text) for unit in units_of(block)]
+    begin = next((unit for unit in whole if unit.offset >= offset), None)
+    if begin is None:
+        return
+    with open_decoded(source) as opened:
+        found = list(blocks(opened, ranges=True, offset=begin.offset, line=begin.line, block_bytes=size))
+    numbered = [unit for block in found for part in read_range(block) for unit in units_of(part)]
+    assert numbered == whole[whole.index(begin) :]
 
 
 @pytest.mark.parametrize("ranges", [False, True])

@@ -91,13 +91,14 @@ def test_openai_bodies_are_those_of_the_function(tmp_path):
 
 
 def test_csv_is_the_flat_layout(tmp_path):
-    """CSV has the flat columns, texts with quotes and line feeds among them, and an empty cell for null."""
+    """CSV has the flat columns and the origin, texts with quotes and line feeds, and an empty cell for null."""
     log, out = tmp_path / "log.jsonl", tmp_path / "records.csv"
     log.write_text("\n".join(json.dumps(row) for row in ROWS))
     assert main(["convert", str(log), "-o", str(out)]) == 0
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == FLAT_SCHEMA.names
+    assert list(rows[0]) == [*FLAT_SCHEMA.names, "_file", "_line", "_offset"]
+    assert (rows[1]["_file"], rows[1]["_line"]) == (str(log), "2")
     frame = to_frame(read(log), "arrow")
     for name in ("content", "id", "finish_reason", "error_code", "tool_calls"):
         assert [row[name] or None for row in rows] == frame[name].to_pylist()

@@ -83,17 +83,33 @@ def test_rejects_are_json_lines_for_the_owner_alone(log, tmp_path, capsys):
     assert (first["source"], first["code"], first["raw"]) == (str(log), "truncated", '{"choices":[')
     assert second["line"] == 7
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
-    assert told(capsys)[0] == "8 units: 5 converted, 2 rejected, 1 blank"
+    assert "8 units: 5 converted, 2 rejected, 1 blank" in told(capsys)
 
 
-def test_only_the_first_rejects_are_shown(tmp_path, capsys):
-    """Without a file for rejects, the first of them are shown, and how many more there are."""
+def test_refusals_are_told_by_file_and_reason(tmp_path, capsys):
+    """Each reason is shown once a file, with the line of its first refusal and how many there are, commonest first."""
+    log, other = tmp_path / "log.jsonl", tmp_path / "other.jsonl"
+    row = json.dumps({"answers": [{"choices": [{"index": 0, "message": {"content": "x"}}]}] * 2})
+    log.write_text("x\n" + f"{row}\n" * 50)
+    other.write_text("".join(f"{number} {number}\n" for number in range(10, 39)) + row)
+    assert main(["convert", str(log), str(other), "-o", str(tmp_path / "out.jsonl")]) == 1
+    hint = "unknown_envelope: no known envelope, but 2 responses are at /answers/*; give --body '/answers/*'"
+    assert told(capsys)[:4] == [
+        f"{log}:2: {hint} (50 times)",
+        f"{other}:1: trailing_data: a second value starts at byte 3; hand in one response at a time (29 times)",
+        f"{log}:1: syntax: no JSON at byte 0 (Expecting value); log the body as it was sent",
+        f"{other}:30: {hint}",
+    ]
+    assert main(["survey", str(log)]) == 0
+    assert f"50  {hint.replace('2 resp', 'N resp')}  (first: {log}:2)" in capsys.readouterr().out
+
+
+def test_only_the_commonest_reasons_are_shown(tmp_path, capsys):
+    """Of many reasons the first are shown, and how many more there are."""
     log = tmp_path / "log.jsonl"
-    log.write_text("x\n" * 50)
+    log.write_text("".join(json.dumps({f"k{number}": {"choices": []} | {"model": "m"}}) + "\n" for number in range(50)))
     assert main(["convert", str(log), "-o", str(tmp_path / "out.jsonl")]) == 1
-    lines = told(capsys)
-    assert [line.split(":")[1] for line in lines[:20]] == [str(number) for number in range(1, 21)]
-    assert lines[20] == "… and 30 more; --rejects FILE keeps them all"
+    assert told(capsys)[20] == "… and 30 more reasons; --rejects FILE keeps every refusal"
 
 
 def test_convert_works_in_a_pipe(log):
@@ -292,12 +308,43 @@ def test_verify_proves_that_nothing_is_lost(log, capsys):
 
 def test_verify_finds_what_was_lost(log, monkeypatch, capsys):
     """A leaf that is nowhere in the completion is named with its line, and the exit code is 1."""
-    monkeypatch.setattr("normcompletion.audit.lost", lambda tree, completion: ["/lost"])
+    monkeypatch.setattr("normcompletion.audit.lost", lambda tree, *completions: ["/lost"])
     log.write_text(GOOD % 1)
     assert main(["verify", str(log)]) == 1
     captured = capsys.readouterr()
     assert "1 leaves lost" in captured.out
     assert captured.err == f"{log}:1: lost /lost\n"
+
+
+def test_verify_looks_at_every_unit(tmp_path, capsys):
+    """A page is verified as a whole: what its records share, and what is beside them, is accounted for once."""
+    log = tmp_path / "log.jsonl"
+    answer = {"id": "a", "choices": [{"index": 0, "message": {"content": "x"}}], "usage": {"total_tokens": 5}}
+    page = {"data": [answer, {**answer, "usage": {"total_tokens": 6}}], "total": 7777, "next": "n"}
+    log.write_text(json.dumps(page) + "\n" + json.dumps({"run": {"n": 3}, "results": [answer, answer]}) + "\n")
+    assert main(["verify", str(log), "--body", "/data/*", "--body", "/results/*", "-j", "2", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert (counts["units"], counts["records"], counts["lost"]) == (2, 4, 0)
+    log.write_text(json.dumps(page) + "\n")
+    assert main(["convert", str(log), "-o", str(tmp_path / "out.jsonl")]) == 0
+    assert [row["extra"] for row in rows(tmp_path / "out.jsonl")] == [{"/next": "n", "/total": 7777}] * 2
+    assert main(["verify", str(log)]) == 0
+
+
+def test_detect_and_explain_take_the_options_of_convert(tmp_path, capsys):
+    """A body in a log is detected and explained where it is, also as JSON."""
+    log = tmp_path / "log.jsonl"
+    body = {"provider": "P", "choices": [{"native_finish_reason": "S", "message": {"content": "x"}}]}
+    log.write_text(json.dumps({"n": 3, "r": body}) + "\n" + json.dumps({"n": 4}) + "\n")
+    assert main(["detect", str(log), "--body", "/r", "--json"]) == 1
+    captured = capsys.readouterr()
+    row = json.loads(captured.out)
+    assert (row["source"], row["envelope"], row["place"]) == ("openrouter", "custom", f"{log}:1")
+    assert captured.err.startswith(f"{log}:2: no_body: ")
+    assert main(["explain", str(log), "--body", "/r", "--limit", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "/n  →  extra" in out
+    assert "/r/provider  →  /provider" in out
 
 
 def test_verify_counts_a_stream(tmp_path, capsys):

@@ -64,3 +64,12 @@ def test_a_kind_alone_makes_no_record() -> None:
         {"id": "r", "status": "failed", "request": {}, "response": {}},
     ):
         assert refusal(body).code == "unknown_shape"
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("812", 0.812), (812, 0.812), ("0.8", 0.8), (0.8, 0.8), ("0", 0.0)])
+def test_a_duration_in_a_string_has_the_unit_of_the_number(duration: Any, seconds: float) -> None:
+    """Whole numbers of the first API are milliseconds, also where a table wrote them as text; others are seconds."""
+    record = {"id": "r", "organization_id": "o", "kind": "completion", "response": chat(), "duration": duration}
+    envelope = normalize(record).envelope
+    assert envelope is not None
+    assert envelope.duration == seconds

@@ -15,7 +15,7 @@ blank, and the report says how many were which. Failed, pending and encrypted ca
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias, overload
 
 from ..envelopes import opener as _opener
@@ -25,25 +25,26 @@ from ..errors import NormalizeError
 from ..model import Completion
 from ..payload import MAX_RECORD_BYTES
 from . import report as _report
-from .conversion import Conversion, ConverterOptions, Found, Layout
+from .conversion import Conversion, ConverterOptions, Layout
 from .durable import OutputError
 from .engine import (
     BudgetError,
     IncompleteInputError,
-    Lines,
     Listener,
     Options,
     Reader,
     Run,
     UsageError,
 )
-from .inputs import IncompleteInput, Input, InputError, expand
+from .examination import Examined, Examiner, examine_inputs
+from .folders import Inputs, expand
+from .inputs import IncompleteInput, Input, InputError
 from .journal import Position
 from .outputs import OutputRefusedError
 from .report import Reject, Report
 from .signals import Interrupted, Signals
 from .survey import Survey, SurveyError, survey_inputs
-from .units import Block, Unit
+from .units import Unit
 from .workers import WorkerError
 from .written import To, Unfinished
 
@@ -53,6 +54,7 @@ __all__ = [
     "IncompleteInput",
     "IncompleteInputError",
     "InputError",
+    "Inputs",
     "Interrupted",
     "Listener",
     "OutputError",
@@ -66,14 +68,15 @@ __all__ = [
     "UsageError",
     "WorkerError",
     "convert",
+    "examine",
     "expand",
     "iter_records",
     "iter_units",
     "survey",
-    "unit_converter",
 ]
 
 Name: TypeAlias = str | os.PathLike[str]
+Logs: TypeAlias = Name | Iterable[Name] | Inputs
 
 REJECT_CODES: Mapping[str, str] = {**_report.REJECT_CODES, **_opener.REJECT_CODES}
 """Every code of a reject and what it means; `strict` adds the codes of `normcompletion.NOTES` that are faults.
@@ -100,12 +103,12 @@ class RejectError(NormalizeError):
 
 
 def convert(
-    inputs: Name | Iterable[Name],
+    inputs: Logs,
     output: Name,
     *,
     files_from: Name | None = None,
     to: To | None = None,
-    layout: Layout = "nested",
+    layout: Layout | None = None,
     columns: Iterable[str] | None = None,
     rows_per_part: int | None = None,
     envelope: str = "auto",
@@ -117,6 +120,8 @@ def convert(
     extras: bool = False,
     fill: bool = False,
     unfinished: Unfinished = "refuse",
+    origin: bool = True,
+    strict_inputs: bool = False,
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -149,7 +154,8 @@ def convert(
         files_from: a file that names more inputs, one a line.
         to: `"jsonl"`, `"parquet"` or `"csv"` (the flat layout); by the output's name otherwise. `"openai"` writes
             bodies in OpenAI's shape, `"messages"` lines to train on: the logged request's messages and the answer.
-        layout: the columns of Parquet: `"nested"` holds everything, `"flat"` the first choice for SQL and pandas.
+        layout: the columns of Parquet: `"nested"` holds everything, `"flat"` the first choice for SQL and pandas;
+            flat where `columns` names one that only it has, else nested.
         columns: only these columns of the layout, in this order, for Parquet; what is left out costs little, and it
             is nowhere in the output.
         rows_per_part: Parquet as a folder of files with no more rows than this in each.
@@ -164,6 +170,9 @@ def convert(
         extras: with `to="openai"`, also write what that shape has no place for.
         fill: with `to="openai"`, write substitutes for what it requires; otherwise such answers are rejects.
         unfinished: with `to="messages"`, refuse failed calls and answers that are not whole, or skip and count them.
+        origin: write for each record where it is from: `_file`, `_line` and `_offset`, the name of its input, and the
+            line and the byte (decompressed) at which its unit starts; for a row of a table its number, and 0.
+        strict_inputs: raise `InputError` where a folder holds files that are not logs, in place of passing them over.
         source: who wrote the responses, where the caller knows.
         strict: refuse what would need a repair.
         completions_only: refuse failed, pending and encrypted calls too.
@@ -211,6 +220,7 @@ def convert(
         extras=extras,
         fill=fill,
         unfinished=unfinished,
+        origin=origin,
         source=source,
         strict=strict,
         completions_only=completions_only,
@@ -227,13 +237,13 @@ def convert(
         checkpoint_every=checkpoint_every,
         max_record_bytes=max_record_bytes,
     )
-    run = Run(_inputs(inputs, files_from), os.fspath(output), options, listener or Listener())
+    run = Run(_inputs(inputs, files_from, strict=strict_inputs), os.fspath(output), options, listener or Listener())
     return run(signals or Signals())
 
 
 @overload
 def iter_records(
-    inputs: Name | Iterable[Name],
+    inputs: Logs,
     *,
     on_error: Literal["raise"] = "raise",
     envelope: str = "auto",
@@ -249,7 +259,7 @@ def iter_records(
 
 @overload
 def iter_records(
-    inputs: Name | Iterable[Name],
+    inputs: Logs,
     *,
     on_error: Literal["yield"],
     envelope: str = "auto",
@@ -264,7 +274,7 @@ def iter_records(
 
 
 def iter_records(
-    inputs: Name | Iterable[Name],
+    inputs: Logs,
     *,
     on_error: Literal["raise", "yield"] = "raise",
     envelope: str = "auto",
@@ -299,7 +309,7 @@ def iter_records(
 
 
 def survey(
-    inputs: Name | Iterable[Name],
+    inputs: Logs,
     *,
     files_from: Name | None = None,
     envelope: str = "auto",
@@ -325,7 +335,7 @@ def survey(
         source=source,
         max_record_bytes=max_record_bytes,
         envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
-        keep_places=True,
+        origin=True,
         breakdown=True,
     )
     return survey_inputs(
@@ -338,9 +348,7 @@ def survey(
     )
 
 
-def iter_units(
-    inputs: Name | Iterable[Name], *, max_record_bytes: int = MAX_RECORD_BYTES
-) -> Iterator[tuple[Input, Unit]]:
+def iter_units(inputs: Logs, *, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[tuple[Input, Unit]]:
     """The units of logs, blank ones too, as they stand there, with their inputs. Errors are those of `iter_records`.
 
     >>> sum(1 for source, unit in iter_units("fixtures/log.jsonl"))
@@ -350,15 +358,42 @@ def iter_units(
     return Reader(_inputs(inputs, None), options, Listener()).units()
 
 
-def unit_converter(source: str | None = None) -> Callable[[Unit], Found]:
-    """What converts units one by one, as `convert` does. Raises `UnknownSourceError`.
+def examine(
+    inputs: Logs,
+    kind: type[Examiner],
+    *,
+    files_from: Name | None = None,
+    envelope: str = "auto",
+    body: str | Iterable[str] | None = None,
+    body_encoding: Encoding = "auto",
+    envelope_fields: Mapping[str, str] | None = None,
+    source: str | None = None,
+    jobs: int = 1,
+    limit: int | None = None,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    listener: Listener | None = None,
+    signals: Signals | None = None,
+) -> Iterator[Examined]:
+    """What an `examination.Verifier`, `Detector` or `Explainer` says of each unit; arguments as for `survey`.
 
-    >>> read = unit_converter()
-    >>> [len(read(unit).completions) for source, unit in iter_units("fixtures/log.jsonl")]
-    [1, 1, 1, 1, 1, 1]
+    >>> from normcompletion.batch.examination import Verifier
+    >>> sum(found.counts["lost"] for found in examine("fixtures/log.jsonl", Verifier))
+    0
     """
-    read = Conversion(ConverterOptions(source=source))
-    return lambda unit: read([Block(0, unit.line, unit.offset, [unit])])
+    options = ConverterOptions(
+        source=source,
+        max_record_bytes=max_record_bytes,
+        envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
+    )
+    return examine_inputs(
+        _inputs(inputs, files_from),
+        kind,
+        options,
+        jobs=jobs,
+        limit=limit,
+        listener=listener or Listener(),
+        signals=signals or Signals(),
+    )
 
 
 def _around(
@@ -377,26 +412,23 @@ def _around(
         raise UsageError(str(error)) from None
 
 
-def _inputs(inputs: Name | Iterable[Name], files_from: Name | None) -> list[Input]:
+def _inputs(inputs: Logs, files_from: Name | None, *, strict: bool = False) -> Inputs:
+    if isinstance(inputs, Inputs):
+        return inputs
     paths = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    return expand(paths, None if files_from is None else os.fspath(files_from))
+    return expand(paths, None if files_from is None else os.fspath(files_from), strict=strict)
 
 
 def _items(inputs: list[Input], options: ConverterOptions) -> Iterator[Completion | Reject]:
     reader = Reader(inputs, options, Listener())
     read = Conversion(options)
-    lines = Lines(Position())
     for task in reader.tasks(Position()):
         found = read(task.blocks)
         done = 0
-        for block, rejects, count in zip(task.blocks, found.rejects, found.lines, strict=True):
-            for place, reject in rejects:
-                yield from found.completions[done:place]
-                done = place
-                reject.source = inputs[block.input].name
-                reject.line += lines.before(block)
-                yield reject
-            lines.count(block, count)
+        for place, reject in found.rejects:
+            yield from found.completions[done:place]
+            done = place
+            yield reject
         yield from found.completions[done:]
         for index, broken in found.broken:
             reader.broken.setdefault(index, broken)

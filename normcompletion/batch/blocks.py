@@ -34,9 +34,9 @@ class Block(NamedTuple):
     """A bounded piece of one input.
 
     `input` is the input's place in the list, `line` the number of the first unit, `offset` where it starts (for a
-    table, how many rows stand before it). `data` is whole lines (bytes), or units, or a range that has yet to be read;
-    the lines of a range are counted from 1, and its `line` is 0. `body` are the pointers of the responses in its units;
-    `None` says that they are the caller's.
+    table, how many rows stand before it). `data` is whole lines (bytes), or units, or a range that has yet to be read.
+    `body` are the pointers of the responses in its units; `None` says that they are the caller's. `name` is that
+    of the input.
     """
 
     input: int
@@ -44,3 +44,4 @@ class Block(NamedTuple):
     offset: int
     data: bytes | list[Unit] | Range
     body: tuple[str, ...] | None = None
+    name: str = ""

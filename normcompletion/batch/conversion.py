@@ -6,21 +6,23 @@ Lines are taken in pieces of `PIECE_UNITS`, so that what is made of a piece is w
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
 
 from ..api import default_engine, normalize, too_long
 from ..envelopes.opener import Envelopes, Opener, may_be_quiz
 from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError
 from ..model import Completion, ServiceError, to_json, to_json_lines
-from ..payload import MAX_RECORD_BYTES
+from ..payload import MAX_RECORD_BYTES, escape_surrogates
 from .breakdown import Breakdown
 from .inputs import IncompleteInput
 from .report import Reject, Report
-from .units import Block, Range, Unit, read_range
+from .units import Block, Range, Unit, read_range, units_of
 from .written import SKIPPED_CODES, Writing, csv_rows, without_nulls
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ Layout = Literal["nested", "flat"]
 _BLANK = b" \t\r\n\x1e"
 PIECE_UNITS = 64
 _COLLECT_EVERY = 32  # tasks
+# How a record ends that this library wrote: with where it is from.
+_ORIGIN_MARK, _MARKED = b',"_offset":', 36
+_ORIGIN_AT_END = re.compile(
+    rb',"_file":(?P<file>"(?:[^"\\\\]|\\\\.)*"),"_line":(?P<line>\d{1,18}),"_offset":(?P<offset>\d{1,18})\}\s*\Z'
+)
+_LONGEST = 1 << 13  # bytes of that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +49,8 @@ class ConverterOptions:
     `source` and `strict` are those of `normalize`. With `completions_only` failed, pending and encrypted calls are
     rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what stands around a
     response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are wanted, `None`
-    for all; no layout stands for text, of which `writing` says more. With `keep_places` it is known from which line
-    each record is. With `breakdown` the report has one.
+    for all; no layout stands for text, of which `writing` says more. With `origin` it is known where each record is
+    from. With `breakdown` the report has one.
     """
 
     source: str | None = None
@@ -54,7 +62,7 @@ class ConverterOptions:
     layout: Layout | None = None
     columns: tuple[str, ...] | None = None
     writing: Writing = field(default_factory=Writing)
-    keep_places: bool = False
+    origin: bool = False
     breakdown: bool = False
 
     def check(self) -> None:
@@ -62,53 +70,39 @@ class ConverterOptions:
         default_engine().registry.check(self.source, None)
 
 
+Origin: TypeAlias = tuple[str, int, int]
+"""Where a record is from: its input, and the line and the byte offset at which its unit starts."""
+ORIGIN = ("_file", "_line", "_offset")
+"""The names of these in what is written."""
+
+
 @dataclass(slots=True)
 class Found:
     """What was in some blocks.
 
-    `carried` belongs to `completions` one by one, and is empty where nothing was asked to go along; so does `exported`,
-    the lines that are written of them where they are no canonical records. `places` has
-    a list for each block, empty unless asked for: the line of each completion. `rejects` has one too: each reject with
-    the number of completions before it. Where a block does not know its own line, these lines count from its
-    beginning. `lines` is how many units each block had. `broken` has the inputs that broke off in one of the blocks.
+    `carried` and `origins` belong to `completions` one by one, and are empty where they were not asked for; so does
+    `exported`, the lines that are written of them where they are no canonical records. `rejects` has each reject with
+    the number of completions before it. `broken` has the inputs that broke off in one of the blocks.
     """
 
     completions: list[Completion] = field(default_factory=list)
     carried: list[Carried] = field(default_factory=list)
     exported: list[bytes] = field(default_factory=list)
-    places: list[list[int]] = field(default_factory=list)
-    rejects: list[list[tuple[int, Reject]]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    rejects: list[tuple[int, Reject]] = field(default_factory=list)
     report: Report = field(default_factory=Report)
     broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
 
 
-class Part(NamedTuple):
-    """A block that was read."""
-
-    line: int
-    offset: int
-    data: bytes | list[Unit]
-
-
-def parts(block: Block, max_record_bytes: int) -> Iterator[Part]:
+def parts(block: Block, max_record_bytes: int) -> Iterator[Block]:
     """What is in a block: in a range what is there in the file. Raises `IncompleteInput`."""
-    for each in read_range(block, max_record_bytes) if isinstance(block.data, Range) else (block,):
-        assert not isinstance(each.data, Range)
-        yield Part(each.line, each.offset, each.data)
+    return read_range(block, max_record_bytes) if isinstance(block.data, Range) else iter((block,))
 
 
 def units(block: Block, max_record_bytes: int) -> Iterator[Unit]:
-    """The units of a block; their lines count from its beginning where it does not know its own. As `parts`."""
+    """The units of a block. As `parts`."""
     for part in parts(block, max_record_bytes):
-        if isinstance(part.data, bytes):
-            offset = part.offset
-            end = offset + len(part.data)  # the last line of an input may have no line feed
-            for number, line in enumerate(_split(part.data), part.line):
-                yield Unit(number, offset, min(len(line) + 1, end - offset), line)
-                offset += len(line) + 1
-        else:
-            yield from part.data
+        yield from units_of(part)
 
 
 def _split(data: bytes) -> list[bytes]:
@@ -153,10 +147,8 @@ class Conversion:
         if self._options.breakdown:
             found.report.breakdown = Breakdown()
         for block in blocks:
-            found.rejects.append([])
-            found.places.append([])
-            before = found.report.units
             self._open_with(block.body)
+            self._name = escape_surrogates(block.name)
             try:
                 for part in parts(block, self._options.max_record_bytes):
                     left = None if limit is None else max(0, limit - found.report.units)
@@ -166,7 +158,6 @@ class Conversion:
                             drain(found)
             except IncompleteInput as broken:
                 found.broken.append((block.input, broken))
-            found.lines.append(found.report.units - before)
         if drain is None:
             found.report.count(found.completions)
         self._tasks += 1
@@ -174,8 +165,9 @@ class Conversion:
             gc.collect(1)
         return found
 
-    def _pieces(self, part: Part, found: Found, limit: int | None) -> Iterator[None]:
+    def _pieces(self, part: Block, found: Found, limit: int | None) -> Iterator[None]:
         """Take in a part; stops after every piece."""
+        assert not isinstance(part.data, Range)
         if not isinstance(part.data, bytes):
             for number, unit in enumerate(part.data[:limit], 1):
                 self._unit(unit, found)
@@ -190,23 +182,20 @@ class Conversion:
             offset = self._one_by_one(some, part.line + at, offset, end, found)
             yield
 
-    def _take(self, completions: list[Completion], lines: list[bytes], number: int, found: Found) -> int:
-        """Take in what stands on some lines, one each, the first of them with a number; gives how long they are."""
-        found.completions += completions
-        found.report.units += len(lines)
-        found.report.converted += len(lines)
-        if self._options.keep_places:
-            found.places[-1] += range(number, number + len(lines))
-        return sum(map(len, lines)) + len(lines)
-
     def _one_by_one(self, lines: list[bytes], number: int, offset: int, end: int, found: Found) -> int:
         """Some lines, the first of them with a number and an offset; gives the offset behind them."""
         at = 0
         while at < len(lines):
             if self._bare and not self._carries and self._export is None:
                 bodies = self._bare_bodies(lines[at:])
-                offset += self._take(bodies, lines[at : at + len(bodies)], number + at, found)
-                at += len(bodies)
+                found.completions += bodies
+                found.report.units += len(bodies)
+                found.report.converted += len(bodies)
+                for _ in bodies:
+                    if self._options.origin:
+                        found.origins.append((self._name, number + at, offset))
+                    offset += len(lines[at]) + 1
+                    at += 1
                 continue
             line = lines[at]
             length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
@@ -222,8 +211,11 @@ class Conversion:
         if unit.text is not None and not unit.text.strip(_BLANK):
             report.blank += 1
             return
+        origin = self._name, unit.line, unit.offset
+        if unit.text is not None and (written := _origin_at_end(unit.text)):
+            unit, origin = _read_again(unit, written)
         carried = self._opener.carried(unit.text)
-        before = len(found.rejects[-1])
+        before = len(found.rejects)
         is_empty = True
         for item in self._records(unit):
             is_empty = False
@@ -238,9 +230,9 @@ class Conversion:
             found.completions.append(kept)
             if self._carries:
                 found.carried.append(carried)
-            if self._options.keep_places:
-                found.places[-1].append(unit.line)
-        if len(found.rejects[-1]) > before:
+            if self._options.origin:
+                found.origins.append(origin)
+        if len(found.rejects) > before:
             report.rejected += 1
         else:
             report.converted += 1
@@ -265,6 +257,8 @@ class Conversion:
         read, source, longest = self._read, self._options.source, self._options.max_record_bytes
         completions: list[Completion] = []
         for text in texts:
+            if _ORIGIN_MARK in text[-_MARKED:]:
+                break
             try:
                 completion = read(text, source) if len(text) <= longest else None
             except NormalizeError:
@@ -303,8 +297,8 @@ class Conversion:
     def _refuse(self, unit: Unit, error: NormalizeError, found: Found) -> None:
         found.report.rejects[error.code] += 1
         raw = unit.text if self._options.keep_raw else None
-        reject = Reject("", unit.line, unit.offset, unit.length, error.code, error.path, str(error), raw)
-        found.rejects[-1].append((len(found.completions), reject))
+        reject = Reject(self._name, unit.line, unit.offset, unit.length, error.code, error.path, str(error), raw)
+        found.rejects.append((len(found.completions), reject))
 
 
 def _reader(options: ConverterOptions) -> Callable[[bytes, str | None], Completion]:
@@ -319,13 +313,24 @@ def _is_bare(record: Completion | NormalizeError) -> bool:
     return isinstance(record, Completion) and record.envelope is None
 
 
+def _origin_at_end(text: bytes) -> re.Match[bytes] | None:
+    """The origin with which a record ends, if it does."""
+    return _ORIGIN_AT_END.search(text, max(0, len(text) - _LONGEST)) if _ORIGIN_MARK in text[-_MARKED:] else None
+
+
+def _read_again(unit: Unit, written: re.Match[bytes]) -> tuple[Unit, Origin]:
+    """A canonical record that this library wrote, without its origin, and that."""
+    assert unit.text is not None
+    file = msgspec.json.decode(written["file"], type=str)
+    return unit._replace(text=unit.text[: written.start()] + b"}"), (file, int(written["line"]), int(written["offset"]))
+
+
 @dataclass(slots=True)
 class Converted:
     """What came of a task: `data` is what is written of its records. The rest is as in `Found`."""
 
     data: bytes | pa.RecordBatch
-    rejects: list[list[Reject]]
-    lines: list[int]
+    rejects: list[Reject]
     report: Report
     broken: list[tuple[int, IncompleteInput]]
 
@@ -335,30 +340,30 @@ class Converter:
 
     def __init__(self, options: ConverterOptions) -> None:
         self._conversion = Conversion(options)
-        self._layout = options.layout
-        self._writing = options.writing
-        self._columns = options.columns
+        self._options = options
 
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
         """What comes of some blocks, or of their first `limit` units."""
+        options = self._options
+        is_csv = options.writing.to == "csv"
         written: _Lines | _Rows
-        if self._writing.to == "csv" or self._layout is not None:
-            written = _Rows(self._layout or "flat", self._columns)
+        if is_csv or options.layout is not None:
+            written = _Rows(options.layout or "flat", options.columns, origin=options.origin)
         else:
-            written = _Lines(omit_null=self._writing.omit_null)
+            written = _Lines(omit_null=options.writing.omit_null)
 
         def drain(found: Found) -> None:
             written.add(found)
             found.completions.clear()
             found.carried.clear()
             found.exported.clear()
+            found.origins.clear()
 
         found = self._conversion(blocks, limit, drain)
         data = written.data()
-        if self._writing.to == "csv" and not isinstance(data, bytes):
+        if is_csv and not isinstance(data, bytes):
             data = csv_rows(data)
-        rejects = [[reject for _, reject in each] for each in found.rejects]
-        return Converted(data, rejects, found.lines, found.report, found.broken)
+        return Converted(data, [reject for _, reject in found.rejects], found.report, found.broken)
 
 
 class _Lines:
@@ -378,45 +383,74 @@ class _Lines:
 
 
 def _json_lines(found: Found, *, omit_null: bool) -> bytes:
-    """The records; what goes along is under the key `carried`."""
-    if not found.carried and not omit_null:
+    """The records; what goes along is under the key `carried`, where each is from under those of `ORIGIN`."""
+    if not (found.carried or found.origins or omit_null):
         return to_json_lines(found.completions)
-    lines = []
-    for completion, carried in zip_longest(found.completions, found.carried):
-        line = without_nulls(completion) if omit_null else to_json(completion)
-        lines.append(line if carried is None else b'%b,"carried":%b}' % (line[:-1], to_json(carried)))
+    lines = (
+        [*map(without_nulls, found.completions)] if omit_null else to_json_lines(found.completions).split(b"\n")[:-1]
+    )
+    for place, carried in enumerate(found.carried):
+        if carried is not None:
+            lines[place] = b'%b,"carried":%b}' % (lines[place][:-1], to_json(carried))
+    name, told = None, b""
+    for place, (file, line, offset) in enumerate(found.origins):
+        if file != name:
+            name, told = file, msgspec.json.encode(file)
+        lines[place] = b'%b,"_file":%b,"_line":%d,"_offset":%d}' % (lines[place][:-1], told, line, offset)
     return b"\n".join([*lines, b""])
 
 
 class _Rows:
-    """Arrow rows in the making, of `arrow_schema(layout, columns)`."""
+    """Arrow rows in the making, of `arrow_schema(layout, columns, origin=origin)`."""
 
-    def __init__(self, layout: Layout, columns: tuple[str, ...] | None) -> None:
+    def __init__(self, layout: Layout, columns: tuple[str, ...] | None, *, origin: bool) -> None:
         from ..arrow import Rows
 
-        self._rows = Rows(flat=layout == "flat", columns=columns)
+        self._schema = arrow_schema(layout, columns, origin=origin)
+        self._names = [name for name in self._schema.names if name not in ORIGIN]
+        self._rows = Rows(flat=layout == "flat", columns=self._names)
         self._carried: list[Carried] = []
+        self._origins: list[Origin] = []
 
     def add(self, found: Found) -> None:
         """Add the records that were found."""
         self._rows.add(found.completions)
         self._carried += found.carried
+        self._origins += found.origins
 
     def data(self) -> pa.RecordBatch:
         """All of them."""
-        return self._rows.batch(self._carried or None)
+        import pyarrow as pa
+
+        batch = self._rows.batch(self._carried or None)
+        if len(self._names) == len(self._schema):
+            return batch
+        arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+        for place, name in enumerate(ORIGIN):
+            if name in self._schema.names:
+                values = [origin[place] for origin in self._origins]
+                arrays[name] = pa.array(values, self._schema.field(name).type)
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
 
 
-def csv_header(columns: tuple[str, ...] | None = None) -> bytes:
+def csv_header(columns: tuple[str, ...] | None = None, *, origin: bool = False) -> bytes:
     """The first line of CSV. Raises as `arrow_schema` does."""
-    return csv_rows(arrow_schema("flat", columns).empty_table(), header=True)
+    return csv_rows(arrow_schema("flat", columns, origin=origin).empty_table(), header=True)
 
 
-def arrow_schema(layout: Layout, columns: tuple[str, ...] | None = None) -> pa.Schema:
-    """The schema of a layout, or of some of its columns.
+def arrow_schema(layout: Layout, columns: tuple[str, ...] | None = None, *, origin: bool = False) -> pa.Schema:
+    """The schema of a layout, or of some of its columns, with the columns of `ORIGIN` or without.
 
     Raises `ValueError` where there is no such column, `ImportError` where pyarrow is missing.
     """
     from ..arrow import schema
 
-    return schema(flat=layout == "flat", columns=columns)
+    if not origin:
+        return schema(flat=layout == "flat", columns=columns)
+    import pyarrow as pa
+
+    ours = None if columns is None else [name for name in columns if name not in ORIGIN]
+    whole = schema(flat=layout == "flat", columns=ours)
+    fields = {field.name: field for field in whole}
+    fields |= {name: pa.field(name, pa.string() if name == "_file" else pa.int64()) for name in ORIGIN}
+    return pa.schema([fields[name] for name in columns or fields], metadata=whole.metadata)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..envelopes.opener import Envelopes
 from ..payload import MAX_RECORD_BYTES
-from .conversion import Converted, Converter, ConverterOptions, Layout, arrow_schema, csv_header, units
+from .conversion import ORIGIN, Converted, Converter, ConverterOptions, Layout, arrow_schema, csv_header, units
 from .durable import OutputError
+from .folders import Inputs
 from .inputs import STDIN, Decoded, IncompleteInput, Input, InputError, open_decoded
 from .journal import Checkpoint, Fingerprint, Header, Journal, Position, fingerprint
 from .outputs import (
@@ -45,6 +46,11 @@ Result = TypeVar("Result")
 
 PART_BYTES: dict[Kind, int] = {"jsonl": 64 << 20, "parquet_parts": 256 << 20}  # of input, where none are given
 RATE_UNITS = 1000
+_NOTICES = 10  # of files in folders that are not read
+_EXTENSIONS = (
+    *(kind + packed for kind in (".jsonl", ".ndjson", ".json", ".csv") for packed in ("", ".gz", ".zst")),
+    ".parquet",
+)
 _TASK_BLOCKS = 1024
 _AHEAD = 3  # tasks under way, for each worker
 _KEPT = "what is written so far is kept; go on with --resume"
@@ -87,7 +93,7 @@ class Options:
     """What a run is asked to do; `convert` says what each means."""
 
     to: To | None = None
-    layout: Layout = "nested"
+    layout: Layout | None = None
     columns: tuple[str, ...] | None = None
     rows_per_part: int | None = None
     envelopes: Envelopes = field(default_factory=Envelopes)
@@ -95,6 +101,7 @@ class Options:
     extras: bool = False
     fill: bool = False
     unfinished: Unfinished = "refuse"
+    origin: bool = True
     source: str | None = None
     strict: bool = False
     completions_only: bool = False
@@ -114,6 +121,11 @@ class Options:
     def kind(self, output: str) -> Kind:
         """What is written to an output. Raises `UsageError` where options and name contradict one another."""
         folder = output.endswith(("/", os.sep))
+        suffixes = Path(output).suffixes
+        if not (self.to or folder or self.rows_per_part or output == STDIN or not suffixes or _is_known(suffixes)):
+            raise UsageError(
+                f"the extension of {output} is not known; use {', '.join(_EXTENSIONS)}, or say --to jsonl or parquet"
+            )
         to = self.form(output)
         if to != "parquet":
             if folder:
@@ -150,6 +162,15 @@ class Options:
                 raise UsageError(f"--{name.replace('_', '-')} is for --to {form}; leave it out, or use that")
         return Writing(to=to, omit_null=self.omit_null, extras=self.extras, fill=self.fill, unfinished=self.unfinished)
 
+    def layout_of(self, kind: Kind) -> Layout | None:
+        """The layout of the Arrow rows to write; `None` for JSON lines. A name of the flat layout alone implies it."""
+        if kind == "jsonl":
+            return None
+        if self.layout is not None:
+            return self.layout
+        nested, flat = (set(arrow_schema(layout, origin=self.origin).names) for layout in ("nested", "flat"))
+        return "flat" if (flat - nested) & set(self.columns or ()) else "nested"
+
     def check(self) -> None:
         """Raise `UsageError` for a number that means nothing."""
         for name, least in (("limit", 0), ("max_errors", 0), ("rows_per_part", 1)):
@@ -180,6 +201,7 @@ class Options:
             "writing": [self.form(output), self.omit_null, self.extras, self.fill, self.unfinished],
             "checkpoint_every": self.checkpoint_every,
             "envelopes": self.envelopes.identity(),
+            "origin": self.origin,
             "source": self.source,
             "strict": self.strict,
             "completions_only": self.completions_only,
@@ -189,6 +211,11 @@ class Options:
             "limit": self.limit,
             "max_record_bytes": self.max_record_bytes,
         }
+
+
+def _is_known(suffixes: list[str]) -> bool:
+    """Whether the end of a name says what is written."""
+    return "".join(suffixes[-2:]).lower().endswith(_EXTENSIONS)
 
 
 class Listener:
@@ -285,6 +312,8 @@ class Reader:
         self._inputs = inputs
         self._options = options
         self._listener = listener
+        for told in inputs.notices[:_NOTICES] if isinstance(inputs, Inputs) else ():
+            listener.notice(told)
         self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
 
     def tasks(self, start: Position) -> Iterator[Task]:
@@ -315,14 +344,10 @@ class Reader:
 
     def units(self) -> Iterator[tuple[Input, Unit]]:
         """The units of all inputs, one by one. Raises `InputError`, and `IncompleteInput` at the end."""
-        lines = Lines(Position())
         for task in self.tasks(Position()):
             for block in task.blocks:
-                before, count = lines.before(block), 0
                 for unit in units(block, self._options.max_record_bytes):
-                    yield self._inputs[block.input], unit._replace(line=unit.line + before)
-                    count += 1
-                lines.count(block, count)
+                    yield self._inputs[block.input], unit
         if self.broken:
             raise self.broken[min(self.broken)]
 
@@ -357,24 +382,6 @@ def _end(block: Block) -> int:
     return block.data.stop if isinstance(block.data, Range) else block.offset + _size(block)
 
 
-class Lines:
-    """Numbers the lines of blocks that count from their own beginning, task after task."""
-
-    def __init__(self, start: Position) -> None:
-        self._input = start.input
-        self._before = start.line - 1
-
-    def before(self, block: Block) -> int:
-        """How many lines to add to those of a block that was not counted yet."""
-        return self._before if not block.line and block.input == self._input else 0
-
-    def count(self, block: Block, lines: int) -> None:
-        """Count the lines of a block."""
-        if block.input != self._input:
-            self._input, self._before = block.input, 0
-        self._before += lines
-
-
 # -- writing
 
 
@@ -386,11 +393,10 @@ class Writer:
 
     def __init__(self, run: Run, journal: Journal, saved: Checkpoint | None, signals: Signals) -> None:
         self.start = Position() if saved is None else saved.position
-        self.report = Report() if saved is None else Report.from_builtins(saved.report)
+        self.report = run.inputs.report() if saved is None else Report.from_builtins(saved.report)
         self._run = run
         self._journal = journal
         self._signals = signals
-        self._lines = Lines(self.start)
         self._part = 0  # bytes of input
         self._sinks: dict[str, Sink] = {}
         lengths = {} if saved is None else saved.lengths
@@ -418,37 +424,26 @@ class Writer:
         if self._run.part_bytes is not None and self._part >= self._run.part_bytes:
             self._end_part(task.blocks[0])
         self._part += sum(map(_size, task.blocks))
-        rejects = self._placed(task.blocks, converted)
+        for reject in converted.rejects:
+            self._run.listener.reject(reject)
         self.report.add(converted.report)
         if "output" in self._sinks and converted.report.records:
             with self._writing("output"):
                 self._sinks["output"].write(converted.data)
-        if rejects and "rejects" in self._sinks:
+        if converted.rejects and "rejects" in self._sinks:
             with self._writing("rejects"):
-                self._sinks["rejects"].write(b"".join([reject.to_json() for reject in rejects]))
+                self._sinks["rejects"].write(b"".join([reject.to_json() for reject in converted.rejects]))
 
     def _writing(self, name: str) -> AbstractContextManager[None]:
         """Around what writes: a signal must not cut that short, but where a reader may keep it waiting for ever."""
         return self._signals.waiting() if is_stream(self._run.outputs[name][0]) else nullcontext()
 
-    def _placed(self, task: Iterable[Block], converted: Converted) -> list[Reject]:
-        """The rejects of a task with their input and their line in it."""
-        placed = []
-        for block, rejects, lines in zip(task, converted.rejects, converted.lines, strict=True):
-            for reject in rejects:
-                reject.source = self._run.inputs[block.input].name
-                reject.line += self._lines.before(block)
-                placed.append(reject)
-                self._run.listener.reject(reject)
-            self._lines.count(block, lines)
-        return placed
-
     def _end_part(self, following: Block) -> None:
         """Make durable what was written, and note that `following` begins the next part. Raises `OutputError`."""
         self._part = 0
         lengths = {name: sink.end_part() for name, sink in self._sinks.items() if name != "report"}
-        line = following.line or self._lines.before(following) + 1
-        self._journal.append(self._checkpoint(Position(following.input, following.offset, line), lengths=lengths))
+        position = Position(following.input, following.offset, following.line)
+        self._journal.append(self._checkpoint(position, lengths=lengths))
 
     def _checkpoint(self, position: Position, **members: Any) -> Checkpoint:
         broken = [
@@ -505,7 +500,7 @@ class Run:
 
     """
 
-    def __init__(self, inputs: Sequence[Input], output: str, options: Options, listener: Listener) -> None:
+    def __init__(self, inputs: Inputs, output: str, options: Options, listener: Listener) -> None:
         from .. import __version__
 
         options.check()
@@ -513,13 +508,14 @@ class Run:
         self.inputs = inputs
         self.options = options
         self.listener = listener
-        self.layout = options.layout if kind != "jsonl" else None
+        self.layout = options.layout_of(kind)
         self.header = b""
         writing = options.writing(output)
+        origin = options.origin and writing.to not in ("openai", "messages")
         try:
-            self.schema = None if self.layout is None else arrow_schema(self.layout, options.columns)
+            self.schema = None if self.layout is None else arrow_schema(self.layout, options.columns, origin=origin)
             if writing.to == "csv":
-                self.header = csv_header(options.columns)
+                self.header = csv_header(options.columns, origin=origin)
         except ValueError as error:
             raise UsageError(f"--columns: {error}") from None
         self.conversion = ConverterOptions(
@@ -533,6 +529,7 @@ class Run:
             columns=options.columns,
             writing=writing,
             breakdown=options.report is not None,
+            origin=origin and (options.columns is None or not set(ORIGIN).isdisjoint(options.columns)),
         )
         self.conversion.check()
         self.outputs: dict[str, tuple[str, Kind]] = {}

@@ -1,4 +1,4 @@
-"""Which inputs there are, and their bytes: paths to a list of inputs, each opened and decompressed. Knows no JSON.
+"""The bytes of an input: opened, told by its first bytes how it is compressed, and decompressed. Knows no JSON.
 
 The first bytes decide how an input is compressed, never its name. Decompression is bounded in memory whatever an
 archive claims, and an archive that ends early or is damaged gives everything before the break and then raises.
@@ -10,24 +10,13 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from glob import glob, has_magic
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, Literal, NamedTuple, Self
 
 STDIN = "-"
-SUFFIXES = (
-    *(kind + packed for kind in (".jsonl", ".ndjson", ".json", ".sse") for packed in ("", ".gz", ".zst")),
-    ".parquet",
-)
-"""The files that are taken from a folder; a file that is named, or matched by a pattern, may be called anything."""
-
-UNFINISHED = (".partial", ".checkpoint", ".checkpoint.new", ".replaced")
-"""How the files of a run that is under way end: a pattern or a folder does not take them for logs."""
-
 Compression = Literal["gzip", "zstd"]
 
 _PIECE = 1 << 16  # bytes of an archive that are handed to its decoder at once
@@ -77,82 +66,8 @@ class Input(NamedTuple):
     path: str
 
 
-# -- which inputs
-
-
-def expand(paths: Iterable[str | os.PathLike[str]], files_from: str | None = None) -> list[Input]:
-    """The inputs that paths stand for, in their order; a file that is named twice is read once.
-
-    A path is a file, a folder (all files below it with one of `SUFFIXES`, by name; names that begin with `.` or `_`
-    are bookkeeping and left out), a pattern (`*`, `?`, `[…]`, `**` for folders at any depth) or `-` for standard
-    input. `files_from` is a file that holds one path a line, or `-`. Raises `InputError`.
-
-    >>> [source.name for source in expand(["fixtures/log.jsonl"])]
-    ['fixtures/log.jsonl']
-    """
-    found: dict[str, None] = {}
-    for path in paths:
-        found.update(dict.fromkeys(_expanded(os.fspath(path))))
-    if files_from is not None:
-        if files_from == STDIN and STDIN in found:
-            raise InputError("standard input cannot be both an input and the list of inputs; put the list in a file")
-        for path in _listed(files_from):
-            try:
-                found.update(dict.fromkeys(_expanded(path)))
-            except InputError as error:
-                raise InputError(f"{error} (listed in {files_from})") from None
-    if not found:
-        raise InputError("there is no input; name a file, a folder, a pattern, or - for standard input")
-    return [Input(path, path) for path in found]
-
-
-def _expanded(path: str) -> list[str]:
-    if path == STDIN:
-        return [path]
-    if os.path.isdir(path):  # noqa: PTH112 - the path stays the text that the user wrote
-        below = _below(path)
-        if not below:
-            raise InputError(f"the folder {path} holds no log; a log's name ends in one of {', '.join(SUFFIXES)}")
-        return below
-    if os.path.lexists(path):
-        return [path]
-    if has_magic(path):
-        matched: dict[str, None] = {}
-        for match in sorted(glob(path, recursive=True), key=_by_name):  # noqa: PTH207 - as above
-            if any(part.endswith(UNFINISHED) for part in Path(match).parts):
-                continue
-            matched.update(dict.fromkeys(_below(match) if os.path.isdir(match) else [match]))  # noqa: PTH112
-        if not matched:
-            raise InputError(f"no file matches {path}; check the folder, and quote the pattern in a shell")
-        return list(matched)
-    raise InputError(f"{path} does not exist; check the name, or give - for standard input")
-
-
-def _below(folder: str) -> list[str]:
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name[0] not in "._" and not name.endswith(UNFINISHED)]
-        found += [
-            os.path.join(parent, name)  # noqa: PTH118
-            for name in files
-            if name[0] not in "._" and name.lower().endswith(SUFFIXES)
-        ]
-    return sorted(found, key=_by_name)
-
-
-def _by_name(path: str) -> tuple[str, ...]:
-    return Path(path).parts
-
-
-def _listed(files_from: str) -> list[str]:
-    try:
-        raw = _stdin().read() if files_from == STDIN else Path(files_from).read_bytes()
-    except OSError as error:
-        raise InputError(f"the list {files_from} cannot be read: {error.strerror or error}") from None
-    return [os.fsdecode(line.removesuffix(b"\r")) for line in raw.split(b"\n") if line.strip()]
-
-
-def _stdin() -> BinaryIO:
+def standard_input() -> BinaryIO:
+    """Standard input, as bytes. Raises `InputError` where it is closed."""
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
         raise InputError("standard input is closed; give a file, or open a pipe")
@@ -293,7 +208,7 @@ def open_decoded(source: Input) -> Decoded:
 
 def _open(source: Input) -> BinaryIO:
     if source.path == STDIN:
-        return _stdin()
+        return standard_input()
     try:
         return open(source.path, "rb", buffering=0)  # noqa: PTH123 - the path stays text; `Decoded` closes it
     except FileNotFoundError:

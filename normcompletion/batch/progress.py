@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,8 @@ from .inputs import STDIN, Input
 from .report import Reject, Report
 
 Progress = Literal["auto", "on", "off"]
-SHOWN_REJECTS = 20
+SHOWN_REASONS = 20
+_MAX_REASONS = 10_000  # that are told apart
 SHAPE: dict[str, Any] = {
     "unit": "B",
     "unit_scale": True,
@@ -26,14 +28,14 @@ SHAPE: dict[str, Any] = {
 class Terminal(Listener):
     """Says on standard error what a run has to say; a context manager.
 
-    The bar is drawn where standard error is a terminal and tqdm is installed, or always with `progress="on"`. Rejects
-    are shown where no file takes them, the first `SHOWN_REJECTS` of them.
+    The bar is drawn where standard error is a terminal and tqdm is installed, or always with `progress="on"`. At the
+    end it says why units were refused, and how many for each reason: the commonest `SHOWN_REASONS`.
     """
 
-    def __init__(self, inputs: Iterable[Input], progress: Progress, *, show_rejects: bool) -> None:
+    def __init__(self, inputs: Iterable[Input], progress: Progress) -> None:
         self._bar = _bar(inputs) if progress == "on" or (progress == "auto" and sys.stderr.isatty()) else None
-        self._show_rejects = show_rejects
-        self._rejects = 0
+        self._reasons: Counter[tuple[str, str]] = Counter()
+        self._first: dict[tuple[str, str], Reject] = {}
         self._first_record: int | None = None
 
     def __enter__(self) -> Self:
@@ -41,22 +43,28 @@ class Terminal(Listener):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the bar away."""
+        """Take the bar away, and say why units were refused."""
         if self._bar is not None:
             self._bar.close()
-        hidden = self._rejects - SHOWN_REJECTS
-        if self._show_rejects and hidden > 0:
-            self._say(f"… and {hidden:,} more; --rejects FILE keeps them all")
+            self._bar = None
+        for key, count in self._reasons.most_common(SHOWN_REASONS):
+            first = self._first[key]
+            times = f" ({count:,} times)" if count > 1 else ""
+            self._say(f"{first}{times}")
+        hidden = len(self._reasons) - SHOWN_REASONS
+        if hidden > 0:
+            self._say(f"… and {hidden:,} more reasons; --rejects FILE keeps every refusal")
 
     def notice(self, text: str) -> None:
         """Say a sentence."""
         self._say(f"normcompletion: {text}")
 
     def reject(self, reject: Reject) -> None:
-        """Show one of the first rejects."""
-        self._rejects += 1
-        if self._show_rejects and self._rejects <= SHOWN_REJECTS:
-            self._say(str(reject))
+        """Count why, by file."""
+        key = reject.source, reject.kind
+        if key in self._first or len(self._first) < _MAX_REASONS:
+            self._first.setdefault(key, reject)
+            self._reasons[key] += 1
 
     def progress(self, consumed: int, report: Report) -> None:
         """Move the bar."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import decimal
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ MAX_ERROR_CODES = 1000
 OTHER_CODES = "(other)"
 _EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact])  # sums of 64-bit floats have fewer digits
 _encode = msgspec.json.Encoder().encode
+_NUMBER = re.compile(r"(?<=[ (])\d[\d,.]*(?=[ ;,)]|$)")
 
 
 @dataclass(slots=True)
@@ -80,6 +82,11 @@ class Reject:
     path: str | None
     reason: str
     raw: bytes | None = None
+
+    @property
+    def kind(self) -> str:
+        """Code and reason, without the numbers that differ from unit to unit."""
+        return f"{self.code}: {_NUMBER.sub('N', self.reason)}"
 
     def to_json(self) -> bytes:
         """One JSON line; `raw` as text, or as `raw_base64` where it is no UTF-8."""
@@ -104,6 +111,7 @@ class Reject:
         return f"{self.source}:{self.line}: {self.code}: {self.reason}"
 
 
+_FILES = ("files", "files_read")
 _COUNTS = (
     "units",
     "converted",
@@ -116,7 +124,7 @@ _COUNTS = (
     "pending",
     "encrypted",
 )
-_COUNTERS = ("sources", "variants", "finish_reasons", "notes", "errors", "rejects")
+_COUNTERS = ("passed_over", "sources", "variants", "finish_reasons", "notes", "errors", "rejects")
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -124,6 +132,8 @@ _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 class Report:
     """What a conversion did; `units == converted + rejected + blank`, always.
 
+    `files` are the inputs and the other files in their folders, `files_read` the inputs; `passed_over` counts the
+    others by the end of their names.
     A unit (a line, an array element, a concatenated value, a table row, a file) is rejected when anything in it was
     refused; `records` counts the completions that were written, those of a partly refused page among them.
     `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`), `skipped` the calls that were
@@ -138,6 +148,9 @@ class Report:
     2 records: 2 answers
     """
 
+    files: int = 0
+    files_read: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
     units: int = 0
     converted: int = 0
     rejected: int = 0
@@ -211,7 +224,7 @@ class Report:
 
     def add(self, other: Report) -> None:
         """Add what another piece of the same run counted, in the order of the input."""
-        for name in (*_COUNTS, *_TOKENS):
+        for name in (*_FILES, *_COUNTS, *_TOKENS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in _COUNTERS:
             if name != "errors":
@@ -224,7 +237,7 @@ class Report:
 
     def to_builtins(self) -> dict[str, Any]:
         """The report as plain values; `cost` as decimal text, counters in the order of their keys."""
-        built: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
+        built: dict[str, Any] = {name: getattr(self, name) for name in (*_FILES, *_COUNTS)}
         built |= {name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS}
         built |= {name: getattr(self, name) for name in _TOKENS}
         built["cost"] = plain(self.cost)
@@ -236,7 +249,7 @@ class Report:
     def from_builtins(cls, built: Mapping[str, Any]) -> Report:
         """What `to_builtins` gave; raises `KeyError` or `TypeError` for anything else."""
         report = cls()
-        for name in (*_COUNTS, *_TOKENS):
+        for name in (*_FILES, *_COUNTS, *_TOKENS):
             setattr(report, name, int(built[name]))
         for name in _COUNTERS:
             setattr(report, name, Counter(built[name]))
@@ -265,6 +278,11 @@ class Report:
             + ", ".join([f"{_number(answers)} answers", *calls])
             + (f"; {_number(self.skipped)} skipped" if self.skipped else ""),
         ]
+        if self.passed_over:
+            rows.append(
+                f"{_number(self.files)} files: {_number(self.files_read)} read, "
+                f"{_number(self.passed_over.total())} passed over ({_listed(self.passed_over)})"
+            )
         for title, name in _TITLES:
             counter: Counter[str] = getattr(self, name)
             if counter:

@@ -7,7 +7,7 @@ against an earlier survey, or, without one, the keys and words that this library
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -16,8 +16,9 @@ import msgspec
 from ..errors import excerpt
 from ..model import Completion
 from .conversion import Conversion, ConverterOptions
-from .engine import Lines, Listener, Reader, results
-from .inputs import IncompleteInput, Input
+from .engine import Listener, Reader, results
+from .folders import Inputs
+from .inputs import IncompleteInput
 from .journal import Position
 from .report import OTHER_CODES, Report
 from .signals import Signals
@@ -33,6 +34,7 @@ SECTIONS: Mapping[str, str] = {
     "notes": "repairs, by code and place",
     "errors": "codes of failed calls",
     "rejects": "codes of refused units",
+    "reasons": "why units were refused, and what to do about it",
 }
 UNKNOWN_SECTIONS = ("unknown_words", "extra_keys")
 """What is new even without an earlier survey to compare with."""
@@ -80,6 +82,7 @@ class Survey(msgspec.Struct, kw_only=True):
     notes: dict[str, Entry] = {}
     errors: dict[str, Entry] = {}
     rejects: dict[str, Entry] = {}
+    reasons: dict[str, Entry] = {}
 
     def to_json(self) -> bytes:
         """The survey as an indented JSON text, entries in the order of their names."""
@@ -136,15 +139,14 @@ class Survey(msgspec.Struct, kw_only=True):
         return "\n".join(rows)
 
 
-Sightings = dict[tuple[str, str], tuple[int, int, int]]
-"""By section and name: how often it was seen in a task, and in which of its blocks and on which line first."""
+Sightings = dict[tuple[str, str], tuple[int, str]]
+"""By section and name: how often it was seen in a task, and where first."""
 
 
 class Surveyed(msgspec.Struct):
     """What was seen in a task; the rest is as in `Found`."""
 
     sightings: Sightings
-    lines: list[int]
     report: Report
     broken: list[tuple[int, IncompleteInput]]
 
@@ -160,19 +162,17 @@ class Surveyor:
         found = self._conversion(blocks, limit)
         sightings: Sightings = {}
 
-        def see(section: str, name: str, block: int, line: int) -> None:
-            count, first_block, first_line = sightings.get((section, name), (0, block, line))
-            sightings[section, name] = (count + 1, first_block, first_line)
+        def see(section: str, name: str, place: str) -> None:
+            count, first = sightings.get((section, name), (0, place))
+            sightings[section, name] = (count + 1, first)
 
-        completions = iter(found.completions)
-        for block, places in enumerate(found.places):
-            for line, completion in zip(places, completions, strict=False):
-                for section, name in seen(completion):
-                    see(section, name, block, line)
-        for block, rejects in enumerate(found.rejects):
-            for _, reject in rejects:
-                see("rejects", reject.code, block, reject.line)
-        return Surveyed(sightings, found.lines, found.report, found.broken)
+        for completion, (file, line, _) in zip(found.completions, found.origins, strict=True):
+            for section, name in seen(completion):
+                see(section, name, f"{file}:{line}")
+        for _, reject in found.rejects:
+            see("rejects", reject.code, f"{reject.source}:{reject.line}")
+            see("reasons", reject.kind, f"{reject.source}:{reject.line}")
+        return Surveyed(sightings, found.report, found.broken)
 
 
 def seen(completion: Completion) -> Iterator[tuple[str, str]]:
@@ -207,7 +207,7 @@ def _pattern(pointer: str) -> str:
 
 
 def survey_inputs(
-    inputs: Sequence[Input],
+    inputs: Inputs,
     options: ConverterOptions,
     *,
     jobs: int,
@@ -224,22 +224,16 @@ def survey_inputs(
         WorkerError: a worker process died.
 
     """
-    survey, report = Survey(), Report()
+    survey, report = Survey(), inputs.report()
 
     def left() -> int | None:
         return None if limit is None else limit - report.units
 
     reader = Reader(inputs, options, listener)
-    lines = Lines(Position())
     with closing(results(reader.tasks(Position()), Surveyor, options, jobs=jobs, signals=signals, left=left)) as every:
         for task, surveyed in every:
-            before = []
-            for block, count in zip(task.blocks, surveyed.lines, strict=True):
-                before.append(lines.before(block))
-                lines.count(block, count)
-            for (section, name), (number, block_number, line) in surveyed.sightings.items():
-                place = inputs[task.blocks[block_number].input].name
-                survey.add(section, name, number, f"{place}:{before[block_number] + line}")
+            for (section, name), (number, first) in surveyed.sightings.items():
+                survey.add(section, name, number, first)
             report.add(surveyed.report)
             for index, broken in surveyed.broken:
                 reader.broken.setdefault(index, broken)

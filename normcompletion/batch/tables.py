@@ -59,7 +59,7 @@ def parquet(
                         held.append(unit)
                         weight += unit.length
                         if weight >= window:
-                            yield Block(index, held[0].line, held[0].line - 1, held, body)
+                            yield Block(index, held[0].line, held[0].line - 1, held, body, source.name)
                             held, weight = [], 0
                 source.consumed = int((source.size or 0) * row / table.metadata.num_rows)
     except InputError:
@@ -68,7 +68,7 @@ def parquet(
         reason = f"the Parquet file is damaged or was cut off ({excerpt(error)}); fetch or write it again"
         failure = IncompleteInput(source.name, row, reason)
     if held:
-        yield Block(index, held[0].line, held[0].line - 1, held, body)
+        yield Block(index, held[0].line, held[0].line - 1, held, body, source.name)
     if failure is not None:
         raise failure
 

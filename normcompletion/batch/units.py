@@ -10,8 +10,8 @@ A file is looked at once, at its beginning, for its *form*:
 
 A file whose first line is a whole JSON value is `lines`. One whose first line opens an object that goes on in the next
 line is `values`; not so where the next line opens another one in its first column, for then the first line was cut
-off. One that begins with `[` is an `array`, unless more text follows the closing bracket or two or three elements stand
-on one line: lines of `[request, response]` pairs are lines.
+off. One that begins with `[` is an `array`, unless more text follows the closing bracket, or one line holds a request
+with its response, or the chunks of a stream: these are lines.
 
 Where blocks are cut depends on the bytes alone: a block holds the units that start in one window of `block_bytes`.
 """
@@ -20,13 +20,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
+from ..envelopes.hints import looks_like_response
+from ..envelopes.members import items_of
 from ..envelopes.opener import Envelopes
-from ..payload import MAX_RECORD_BYTES, looks_like_stream
-from . import tables
+from ..envelopes.registry import named_list
+from ..envelopes.wrappers import is_chunk
+from ..errors import NormalizeError
+from ..payload import MAX_RECORD_BYTES, looks_like_stream, parse
+from . import tables, unreadable
 from .blocks import BLOCK_BYTES, Block, Range, Unit
-from .inputs import Decoded, IncompleteInput, Input, open_decoded
+from .inputs import Decoded, IncompleteInput, Input, InputError, open_decoded
 
 __all__ = ["BLOCK_BYTES", "Block", "Form", "Range", "Unit", "blocks", "form_of", "read_range", "units_of"]
 
@@ -36,6 +41,7 @@ _BOM = b"\xef\xbb\xbf"
 _PARQUET = b"PAR1"
 _LOOK = 1 << 16  # how many bytes the form is told by, at first; then twice as many, up to a whole record
 _READ = 1 << 20
+_TOLD_BY = 512  # bytes that tell a file that is not read
 _QUOTE, _BACKSLASH, _OPEN = ord('"'), ord("\\"), b"{["
 # The record separator stands before each text of a JSON text sequence (RFC 7464).
 _SPACE = re.compile(rb"[ \t\r\n,\x1e]*+")
@@ -47,6 +53,11 @@ _TO_BRACKET = re.compile(
 )
 _WORD = re.compile(rb"[^,\] \t\r\n]*+")
 _LINE = re.compile(rb"[^\n]*+")
+_LOG = re.compile(
+    rb"[ \t\r\n\x1e]*+(?:\{\s*+(?:[\"}]|\Z)|\[\s*+(?:[{\[\"\-\d\]]|\Z|true|false|null))|HTTP/"
+    rb"|(?s:.*?)^(?:data: ?[{\[]|\{\s*+\")",
+    re.MULTILINE,
+)
 
 
 def blocks(
@@ -79,6 +90,9 @@ def blocks(
     """
     known = (envelopes or Envelopes()).of_file(source.path)
     limits = {"limit": max_record_bytes, "window": block_bytes}
+    told = unreadable.advice(source.peek(_TOLD_BY), source.name)
+    if told is not None:
+        raise InputError(told)
     form, indent = _look(source, max_record_bytes)
     if form == "table":
         yield from tables.parquet(source, index, offset, envelopes=known, **limits)
@@ -88,12 +102,12 @@ def blocks(
     start = 0 if offset <= mark else offset
     # What is written to a log while it is read belongs to the next run.
     until = source.size if source.is_plain_file and source.size else None
-    if form == "lines" and ranges and until is not None:
-        for at in range(start - start % block_bytes, until, block_bytes):
-            part = Range(source.path, max(at, start), min(at + block_bytes, until))
-            yield Block(index, 0, part.start, part, body)
-        return
     feed = _Feed(source)
+    if form == "lines" and ranges and until is not None:
+        for at, number in _line_numbers(feed, start, line, until, block_bytes):
+            part = Range(source.path, at, min(at - at % block_bytes + block_bytes, until))
+            yield Block(index, number, at, part, body, source.name)
+        return
     if form == "lines":
         source.skip(start - 1 if start else mark)
         data, at = _next_line(feed, start, until) if start else (b"", mark)
@@ -106,7 +120,7 @@ def blocks(
             units = _Values(feed, mark, max_record_bytes, indent).units(form)
         found = _grouped(units, index, start, block_bytes)
     for block in found:
-        yield block._replace(body=body)
+        yield block._replace(body=body, name=source.name)
     if feed.failure is not None:
         raise feed.failure
 
@@ -127,7 +141,9 @@ def read_range(block: Block, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterat
         elif source.peek(len(_BOM)) == _BOM:
             source.skip(len(_BOM))
             at = len(_BOM)
-        yield from _lines(feed, block.input, 1, at, data, until=part.stop, window=part.stop, limit=max_record_bytes)
+        yield from _lines(
+            feed, block.input, block.line, at, data, until=part.stop, window=part.stop, limit=max_record_bytes
+        )
     if feed.failure is None and source.size is not None and source.size < part.stop:
         raise IncompleteInput(part.path, source.size, "the file was cut off while it was read; convert it again")
     if feed.failure is not None:
@@ -159,6 +175,11 @@ def form_of(source: Decoded, max_record_bytes: int = MAX_RECORD_BYTES) -> Form:
     return _look(source, max_record_bytes)[0]
 
 
+def is_log(head: bytes) -> bool:
+    """Whether a file that begins so can hold responses: JSON, event streams, HTTP messages with them, or Parquet."""
+    return head.startswith(_PARQUET) or _LOG.match(head.removeprefix(_BOM)) is not None
+
+
 class _Feed:
     """Reads on. A fault ends the reading and is kept until all that stood before it was given."""
 
@@ -179,6 +200,16 @@ class _Feed:
 
 
 # -- lines
+
+
+def _line_numbers(feed: _Feed, start: int, line: int, until: int, window: int) -> Iterator[tuple[int, int]]:
+    """Where the windows from `start` on begin, each with the number of the first line that starts there or later."""
+    feed.source.skip(max(start - 1, 0))
+    while start < until:
+        yield start, line
+        following = start - start % window + window
+        line += feed(following - max(start, 1)).count(b"\n") + (not start)
+        start = following
 
 
 def _next_line(feed: _Feed, offset: int, until: int | None) -> tuple[bytes, int]:
@@ -502,8 +533,8 @@ def _judge(head: bytes, *, over: bool, whole: bool) -> tuple[Form, bytes | None]
     if ended:
         return _after_value(head, end, stop, last=last) if is_object else _after_array(head, start, end, last=last)
     if one_line:  # the first line has not ended yet
-        if not is_object and (whole or over or _count_elements(head, start, stop) > 3):
-            return "array", None
+        if not is_object and (last or _count_elements(head, start, stop) > 3):
+            return None if not last and _begins_with_chunk(head, start, stop) else ("array", None)
         return ("lines", None) if last else None
     if nesting.quoted:  # a line feed in a string: this line was cut off
         return "lines", None
@@ -536,7 +567,30 @@ def _after_array(head: bytes, start: int, end: int, *, last: bool) -> tuple[Form
         return "lines", None
     if not last:
         return None
-    return ("lines" if 2 <= _count_elements(head, start, end - 1) <= 3 else "array"), None
+    return ("lines" if _is_one_unit(head[start:end]) else "array"), None
+
+
+def _is_one_unit(array: bytes) -> bool:
+    """Whether an array on one line is a request with its response, or the chunks of a stream."""
+    items = items_of(array) or []
+    if named_list([bytes(item) for item in items]) is not None:
+        return True
+    return bool(items) and looks_like_response(_parsed(array))
+
+
+def _begins_with_chunk(head: bytes, start: int, stop: int) -> bool:
+    """Whether the first element of an array is a chunk of a stream."""
+    here = _SPACE.match(head, start + 1, stop).end()  # type: ignore[union-attr] # matches nothing, too
+    end = _Nesting().scan(head, here, stop)[0] if head[here : here + 1] == b"{" else here
+    tree = _parsed(head[here:end])
+    return isinstance(tree, dict) and is_chunk(tree)
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return parse(text)
+    except NormalizeError:
+        return None
 
 
 def _array_of_lines(head: bytes, element: int, *, last: bool) -> tuple[Form, bytes | None] | None:

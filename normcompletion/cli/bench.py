@@ -28,12 +28,8 @@ def run(options: argparse.Namespace) -> int:
         return fail(USAGE, f"--rounds {options.rounds}: measure at least one round")
     if options.limit is not None and options.limit < 1:
         return fail(USAGE, f"--limit {options.limit}: measure at least one body")
-    inputs = batch.expand(options.inputs, options.files_from)
-    texts = (
-        unit.text
-        for _, unit in batch.iter_units([source.path for source in inputs])
-        if unit.text is not None and unit.text.strip()
-    )
+    inputs = batch.expand(options.inputs, options.files_from, strict=options.strict_inputs)
+    texts = (unit.text for _, unit in batch.iter_units(inputs) if unit.text is not None and unit.text.strip())
     try:
         found = measure(islice(texts, options.limit), source=options.source, rounds=options.rounds)
     except ValueError as error:

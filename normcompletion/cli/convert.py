@@ -90,14 +90,19 @@ def _add_outputs(parser: Group) -> None:
     group.add_argument(
         "--layout",
         choices=("nested", "flat"),
-        default="nested",
-        help="the columns of Parquet: everything (the default), or the first choice, for SQL; CSV is flat",
+        help="the columns of Parquet: everything (the default), or the first choice, for SQL; --columns can imply it",
     )
     group.add_argument(
         "--columns",
         metavar="NAME,NAME",
         type=names,
         help="only these columns of Parquet or CSV, in this order: id,model,total_tokens",
+    )
+    group.add_argument(
+        "--no-origin",
+        dest="origin",
+        action="store_false",
+        help="leave out _file, _line and _offset, which say where each record is from",
     )
     group.add_argument("--rows-per-part", metavar="N", type=int, help="Parquet as a folder of files of N rows at most")
     group.add_argument(
@@ -117,14 +122,14 @@ def run(options: argparse.Namespace) -> int:
     from .. import batch
     from ..batch.progress import Terminal
 
-    inputs = batch.expand(options.inputs, options.files_from)
+    inputs = batch.expand(options.inputs, options.files_from, strict=options.strict_inputs)
     with (
-        Terminal(inputs, options.progress, show_rejects=options.rejects is None) as terminal,
+        Terminal(inputs, options.progress) as terminal,
         batch.Signals() as signals,
     ):
         try:
             report = batch.convert(
-                [source.path for source in inputs],
+                inputs,
                 options.output,
                 to=options.to,
                 layout=options.layout,
@@ -139,6 +144,7 @@ def run(options: argparse.Namespace) -> int:
                 extras=options.extras,
                 fill=options.fill,
                 unfinished=options.unfinished,
+                origin=options.origin,
                 source=options.source,
                 strict=options.strict,
                 completions_only=options.completions_only,

@@ -46,6 +46,7 @@ def add_inputs(parser: Group) -> None:
         "JSON values, a JSON array, a saved event stream, Parquet; plain, gzip or zstd",
     )
     group.add_argument("--files-from", metavar="FILE", help="a file that names more inputs, one a line; - for stdin")
+    group.add_argument("--strict-inputs", action="store_true", help="stop where a folder holds files that are not logs")
     group.add_argument("--limit", metavar="N", type=int, help="read the first N units and no more")
 
 

@@ -51,14 +51,14 @@ def run(options: argparse.Namespace) -> int:
             return fail(INPUT, f"{options.known}: {error.strerror}; give the file that survey --json wrote")
         except batch.SurveyError as error:
             return fail(USAGE, f"{options.known}: {error}")
-    inputs = batch.expand(options.inputs, options.files_from)
+    inputs = batch.expand(options.inputs, options.files_from, strict=options.strict_inputs)
     with (
-        Terminal(inputs, options.progress, show_rejects=False) as terminal,
+        Terminal(inputs, options.progress) as terminal,
         batch.Signals() as signals,
     ):
         try:
             found = batch.survey(
-                [source.path for source in inputs],
+                inputs,
                 envelope=options.envelope,
                 body=options.body,
                 body_encoding=options.body_encoding,

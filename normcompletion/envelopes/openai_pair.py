@@ -12,7 +12,7 @@ from .members import items_of, members_of
 from .preset import Opened, Preset
 
 _REQUEST_KEYS = frozenset({"messages", "prompt", "input", "model"})
-_ANSWER_KEYS = frozenset({"choices", "response", "error"})
+_ANSWER_KEYS = frozenset({"choices", "completion", "error", "output", "response"})
 
 
 def _is_pair(items: list[bytes]) -> bool:

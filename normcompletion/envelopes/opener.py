@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..api import answered, default_engine, normalize
+from ..api import add_beside, answered, default_engine, normalize
 from ..dialect.failures import form_of
 from ..errors import (
     AmbiguousPayloadError,
@@ -47,7 +47,7 @@ from .members import Members, checked, found, items_of, members_of, refuse_malfo
 from .preset import FIELDS, Fragment, Opened, Preset, opened_by, read_error
 from .registry import known_envelopes, named, named_list, presets
 from .spread import EACH, Place, Route, route_of, spread
-from .wrappers import members
+from .wrappers import beside_members, members
 
 REJECT_CODES: Mapping[str, str] = {
     "unknown_envelope": "not the envelope that was named, or one that is not known",
@@ -265,8 +265,12 @@ class Opener:
                 return
             result = _with_hint(result, text)
         if isinstance(result, UnknownPayloadError) and result.code == "list":
-            for at, item in members(parse(text)) or ():
-                yield from self._member(item, at, text)
+            tree = parse(text)
+            beside = beside_members(tree)
+            for at, item in members(tree) or ():
+                for record in self._member(item, at, text):
+                    add_beside(record, beside)
+                    yield record
         else:
             yield self._wanted(result)
 
@@ -360,7 +364,10 @@ class Opener:
         else:
             yield self._finished(completion, opened, texts)
             return
-        if error.code == "list" and (page := members(parse(body))) is not None:
+        tree = parse(body) if error.code == "list" else None
+        if tree is not None and (page := members(tree)) is not None:
+            for place, value in beside_members(tree).items():
+                opened.around.findings.extra[opened.at + place] = value
             for place, item in page:
                 at = opened.at + place
                 try:

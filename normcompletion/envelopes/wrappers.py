@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..pointer import escape
+
 Tree = Mapping[str, Any]
 
 # log10 stores rebuilt streams under these words, as a choice that may have only the last delta: no chunk.
@@ -45,6 +47,19 @@ def members(tree: Any) -> Iterator[tuple[str, Any]] | None:
     if isinstance(data, list) and tree.get("object") in (None, "list") and all(map(_is_record, data)):
         return ((f"/data/{place}", item) for place, item in enumerate(data))  # GET /api/completions
     return None
+
+
+def beside_members(tree: Any) -> dict[str, Any]:
+    """What a list envelope says beside its records, by pointer; null is nothing."""
+    first = next(members(tree) or iter(()), None)
+    if first is None or not isinstance(tree, dict):
+        return {}
+    beside: dict[str, Any] = {}
+    at, inner = "", tree
+    for key in first[0].split("/")[1:-1]:
+        beside |= {f"{at}/{escape(name)}": value for name, value in inner.items() if name != key and value is not None}
+        at, inner = f"{at}/{key}", inner[key]
+    return beside
 
 
 def _is_record(item: Any) -> bool:

@@ -151,7 +151,7 @@ def _seconds(record: Record, findings: Findings) -> float | None:
     `completion`; where a record has one of these, its whole-number duration is in milliseconds.
     """
     duration = record.duration
-    if duration is None or isinstance(duration, float) or duration == 0:
+    if not duration or (isinstance(duration, float) and not _was_whole(findings)):
         return duration
     is_first_api = (
         isinstance(record.response, str)
@@ -164,6 +164,12 @@ def _seconds(record: Record, findings: Findings) -> float | None:
         return duration
     findings.note("milliseconds", duration, "duration")
     return duration / 1000
+
+
+def _was_whole(findings: Findings) -> bool:
+    """Whether the duration was written as a whole number in a string, as tables write it."""
+    at = findings.pointer("duration")
+    return any(note.code == "text_as_number" and note.path == at and note.before.isdigit() for note in findings.notes)
 
 
 VARIANTS = (
