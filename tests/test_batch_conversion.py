@@ -134,6 +134,28 @@ def test_an_empty_page_is_one_unit_without_records(kind, page):
     assert list(normalize_many([page])) == []
 
 
+def test_streams_in_one_file_are_never_merged(tmp_path):
+    """A file with streams, headers, a separator and a failed call gives each answer; foreign text is refused."""
+    stream = (
+        'data: {"id":"%s","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    )
+    parts = ["HTTP/2 200\r\nx: y\r\n\r\n", stream % ("a", "one"), "----\n", stream % ("b", "two")]
+    (tmp_path / "a.txt").write_text("".join(parts) + '{"error":{"message":"busy","code":429}}\n')
+    report = convert([str(tmp_path)], str(tmp_path / "out.jsonl"))
+    assert (report.units, report.converted, report.rejected, report.blank) == (5, 3, 1, 1)
+    assert report.rejects == {"foreign_text": 1}
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["choices"][0]["message"]["content"] for row in rows[:2]] == ["one", "two"]
+    assert [row["_line"] for row in rows] == [4, 9, 13]
+
+
+def test_a_line_of_a_stream_among_lines_of_json_is_refused():
+    """A line of `data:` in a block of lines is no answer of its own."""
+    found = Conversion(ConverterOptions())([block([chat(1), b"data: " + chat(2), chat(3)])])
+    assert [item.id for item in found.completions] == ["c-1", "c-3"]
+    assert [reject.code for _, reject in found.rejects] == ["foreign_text"]
+
+
 @pytest.mark.parametrize("text", [b"[]", b" \n[ \n ]\n"])
 def test_a_file_that_is_an_empty_array_has_no_units(text, tmp_path):
     """A file that is `[]` but for white space is an array of no units."""

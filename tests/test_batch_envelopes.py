@@ -696,6 +696,16 @@ def test_a_place_can_hold_a_list():
     assert records[2].path == "/answers/2"
 
 
+def test_a_body_can_hold_several_streams():
+    """Streams that were appended in one string give a record each; the text between two is noted in the second."""
+    records = read({"log": STREAM + "---\n" + STREAM, "n": 1}, body="/log")
+    assert [(record.text, record.extra["/n"]) for record in records] == [("hé", 1), ("hé", 1)]
+    assert [[(note.code, note.before) for note in record.notes] for record in records] == [
+        [],
+        [("foreign_text", "---")],
+    ]
+
+
 def test_a_record_inside_a_record_is_kept_whole():
     """A log10 record in another envelope keeps its own, and what the outer one said is in `extra`."""
     line = {**BATCH, "response": {"status_code": 200, "body": LOG10}}

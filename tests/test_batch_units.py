@@ -206,7 +206,7 @@ def test_a_line_that_is_too_long_is_never_held(ranges):
         tracemalloc.stop()
         path.unlink()
     first = len(G) + 1
-    assert [unit[1:] for unit in found] == [
+    assert [unit[1:4] for unit in found] == [
         (0, first, G),
         (first, length + 1, None),
         (first + length + 1, first, G),
@@ -413,6 +413,41 @@ def test_a_long_array_is_never_held():
         path.unlink()
     assert count == 4000
     assert peak < 8 << 20
+
+
+CHUNK = b'{"id":"%b","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}'
+STREAM = b"data: " + CHUNK % b"a" + b"\n\ndata: [DONE]\n\n"
+WHOLE = b'{"id":"w","choices":[{"index":0,"message":{"content":"x"}}]}\n'
+HEADERS = b"HTTP/2 200 \r\ncontent-type: text/event-stream\r\n\r\n"
+VERBOSE = b"* Connected\n> POST / HTTP/2\n>\n< HTTP/2 200\n<\n"
+INDENTED = json.dumps(json.loads(WHOLE), indent=1).encode() + b"\n"
+APPENDED: dict[str, list[tuple[bytes, str]]] = {
+    "two streams": [(STREAM, ""), (STREAM, "")],
+    "without an end": [(STREAM[:-15], ""), (STREAM.replace(b'"a"', b'"b"'), "")],
+    "headers": [(HEADERS, "headers"), (STREAM, ""), (HEADERS, "headers"), (STREAM, "")],
+    "headers of curl -v": [(VERBOSE, "headers"), (STREAM, "")],
+    "headers before a body": [(HEADERS, "headers"), (WHOLE, "")],
+    "a separator": [(STREAM, ""), (b"--- next ---\n", "foreign"), (STREAM, "")],
+    "a body between": [(STREAM, ""), (WHOLE, ""), (STREAM, "")],
+    "a body first": [(WHOLE, ""), (STREAM, "")],
+    "an error page": [(STREAM, ""), (b"<html>busy</html>\n", "foreign"), (STREAM, "")],
+    "a log before a pretty body": [(b"INFO calling\n", "foreign"), (INDENTED, ""), (b"INFO done\n", "foreign")],
+}
+
+
+@pytest.mark.parametrize("name", APPENDED)
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_each_answer_in_a_text_is_a_unit(name, size):
+    """Streams, bodies and foreign texts that were appended are cut where each ends, however they are read."""
+    text = b"".join(part for part, _ in APPENDED[name])
+    with mock.patch.object(units, "_READ", size):
+        found = unit_list(text)
+    assert form(text) == "stream"
+    assert [(unit.text, unit.kind) for unit in found] == APPENDED[name]
+    offset = 0
+    for unit in found:
+        assert (unit.offset, unit.line) == (offset, text.count(b"\n", 0, offset) + 1)
+        offset += unit.length
 
 
 def test_a_stream_that_is_too_long_is_passed_over():

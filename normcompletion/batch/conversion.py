@@ -16,7 +16,7 @@ import msgspec
 
 from ..api import default_engine, normalize, too_long
 from ..envelopes.opener import Envelopes, Opener, may_be_quiz
-from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError
+from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError, UnknownPayloadError
 from ..model import Completion, ServiceError, to_json, to_json_lines
 from ..payload import MAX_RECORD_BYTES, escape_surrogates
 from .breakdown import Breakdown
@@ -40,6 +40,8 @@ _ORIGIN_AT_END = re.compile(
     rb',"_file":(?P<file>"(?:[^"\\\\]|\\\\.)*"),"_line":(?P<line>\d{1,18}),"_offset":(?P<offset>\d{1,18})\}\s*\Z'
 )
 _LONGEST = 1 << 13  # bytes of that
+_FOREIGN = "text among responses that is none, or a line of an event stream among lines of JSON; log each on its own"
+_EVENT = (b"data:", b"event:")  # how a line begins that is no unit of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +201,8 @@ class Conversion:
                 continue
             line = lines[at]
             length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
-            self._unit(Unit(number + at, offset, length, line), found)
+            kind: Literal["", "foreign"] = "foreign" if line.startswith(_EVENT) else ""
+            self._unit(Unit(number + at, offset, length, line, kind), found)
             offset += length
             at += 1
         return offset
@@ -209,6 +212,9 @@ class Conversion:
         report = found.report
         report.units += 1
         if unit.text is not None and not unit.text.strip(_BLANK):
+            report.blank += 1
+            return
+        if unit.kind == "headers":
             report.blank += 1
             return
         origin = self._name, unit.line, unit.offset
@@ -242,6 +248,8 @@ class Conversion:
         """The records of a unit. What the last one was alike is tried first: that is faster, and gives the same."""
         if unit.text is None:
             return [too_long(unit.length, self._options.max_record_bytes)]
+        if unit.kind == "foreign":
+            return [UnknownPayloadError(_FOREIGN, code="foreign_text")]
         if self._bare and (bodies := self._bare_bodies([unit.text])):
             return bodies
         records = list(self._opener.records(unit.text))
@@ -257,7 +265,7 @@ class Conversion:
         read, source, longest = self._read, self._options.source, self._options.max_record_bytes
         completions: list[Completion] = []
         for text in texts:
-            if _ORIGIN_MARK in text[-_MARKED:]:
+            if _ORIGIN_MARK in text[-_MARKED:] or text.startswith(_EVENT):
                 break
             try:
                 completion = read(text, source) if len(text) <= longest else None

@@ -40,6 +40,7 @@ REJECT_CODES: Mapping[str, str] = {
     "missing_response": "a log record without its response",
     "ambiguous": "the marks of two sources hold; name one with --source",
     "streams": "several answers follow one another in one response",
+    "foreign_text": "text among responses that is none: a separator, HTML, a line of a log",
     "sse": "an event stream that holds no response",
     # a completion that breaks its own types: InvalidPayloadError
     "wrong_type": "a member whose type leaves no completion",

@@ -5,7 +5,9 @@ A file is looked at once, at its beginning, for its *form*:
 * `lines`: one JSON text a line (JSONL). Lines end at a line feed and nowhere else; blank lines are units.
 * `values`: JSON values one after the other, over several lines (pretty-printed) or many on one; or one of them.
 * `array`: one JSON array; its elements are the units, and it is never held as a whole.
-* `stream`: a saved event stream; the file is one unit.
+* `stream`: saved event streams, with whole bodies or foreign text between them or without; each answer is a unit, and
+  so is each foreign text. It is told by a line of `data:`, by the headers of an HTTP response (`curl -i`), or by a line
+  of text before a pretty-printed body.
 * `table`: Parquet; its rows are the units.
 
 A file whose first line is a whole JSON value is `lines`. One whose first line opens an object that goes on in the next
@@ -22,6 +24,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from ..api import default_chunk_reader
 from ..envelopes.hints import looks_like_response
 from ..envelopes.members import items_of
 from ..envelopes.opener import Envelopes
@@ -29,6 +32,7 @@ from ..envelopes.registry import named_list
 from ..envelopes.wrappers import is_chunk
 from ..errors import NormalizeError
 from ..payload import MAX_RECORD_BYTES, looks_like_stream, parse
+from ..streams.splitting import StreamSplitter
 from . import tables, unreadable
 from .blocks import BLOCK_BYTES, Block, Range, Unit
 from .inputs import Decoded, IncompleteInput, Input, InputError, open_decoded
@@ -53,6 +57,9 @@ _TO_BRACKET = re.compile(
 )
 _WORD = re.compile(rb"[^,\] \t\r\n]*+")
 _LINE = re.compile(rb"[^\n]*+")
+_STREAMS = re.compile(rb"^data: ?[{\[]|\AHTTP/\d|\A[^{\[\"\s][^\n]*\n(?:[^\n]*\n){0,20}?\{[ \t\r]*\n", re.MULTILINE)
+# What `curl -i` and `curl -v` show of an HTTP message: its first line and its fields, or lines with a mark before them.
+_HEADERS = re.compile(rb"(?:HTTP/\d[^\n]*\n(?:[\w-]+:[^\n]*\n)*(?:\r?\n)*|(?:[*<>{}](?: [^\n]*)?\r?\n|\r?\n)+)+")
 _LOG = re.compile(
     rb"[ \t\r\n\x1e]*+(?:\{\s*+(?:[\"}]|\Z)|\[\s*+(?:[{\[\"\-\d\]]|\Z|true|false|null))|HTTP/"
     rb"|(?s:.*?)^(?:data: ?[{\[]|\{\s*+\")",
@@ -115,7 +122,7 @@ def blocks(
     else:
         source.skip(mark)
         if form == "stream":
-            units = _stream(feed, mark, max_record_bytes)
+            units = _answers(feed, mark, max_record_bytes)
         else:
             units = _Values(feed, mark, max_record_bytes, indent).units(form)
         found = _grouped(units, index, start, block_bytes)
@@ -478,18 +485,37 @@ def _grouped(units: Iterator[Unit], index: int, offset: int, window: int) -> Ite
         yield Block(index, held[0].line, held[0].offset, held)
 
 
-def _stream(feed: _Feed, offset: int, limit: int) -> Iterator[Unit]:
-    """A whole file as one unit."""
-    parts: list[bytes] = []
-    length = 0
-    while data := feed(_READ):
-        length += len(data)
-        if length <= limit:
-            parts.append(data)
-        else:
-            parts.clear()
-    if length:
-        yield Unit(1, offset, length, b"".join(parts) if length <= limit else None)
+def _answers(feed: _Feed, offset: int, limit: int) -> Iterator[Unit]:
+    """The answers in a text with event streams, whole bodies and foreign texts between them; holds one of them."""
+    splitter = StreamSplitter(default_chunk_reader())
+    held, base, line = b"", 0, 1  # what was read from byte `base` on, whose first line has that number
+    start_line = 1
+    data = None
+    while data != b"":
+        data = feed(_READ)
+        held += data
+        at = 0
+        for start, end, kind in _found(splitter, data):
+            stop = end - base
+            text = held[at:stop] if start >= base and end - start <= limit else None
+            line += held.count(b"\n", at, stop)
+            yield Unit(start_line, offset + start, end - start, text, _kind_of(text) if kind == "foreign" else "")
+            at, start_line = stop, line
+        held, base = held[at:], base + at
+        if len(held) > limit:  # of what is too long, only its length matters
+            line += held.count(b"\n")
+            base += len(held)
+            held = b""
+
+
+def _found(splitter: StreamSplitter, data: bytes) -> Iterator[tuple[int, int, str]]:
+    for unit in splitter.feed(data) if data else splitter.close():
+        yield unit.start, unit.end, unit.kind
+
+
+def _kind_of(text: bytes | None) -> Literal["headers", "foreign"]:
+    """What a text is that is neither an event nor JSON."""
+    return "headers" if text is not None and _HEADERS.fullmatch(text) else "foreign"
 
 
 # -- the form
@@ -516,7 +542,7 @@ def _judge(head: bytes, *, over: bool, whole: bool) -> tuple[Form, bytes | None]
     if head.startswith(_PARQUET):
         return "table", None
     start = len(_BOM) if head.startswith(_BOM) else 0
-    if looks_like_stream(head[start:]):
+    if looks_like_stream(head[start:]) or _STREAMS.search(head, start):
         return "stream", None
     start = _BLANK.match(head, start).end()  # type: ignore[union-attr] # matches nothing, too
     if start == len(head) and not last:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..api import add_beside, answered, default_engine, normalize
+from ..api import add_beside, answered, default_chunk_reader, default_engine, normalize
 from ..dialect.failures import form_of
 from ..errors import (
     AmbiguousPayloadError,
@@ -36,11 +36,12 @@ from ..errors import (
 )
 from ..extra import Extra
 from ..findings import Findings
-from ..model import Completion, Envelope
+from ..model import Completion, Envelope, Note
 from ..payload import MAX_RECORD_BYTES, parse
 from ..pointer import escape
 from ..sources.registry import BUILT_IN
 from ..streams.events import iter_events
+from ..streams.splitting import split_streams
 from .encodings import ENCODINGS, Encoding, decoded_body
 from .hints import advice, looks_like_response, option
 from .members import Members, checked, found, items_of, members_of, refuse_malformed
@@ -364,6 +365,9 @@ class Opener:
         else:
             yield self._finished(completion, opened, texts)
             return
+        if error.code == "streams":
+            yield from self._answers(body, opened, texts)
+            return
         tree = parse(body) if error.code == "list" else None
         if tree is not None and (page := members(tree)) is not None:
             for place, value in beside_members(tree).items():
@@ -383,6 +387,24 @@ class Opener:
         else:
             error.path = error.path or opened.at
             yield error
+
+    def _answers(self, body: bytes, opened: Opened, texts: tuple[bytes, ...]) -> Iterator[Completion | NormalizeError]:
+        """The answers of a body with several; the text between two is noted in the second."""
+        between: list[Note] = []
+        for unit in split_streams(default_chunk_reader(), body):
+            text = body[unit.start : unit.end]
+            if unit.kind == "foreign":
+                before = text.decode("utf-8", "replace").strip()
+                between.append(Note(code="foreign_text", path=opened.at, before=before))
+                continue
+            try:
+                completion = default_engine().read_inside(text, Findings(prefix=opened.at, source=self._source))
+                completion.notes += between
+                yield self._finished(completion, opened, texts)
+            except NormalizeError as refusal:
+                refusal.path = refusal.path or opened.at
+                yield refusal.with_traceback(None)
+            between = []
 
     def _failed(self, opened: Opened) -> Completion:
         return Completion(source=self._source or "openai", variant="error", error=opened.failure)
