@@ -61,7 +61,7 @@ class _Places:
         self.extra = {pointer for completion in completions for pointer in completion.extra}
         self.note_count = max(len(completion.notes) for completion in completions)
         self.adopted: dict[str, str] = {}
-        self.implied = [word for each in completions for word in IMPLIED_OBJECTS.get(each.variant, ())]
+        self.implied = ["list", *(word for each in completions for word in IMPLIED_OBJECTS.get(each.variant, ()))]
         self.repaired = {note.path: note.before for completion in completions for note in completion.notes}
         self.reread = {path for path, before in self.repaired.items() if isinstance(before, dict | list)}
         self.texts: dict[str, list[str]] = {}

@@ -50,14 +50,17 @@ def members(tree: Any) -> Iterator[tuple[str, Any]] | None:
 
 
 def beside_members(tree: Any) -> dict[str, Any]:
-    """What a list envelope says beside its records, by pointer; null is nothing."""
+    """What a list envelope says beside its records, by pointer; null is nothing, nor is that it is a list."""
     first = next(members(tree) or iter(()), None)
     if first is None or not isinstance(tree, dict):
         return {}
     beside: dict[str, Any] = {}
     at, inner = "", tree
     for key in first[0].split("/")[1:-1]:
-        beside |= {f"{at}/{escape(name)}": value for name, value in inner.items() if name != key and value is not None}
+        others = {name: value for name, value in inner.items() if name != key and value is not None}
+        if others.get("object") == "list":
+            del others["object"]
+        beside |= {f"{at}/{escape(name)}": value for name, value in others.items()}
         at, inner = f"{at}/{key}", inner[key]
     return beside
 
