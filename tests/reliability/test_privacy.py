@@ -174,7 +174,7 @@ CONVERSIONS = {strict: Conversion(ConverterOptions(strict=strict)) for strict in
 def rejected(line: bytes, *, strict: bool) -> Iterator[str]:
     """The rejects of a line as they are written, and the class of an exception that is none of ours."""
     try:
-        for _, reject in CONVERSIONS[strict]([Block(0, 1, 0, line + b"\n")]).rejects[0]:
+        for _, reject in CONVERSIONS[strict]([Block(0, 1, 0, line + b"\n")]).rejects:
             yield reject.to_json().decode()
     except Exception as error:  # noqa: BLE001 - told apart by the test
         yield f"FOREIGN {type(error).__name__}"
