@@ -57,7 +57,7 @@ class OutputRefusedError(ValueError):
 
     >>> from normcompletion.batch import convert
     >>> try:
-    ...     convert("fixtures/log.jsonl", "README.md")
+    ...     convert("fixtures/log.jsonl", "README.md", to="jsonl")
     ... except OutputRefusedError as error:
     ...     print(error)
     README.md exists; replace it with --overwrite or name another output
