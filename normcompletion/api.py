@@ -51,6 +51,7 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
     strict: bool = False,  # noqa: FBT001, FBT002
     max_record_bytes: int = MAX_RECORD_BYTES,
     default_source: str | None = None,
+    on_broken: Literal["raise", "skip"] = "raise",
 ) -> Completion:
     """Any whole completion response as one canonical `Completion`.
 
@@ -62,6 +63,7 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
         strict: raise one `InvalidPayloadError` that names every fault, instead of repairing with notes.
         max_record_bytes: refuse longer texts.
         default_source: the source of a payload that nothing else decides.
+        on_broken: `"skip"` goes on behind an event of a saved stream that is not JSON, with the note `broken_event`.
 
     Raises:
         NormalizeError: and nothing else; `errors.py` draws the tree.
@@ -75,13 +77,32 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
     raw = payload if type(payload) is bytes else to_bytes(payload)
     if len(raw) > max_record_bytes:
         raise too_long(len(raw), max_record_bytes)
-    if source is variant is default_source is None:
+    if on_broken != "raise" and check_on_broken(on_broken):
+        completion = _read_skipping(raw, source, variant, default_source)
+    elif source is variant is default_source is None:
         completion = default_engine().read(raw)
     else:
         completion = read_any(raw, source, variant, default_source)
     if strict or completion.error is not None or completion.variant == "confidential":
         return answered(completion, _texts(raw) if strict else (), strict=strict)
     return completion
+
+
+def check_on_broken(on_broken: str) -> bool:
+    """Whether broken events are skipped; raises `ValueError` for an unknown word."""
+    if on_broken not in ("raise", "skip"):
+        raise ValueError(f"on_broken is 'raise' or 'skip', not {excerpt(on_broken)!r}")
+    return on_broken == "skip"
+
+
+def _read_skipping(raw: bytes, source: str | None, variant: str | None, default_source: str | None) -> Completion:
+    """`read_any`; a stream with a broken event is read without it."""
+    try:
+        return read_any(raw, source, variant, default_source)
+    except MalformedPayloadError:
+        pass
+    findings = Findings(source=source, default_source=default_source, read=default_engine().read_inside)
+    return read_stream(default_chunk_reader(), raw, findings, skip_broken=True)
 
 
 def too_long(length: int, limit: int) -> MalformedPayloadError:

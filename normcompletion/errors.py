@@ -81,6 +81,8 @@ class NormalizeError(ValueError):
 class MalformedPayloadError(NormalizeError):
     """The bytes are no JSON text, or exceed a limit. `code` says how, `offset` where.
 
+    `completion` is what came before a broken event of a stream, if anything did.
+
     >>> from normcompletion import normalize
     >>> try:
     ...     normalize('{"choices": [')
@@ -90,6 +92,7 @@ class MalformedPayloadError(NormalizeError):
     """
 
     code = "syntax"
+    completion: Completion | None = None
 
 
 class UnknownPayloadError(NormalizeError):

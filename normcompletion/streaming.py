@@ -30,13 +30,14 @@ off has the remark `incomplete_stream`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from typing import Literal
 
-from .api import answered, check, default_chunk_reader, encrypted, too_long
+from .api import answered, check, check_on_broken, default_chunk_reader, encrypted, too_long
 from .findings import Findings
 from .model import Chunk, Completion
 from .payload import MAX_RECORD_BYTES, parse_checked, to_bytes
 from .streams.assembly import Assembly, several
-from .streams.events import Event
+from .streams.events import Event, EventReader, is_line
 
 
 def normalize_chunk(
@@ -80,7 +81,7 @@ class Assembler:
     Args:
         source: who writes the stream, where the caller knows; it is believed. Detected otherwise.
         strict: let `finish` raise one `InvalidPayloadError` that names every fault.
-
+        on_broken: `"skip"` goes on behind an event that is not JSON, with the note `broken_event`.
 
     >>> assembler = Assembler()
     >>> for text in ("Hi", " you"):
@@ -90,22 +91,40 @@ class Assembler:
 
     """
 
-    def __init__(self, *, source: str | None = None, strict: bool = False) -> None:
+    def __init__(
+        self, *, source: str | None = None, strict: bool = False, on_broken: Literal["raise", "skip"] = "raise"
+    ) -> None:
         reader = default_chunk_reader()
         reader.engine.registry.check(source, None)
-        self._assembly = Assembly(reader, Findings(source=source), strict=strict)
+        skips = check_on_broken(on_broken)
+        self._assembly = Assembly(reader, Findings(source=source), strict=strict, skip_broken=skips)
+        self._lines: EventReader | None = None  # of the lines that were fed
         self._strict = strict
 
     def feed(self, chunk: Chunk | Event | object) -> None:
         """One chunk: a canonical one, an `Event` of `iter_events`, or whatever `normalize_chunk` takes.
 
-        Raises `NormalizeError` for what is none of them, and, with the code `streams`, for the first chunk of another
-        answer; the chunks before it stay.
+        The lines of an event stream are taken, too, as `httpx.Response.iter_lines()` gives them: an empty one ends an
+        event. Raises `NormalizeError` for what is none of them, and, with the code `streams`, for the first chunk of
+        another answer; the chunks before it stay.
         """
-        event = chunk if isinstance(chunk, Chunk | Event) else Event(to_bytes(chunk))
-        is_taken = self._assembly.add(event) if isinstance(event, Chunk) else self._assembly.add_event(event)
-        if not is_taken:
-            raise several(event.offset if isinstance(event, Event) else None)
+        if isinstance(chunk, Chunk):
+            if not self._assembly.add_chunk(chunk):
+                raise several(None)
+        elif isinstance(chunk, Event):
+            self._add((chunk,))
+        else:
+            raw = to_bytes(chunk)
+            if isinstance(chunk, str | bytes) and (self._lines is not None or is_line(raw)):
+                self._lines = self._lines or EventReader(are_lines=True)
+                self._add(self._lines.feed(raw))
+            else:
+                self._add((Event(raw),))
+
+    def _add(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if not self._assembly.add_event(event):
+                raise several(event.offset)
 
     def snapshot(self) -> Completion:
         """The completion so far, apart from the assembly; raises only where nothing was fed yet.
@@ -123,29 +142,42 @@ class Assembler:
             NormalizeError: when no event was a chunk.
 
         """
+        if self._lines is not None:
+            self._add(self._lines.close())
+            self._lines = None
         return answered(self._completion(final=True), [], strict=self._strict)
 
     def _completion(self, *, final: bool) -> Completion:
         return self._assembly.completion(Findings(), final=final)
 
 
-def assemble(chunks: Iterable[object], *, source: str | None = None, strict: bool = False) -> Completion:
-    """The completion of a stream's chunks; raises as `Assembler` does.
+def assemble(
+    chunks: Iterable[object],
+    *,
+    source: str | None = None,
+    strict: bool = False,
+    on_broken: Literal["raise", "skip"] = "raise",
+) -> Completion:
+    """The completion of a stream's chunks; options and errors are those of `Assembler`.
 
-    For a response that comes in pieces of bytes or text: `assemble(iter_events(response.iter_bytes()))`. A saved
-    stream, whole, goes to `normalize`.
+    For a response that comes in lines: `assemble(response.iter_lines())`; in pieces of bytes or text:
+    `assemble(iter_events(response.iter_bytes()))`. A saved stream, whole, goes to `normalize`.
 
     >>> assemble([{"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}]).text
     'Hi'
     """
-    assembler = Assembler(source=source, strict=strict)
+    assembler = Assembler(source=source, strict=strict, on_broken=on_broken)
     for chunk in chunks:
         assembler.feed(chunk)
     return assembler.finish()
 
 
 async def assemble_async(
-    chunks: AsyncIterable[object], *, source: str | None = None, strict: bool = False
+    chunks: AsyncIterable[object],
+    *,
+    source: str | None = None,
+    strict: bool = False,
+    on_broken: Literal["raise", "skip"] = "raise",
 ) -> Completion:
     """`assemble` for an asynchronous iterable.
 
@@ -155,7 +187,7 @@ async def assemble_async(
     >>> asyncio.run(assemble_async(events())).text
     'Hi'
     """
-    assembler = Assembler(source=source, strict=strict)
+    assembler = Assembler(source=source, strict=strict, on_broken=on_broken)
     async for chunk in chunks:
         assembler.feed(chunk)
     return assembler.finish()

@@ -361,7 +361,7 @@ class Style:
     random: Random = field(default_factory=lambda: Random(0))
 
 
-COMMENTS = (": OPENROUTER PROCESSING", ": keep-alive", ":", "", "retry: 10", "id: 7", "data: : OPENROUTER PROCESSING")
+COMMENTS = (": PROCESSING", ": keep-alive", ":", "", "retry: 10", "id: 7", "data: : PROCESSING")
 
 
 def a_style(random: Random) -> Style:

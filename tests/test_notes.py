@@ -51,8 +51,11 @@ FAULTS: dict[str, Any] = {
     "uneven_logprobs": {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": []}}]},
     "lone_surrogate": b'{"choices":[{"message":{"content":"\\ud83d"}}]}',
     "whole_in_stream": b'data: {"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+    "broken_event": b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: {1}\n\n',
     "duplicate_key": b'{"model":"a","model":"b","choices":[{"message":{"content":"hi"}}]}',
 }
+
+OPTIONS: dict[str, Any] = {"broken_event": {"on_broken": "skip"}}
 
 REMARKS: dict[str, Any] = {
     "fractional_time": chat(created=1.5),
@@ -65,6 +68,16 @@ REMARKS: dict[str, Any] = {
     "incomplete_stream": b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n',
     "conflicting_value": b'data: {"model":"a","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
     b'data: {"model":"b","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+    "continued_text": b'data: {"choices":[{"delta":{"content":"h"}}]}\n\n'
+    b'data: {"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}\n\n',
+    "counting_index": b"".join(
+        b'data: {"choices":[{"index":%d,"delta":{"content":"a"},"finish_reason":%b}]}\n\n' % (at, word)
+        for at, word in enumerate((b"null", b"null", b'"stop"'))
+    ),
+    "misplaced_fragment": b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f",'
+    b'"arguments":"["}}]}}]}\n\ndata: {"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"]"}}]},'
+    b'"finish_reason":"tool_calls"}]}\n\n',
+    "repeated_field": b'data: data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n',
     "foreign_text": b'HTTP/1.1 200 OK\n\ndata: {"choices":[{"index":0,"delta":{"content":"hi"},'
     b'"finish_reason":"stop"}]}\n\n',
     "cumulative_delta": b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":[{"1":{"logprob":-1}}],'
@@ -86,9 +99,9 @@ def test_every_repair_is_a_fault_or_a_remark_here() -> None:
 @pytest.mark.parametrize("code", FAULTS)
 def test_strict_mode_refuses_each_fault(code: str) -> None:
     """A payload with one fault is read leniently with its note, and refused in strict mode with its code."""
-    notes = [note.code for note in normalize(FAULTS[code]).notes]
+    notes = [note.code for note in normalize(FAULTS[code], **OPTIONS.get(code, {})).notes]
     assert notes == ([] if code == "duplicate_key" else [code])
-    error = refusal(FAULTS[code], strict=True)
+    error = refusal(FAULTS[code], strict=True, **OPTIONS.get(code, {}))
     assert isinstance(error, InvalidPayloadError)
     assert [fault.code for fault in error.faults] == [error.code] == [code]
 

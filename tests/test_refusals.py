@@ -47,7 +47,7 @@ REFUSED: dict[str, tuple[str, str | None, int | None, str]] = {
     f"{MALFORMED}/nan": ("syntax", None, None, "NaN"),
     f"{MALFORMED}/number_range": ("number_range", None, None, "64-bit float"),
     f"{MALFORMED}/padding_only": ("empty", None, None, "empty"),
-    f"{MALFORMED}/stream_event_in_the_middle": ("syntax", None, 34, "no JSON at byte 34"),
+    f"{MALFORMED}/stream_event_in_the_middle": ("syntax", None, 190, "event 2, at byte 190"),
     f"{MALFORMED}/stream_only_event_cut": ("truncated", None, 60, "ends too early"),
     f"{MALFORMED}/too_deep": ("too_deep", None, None, "128 nested"),
     f"{MALFORMED}/truncated": ("truncated", None, 88, "ends too early"),

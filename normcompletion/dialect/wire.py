@@ -10,7 +10,7 @@ its final place.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
 
@@ -188,37 +188,79 @@ class CanonicalCompletion(
     object: ClassVar[str] = "chat.completion"  # the only word that this Struct accepts, sent or implied
 
 
-class ChunkDelta(canonical.Message, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """What a chunk adds to a message, in canonical words but for a list of parts and the reasoning's other name."""
+class ChunkDelta(Wire, kw_only=True):
+    """What a chunk adds to a message, with every alias that hosts use; also a whole message beside it."""
 
-    content: str | list[canonical.Part] | None = None  # type: ignore[assignment]
+    content: str | list[canonical.Part] | None = None
+    role: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[canonical.ReasoningDetail] | None = None
     reasoning_content: str | None = None
+    tool_calls: list[canonical.ToolCall] | None = None
+    refusal: str | None = None
+    function_call: canonical.FunctionCall | None = None
+    annotations: list[canonical.Annotation] | None = None
+    audio: canonical.Audio | None = None
+    images: list[canonical.Image] | None = None
+    name: str | None = None
+
+
+class ChunkLogprobs(canonical.Logprobs, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Log-probs of a chunk; the members of other forms are null there."""
+
+    tokens: None = None
+    token_logprobs: None = None
+    top_logprobs: None = None
+    text_offset: None = None
+    reasoning_content: None = None
 
 
 class ChunkChoice(Wire, kw_only=True):
-    """A choice of a chunk; `text` is that of a text completion."""
+    """A choice of a chunk; `text` is that of a text completion.
+
+    `VENDOR_MEMBERS` are known because whole families of services send them with each chunk; they stay in `extra`.
+    """
 
     index: Integer | None = None
     delta: ChunkDelta | None = None
-    text: str | None = None
-    finish_reason: canonical.FinishReason | None = None
+    finish_reason: str | None = None
     native_finish_reason: str | None = None
-    logprobs: canonical.Logprobs | None = None
+    logprobs: ChunkLogprobs | None = None
+    text: str | None = None
+    message: ChunkDelta | None = None
+    error: None = None
+    content_filter_results: dict[str, dict[str, bool | str | None]] | None = None  # Azure
+    matched_stop: int | str | None = None  # SGLang
+    stop_reason: int | str | None = None  # vLLM
+    token_ids: None = None  # vLLM
 
 
-# What chunks are called; some services have other words for the last one of a chat or for all (Perplexity, TGI).
-ChunkWord = Literal["chat.completion.chunk", "", "chat.completion.done", "chat.completion", "text_completion"]
+VENDOR_MEMBERS = ("content_filter_results", "matched_stop", "stop_reason")
 
 
 class Chunk(Wire, kw_only=True):
-    """One chunk of a completion in canonical words; keys in the order of most streams."""
+    """One chunk of a completion; keys in the order of most streams.
+
+    `obfuscation` (OpenAI) and `p` (Mistral) are padding that hides how long the tokens are.
+    """
 
     id: str | None = None
     provider: str | None = None
     model: str | None = None
-    object: ChunkWord | None = None
+    object: str | None = None
     created: Seconds | None = None
     choices: list[ChunkChoice]
     system_fingerprint: str | None = None
     usage: canonical.Usage | None = None
     service_tier: str | None = None
+    obfuscation: str | None = None
+    p: str | None = None
+
+
+PADDING = ("obfuscation", "p")
+WORDS = ("id", "model", "provider", "created", "system_fingerprint", "service_tier")  # of a chunk, about the whole
+
+# Services that send the whole text so far in each chunk: by the `format` of a reasoning detail, and Atoma's
+# experimental engine, whose log-probs are lists of token maps.
+CUMULATIVE_FORMATS = {"MiniMax-response-v1": "MiniMax"}
+ATOMA_ENGINE = "Atoma's engine"

@@ -70,6 +70,7 @@ VARIANTS = (
         wire=wire.Body,
         adapt=from_body,
         markers=MARKERS,
+        comments=("OPENROUTER PROCESSING",),
         about="chat completion with provider, reasoning, annotations, images, cost",
     ),
     Variant(

@@ -1,15 +1,15 @@
 """Chunks to one completion: every piece of text is kept, no word is joined to another, nothing is invented.
 
-What is a word (id, model, role, finish reason, a call's id and name) is never concatenated; what is text always is.
-Null never overwrites. Time and memory are linear in the chunks: fragments are joined once, at the end.
-
-A chunk in canonical words is merged as the strict decode gives it; any other becomes a `Chunk` first. Both have the
-same attributes, so that there is one way to merge them.
+What is a word (id, model, role, finish reason, a call's id) is never concatenated; what is text always is. Null never
+overwrites. Time and memory are linear in the chunks: fragments are joined once, at the end.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from copy import copy
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,20 +20,19 @@ from ..decoding.unknown import extra_of
 from ..dialect import adapt, wire
 from ..dialect.failures import form_of
 from ..envelopes import wrappers
-from ..errors import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError
+from ..errors import AmbiguousPayloadError, MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..findings import Findings
-from ..model import Choice, Chunk, Completion, Note, ServiceError, Usage
+from ..model import Chunk, Completion, ReasoningDetail, ServiceError, Usage, to_json
 from ..payload import BLANKS, REFUSALS, duplicate_keys, parse_checked
 from ..pointer import camel, escape
-from .answer import Answer
-from .chunks import VARIANTS, ChunkReader
-from .events import DONE, Event, iter_events
+from .answer import Answer, Places
+from .chunks import VARIANTS, ChunkReader, as_wire
+from .ending import as_one, choice_of, mend, merged_usage, paired
+from .events import DONE, Event, frames, iter_events
 from .merging import Values
 
-_MAX_EVENT_NAMES = 64
-_WORDS = ("id", "model", "provider", "created", "system_fingerprint", "service_tier")
-_IMPLIED = {name: adapt.IMPLIED_OBJECTS[whole] for whole, name in VARIANTS.items()}
-_FRAGMENTED = ("/delta/", "/logprobs/")  # where unknown values are fragments
+_MAX_NAMES = 64
+_FRAGMENTED = ("/delta/", "/logprobs/", "/message/")  # where unknown values are fragments
 _LISTS = {
     "tool_calls": "tool_calls",
     "toolCalls": "tool_calls",
@@ -43,40 +42,54 @@ _LISTS = {
     "annotations": "annotations",
     "images": "images",
 }
+_SNAKE = {"/delta/function_call", *(f"/{name}" for name in wire.VENDOR_MEMBERS)}  # not spelled as they were sent
+_words = attrgetter("object", *wire.WORDS)
+_CHUNK_WORDS = {name: adapt.IMPLIED_OBJECTS[name] for name in VARIANTS}
+_ERROR_WORDS = re.compile(rb"\W*(?:error|exception|traceback|internal server error)\b:?\s*", re.IGNORECASE)
+_STATED = ("message", "detail", "title", "reason")  # where errors without a form of their own have a sentence
+Routes = list[tuple[Answer, Places]]
 
 
 class Assembly:
     """The completion in the making, of any number of choices.
 
-    `source` is what the caller named; `findings` of the place where the stream is say what an unmarked one there is.
+    `findings` of the place where the stream is say what the caller named, and what an unmarked one there is.
+    `skip_broken` goes on behind an event that is not JSON, with a note.
     """
 
-    def __init__(self, reader: ChunkReader, findings: Findings | None = None, *, strict: bool = False) -> None:
+    def __init__(
+        self, reader: ChunkReader, findings: Findings | None = None, *, strict: bool = False, skip_broken: bool = False
+    ) -> None:
         self.reader = reader
         self.strict = strict
+        self.skip_broken = skip_broken
         self.place = Findings() if findings is None else findings
-        self.is_camel = False
-        self.answers: dict[int | None, Answer] = {}
-        self.words: dict[str, Any] = dict.fromkeys(_WORDS)
+        self.camel = 0  # how many keys were in camelCase, more than in snake_case
+        self.answers: dict[Any, Answer] = {}
+        self.words: dict[str, Any] = dict.fromkeys(wire.WORDS)
+        self.ids: dict[str, None] = {}
+        self.objects: dict[str, None] = {}  # the words in `object`
         self.usage: Usage | None = None
         self.error: ServiceError | None = None
-        self.has_native = False  # whether any chunk had `native_finish_reason`
-        self.marked: set[str] = set()  # the sources whose markers a chunk had
-        self.named: set[str] = set()  # what canonical chunks of the caller say, where there is no marker
-        self.pairs: dict[tuple[str | None, str | None], None] = {}  # ids and providers, which may hold markers
-        self.variants: set[str] = set()
-        self.implied: set[str] = set()  # of chunks without choices
-        self.chunks = 0
-        self.cut: tuple[bytes, MalformedPayloadError] | None = None
-        self.refusal: UnknownPayloadError | None = None
-        self.text: bytes | None = None  # the first event that was a sentence
-        self.events: dict[str, Any] = {}  # what was not a chunk, by name; the last value is kept
-        self.extra = Values()  # by pointer into the assembled body
-        self.notes: list[tuple[Answer | None, Note]] = []
-        self.noted: set[tuple[int | None, str, str]] = set()
-        self.is_closed = False  # whether the answer is over: what follows is another one
+        self.has_native = False  # whether the wire had `native_finish_reason`
+        self.has_maps = False  # whether log-probs were lists of token maps
+        self.has_halves = False  # whether a text may hold half of a surrogate pair
+        self.named: set[str] = set()  # the sources of errors, of comments, and of canonical chunks of the caller
+        self.is_sealed = False  # whether the stream is confidential
+        self.events = 0  # how many there were
+        self.has_chunks = False
+        self.cut: tuple[int, Event, MalformedPayloadError] | None = None  # an event that may be cut off, its number
+        self.refusal: NormalizeError | None = None  # of the first event that is no chunk
+        self.text: str | None = None  # the first event that was a sentence
+        self.others: dict[str, Any] = {}  # what was not a chunk, by name; the last value is kept
         self.body: bytes | None = None  # the JSON body that stands in place of a stream
-        self.roles = self.deltas = 0  # how many deltas had a role, of how many
+        self.is_closed = False  # whether the answer is over: what follows is another one
+        self.extra = Values()  # by pointer into the assembled body, and the notes of places outside of choices
+        self.raw: bytes | None = None  # the whole stream, as long as its events are added without their offsets
+        self._said: tuple[Any, ...] = ()  # the words of the last chunk
+        self._head: wire.Chunk | None = None  # the last chunk without what it added, where others may be like it
+        self._last: Answer  # the answer that it belongs to
+        self._is_guarded = strict  # whether each event needs a look before it is merged
 
     # -- events
 
@@ -85,93 +98,122 @@ class Assembly:
 
         Raises `MalformedPayloadError` where one in the middle is not JSON.
         """
-        data = event.data
-        chunk: wire.Chunk | None
-        try:
-            chunk = self.reader.decode(data)
-        except REFUSALS:
-            chunk = None
-        if chunk is None:  # outside of the handler, whose error would hold this frame
-            data = data.strip(BLANKS)
-            if data == DONE:
-                if self.cut is not None:
-                    raise copy(self.cut[1])
-                self.is_closed = self.is_closed or self.has_begun
-            elif data and not data.startswith(b":"):
-                return self._add_any(data, event)
-            return True
-        if self.is_closed or self._starts_another(chunk):
+        return self.add((event,)) is None
+
+    def add(self, events: Iterable[bytes | Event], raw: bytes | None = None) -> bytes | Event | None:
+        """Events, or just their data; gives the first one with which another answer starts, which is not added.
+
+        `raw` is the whole stream, where the offsets of events are not known.
+        """
+        self.raw = raw
+        decode = self.reader.decode
+        number = before = self.events
+        for number, event in enumerate(events, before + 1):
+            data: Any = event if event.__class__ is bytes else self._opened(event)  # type: ignore[arg-type]
+            try:
+                chunk: wire.Chunk | None = decode(data)
+            except REFUSALS:
+                chunk = None
+            if chunk is None or self._is_guarded:
+                self.events = number
+                if not self._add_any(Event(event) if isinstance(event, bytes) else event, chunk):
+                    return event
+            elif self._head is None or not chunk.choices or not self._goes_on(chunk, chunk.choices[0].delta):
+                self.merge(chunk)
+        self.events = number
+        return None
+
+    def _goes_on(self, chunk: wire.Chunk, delta: wire.ChunkDelta | None) -> bool:
+        """Add a chunk that is like the last one but for more of the same text; false for any other."""
+        if delta is None:
             return False
-        if self.cut is not None:
-            raise copy(self.cut[1])
-        self.chunks += 1
-        if chunk.choices:
-            variant = self._merge(chunk)
-            self.variants.add(variant)
-            word = chunk.object
-            if word and word not in _IMPLIED[variant]:
-                self.extra.add("/object", word, is_delta=False)
-        else:
-            self.implied.add("text_chunk" if chunk.object == "text_completion" else "chunk")
-            self._add_words(chunk)
+        content = delta.content
+        if chunk.obfuscation is not None:
+            self.extra.set("/obfuscation", chunk.obfuscation)
+            chunk.obfuscation = None
+        if content:
+            delta.content = None
+            if chunk == self._head and content.__class__ is str:
+                self._last.content.append(content)
+                return True
+            delta.content = content
+            return False
+        thought, details, calls = delta.reasoning, delta.reasoning_details, delta.tool_calls
+        if details:
+            return self._goes_on_thinking(chunk, delta, details[0])
+        if thought:
+            delta.reasoning = None
+            if chunk == self._head:
+                self._last.reasoning.append(thought)
+                return True
+            delta.reasoning = thought
+        elif thought := delta.reasoning_content:
+            delta.reasoning_content = None
+            if chunk == self._head:
+                self._last.reasoning.append(thought)
+                return True
+            delta.reasoning_content = thought
+        elif calls and (function := calls[0].function) is not None and (arguments := function.arguments) is not None:
+            function.arguments = None
+            if chunk == self._head:
+                self._last.calls.last.append(arguments)
+                return True
+            function.arguments = arguments
+        elif not calls:
+            return bool(chunk == self._head)  # it says nothing new
+        return False
+
+    def _goes_on_thinking(self, chunk: wire.Chunk, delta: wire.ChunkDelta, detail: ReasoningDetail) -> bool:
+        """`_goes_on` for a thought that is also a member of `reasoning_details` (OpenRouter)."""
+        thought, text = delta.reasoning, detail.text
+        delta.reasoning = detail.text = None
+        if chunk != self._head:
+            delta.reasoning, detail.text = thought, text
+            return False
+        if thought:
+            self._last.reasoning.append(thought)
+        if text is not None:
+            self._last.last_detail.append(text)
+        return True
+
+    def _opened(self, event: Event) -> bytes:
+        """The data of an event; empty where it needs another look, whatever it is."""
+        if event.comment is not None and event.comment in self.reader.comments:
+            self.named.add(self.reader.comments[event.comment])
+        return b"" if event.bare or event.broken or event.name == "error" else event.data
+
+    def _add_any(self, event: Event, chunk: wire.Chunk | None) -> bool:
+        """An event that needs a look: false where another answer starts with it."""
+        data = event.data.strip(BLANKS)
+        if chunk is None and (not data or data == DONE or data.startswith(b":")):
+            if data == DONE:
+                self._end_cut()
+                self.is_closed = self.is_closed or self.has_begun
+                self._is_guarded = True
+            return True
+        if chunk is None and event.bare and is_foreign(data):
+            self.extra.note("foreign_text", "", data.decode("utf-8", "replace"))
+            self.is_closed = self._is_guarded = self.is_closed or self.has_begun
+            return True
+        if self.is_closed or (chunk is not None and self._starts_another(chunk)):
+            return False
+        self._end_cut()
+        if chunk is not None:
+            self.merge(chunk)
+        elif data.startswith(b"data:"):  # seen at gateways that frame a second time (18.sse)
+            self.extra.note("repeated_field", "", None)
+            self.events -= 1
+            return self.add_event(Event(data[5:].strip(BLANKS), event.name))
+        elif not self._add_parsed(event, data):
+            return False
         if self.strict and duplicate_keys(data):
-            self.note("duplicate_key", "", None)
+            self.extra.note("duplicate_key", "", None)
         return True
 
     @property
     def has_begun(self) -> bool:
         """Whether there was an event that said something."""
-        return bool(self.chunks or self.events or self.cut is not None)
-
-    def _add_any(self, data: bytes, event: Event) -> bool:
-        """An event that the strict decode refused."""
-        if event.bare and is_foreign(data):
-            return self._add_foreign(data)
-        if self.is_closed:
-            return False
-        if self.cut is not None:
-            raise copy(self.cut[1])
-        try:
-            tree, is_clean = parse_checked(data)
-        except MalformedPayloadError as refusal:
-            if not data.startswith((b"{", b"[", b'"')):
-                self._add_sentence(data, event.name)
-            elif refusal.code == "truncated" or (not event.ended and refusal.code not in ("too_deep", "number_range")):
-                self.cut = (data, refusal.with_traceback(None))  # which holds frames, and so the stream
-            else:
-                raise
-            return True
-        is_body = event.bare and is_whole(tree)
-        if is_body and self.has_begun and not (isinstance(tree, dict) and form_of(tree)):
-            return False
-        if not self.add_tree(tree, event.name, is_clean=is_clean):
-            return False
-        if is_body and not self.events and self.chunks == 1:
-            self.body, self.is_closed = data, True
-        if self.strict and duplicate_keys(data):
-            self.note("duplicate_key", "", None)
-        return True
-
-    def _add_foreign(self, data: bytes) -> bool:
-        """Text between events that is neither: it ends an answer."""
-        self.is_closed = self.is_closed or self.has_begun
-        self.note("foreign_text", "", data.decode("utf-8", "replace"))
-        return True
-
-    def add_tree(self, tree: Any, name: str | None = None, *, is_clean: bool = False) -> bool:
-        """One event that was parsed, or a list of chunks; false where another answer starts with it."""
-        if isinstance(tree, list) and wrappers.are_chunks(tree):
-            return all(self.add_tree(item, is_clean=is_clean) for item in tree)
-        try:
-            chunk = self._read(tree, is_clean=is_clean)
-        except UnknownPayloadError as refusal:
-            if self.refusal is None:
-                self.refusal = refusal.with_traceback(None)
-            kind = tree.get("type") if isinstance(tree, dict) else None
-            self._keep_event(name or (kind if isinstance(kind, str) else "unknown"), tree)
-        else:
-            return self.add(chunk)
-        return True
+        return self.has_chunks or bool(self.others) or self.error is not None or self.cut is not None
 
     def _starts_another(self, chunk: Any) -> bool:
         """Whether a chunk is the first of another answer.
@@ -179,25 +221,111 @@ class Assembly:
         Every choice has ended, and the chunk has a fragment under an id that was not seen, or with a role where
         earlier deltas mostly had none.
         """
-        if not self.answers or any(answer.finish_reason is None for answer in self.answers.values()):
+        if not self.answers or not all(answer.is_over for answer in self.answers.values()):
             return False
-        if chunk.id and any(map(_has_fragment, chunk.choices)) and all(chunk.id != seen for seen, _ in self.pairs):
+        if chunk.id and chunk.id not in self.ids and any(map(_has_fragment, chunk.choices)):
             return True
-        return self.roles * 2 < self.deltas and any(
-            choice.delta is not None and choice.delta.role and choice.index in self.answers and _has_fragment(choice)
+        return any(
+            choice.delta is not None
+            and choice.delta.role
+            and choice.finish_reason is None
+            and (held := self.answers.get(choice.index)) is not None
+            and not held.has_mostly_roles()
             for choice in chunk.choices
         )
 
+    def _add_parsed(self, event: Event, data: bytes) -> bool:
+        """An event that the strict decode refused."""
+        try:
+            tree, is_clean = parse_checked(data)
+        except MalformedPayloadError as error:
+            refusal = error.with_traceback(None)  # which holds frames, and so the stream
+        else:
+            if event.broken:
+                self._break(self.events, event, MalformedPayloadError("its JSON goes on in lines without `data:`"))
+                return True
+            return self.add_tree(tree, event, is_clean=is_clean, data=data)
+        if not data.startswith((b"{", b"[", b'"')):
+            self._add_sentence(data, event.name)
+        elif refusal.code == "truncated" or (not event.ended and refusal.code not in ("too_deep", "number_range")):
+            self.cut = self.events, event, refusal
+            self._is_guarded = True
+        else:
+            self._break(self.events, event, refusal)
+        return True
+
+    def _end_cut(self) -> None:
+        """An event that ends too early was not the last one: it is broken."""
+        if self.cut is not None:
+            self._break(*self.cut)
+            self.cut = None
+
+    def _break(self, number: int, event: Event, refusal: MalformedPayloadError) -> None:
+        """A broken event: an error that holds what came before, or a note."""
+        if self.skip_broken:
+            self.extra.note("broken_event", f"/events/{number}", event.data.decode("utf-8", "replace"))
+            return
+        offset = event.offset if self.raw is None else _offset_of(self.raw, number)
+        raise broken(number, offset, refusal, self._so_far())
+
+    def _so_far(self) -> Completion | None:
+        try:
+            return self.completion(Findings(), final=False) if self.has_chunks else None
+        except NormalizeError:
+            return None
+
+    def add_tree(self, tree: Any, event: Event, *, is_clean: bool, data: bytes) -> bool:
+        """One event that was parsed, or a list of chunks; false where another answer starts with it."""
+        if isinstance(tree, list) and wrappers.are_chunks(tree):
+            return all(self.add_event(Event(to_json(item))) for item in tree)
+        is_body = event.bare and is_whole(tree)
+        if event.name == "error":
+            self._add_error(tree)
+            return True
+        if is_body and self.has_begun and not (isinstance(tree, dict) and form_of(tree)):
+            return False
+        loosened = self.reader.loosen(tree)
+        if loosened is not None:
+            if self._starts_another(loosened.chunk):
+                return False
+            self.has_halves = self.has_halves or not is_clean
+            self.camel += loosened.camel
+            routes: Routes = []
+            self.merge(loosened.chunk, routes)
+            self._add_extra(loosened.extra, routes)
+        elif not self._add_faulty(parse_checked(data)[0], event, is_clean=is_clean):
+            return False
+        if is_body and len(self.answers) and not self.others and self.events == 1:
+            self.body, self.is_closed, self._is_guarded = data, True, True
+        return True
+
+    def _add_faulty(self, tree: Any, event: Event, *, is_clean: bool) -> bool:
+        """An event that is no chunk, or one with a fault; false where another answer starts with it."""
+        try:
+            chunk = self._read(tree, is_clean=is_clean)
+        except UnknownPayloadError as refusal:
+            if self.refusal is None:
+                self.refusal = refusal.with_traceback(None)
+            kind = tree.get("type") if isinstance(tree, dict) else None
+            self._keep_event(event.name or (kind if isinstance(kind, str) else "unknown"), tree)
+            return True
+        choices = tree.get("choices") if isinstance(tree, dict) else None
+        natives = ("native_finish_reason", "nativeFinishReason")
+        if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
+            choices = []  # of a shape of its own
+        self.has_native = self.has_native or any(each.get(name) for each in choices for name in natives)
+        self.has_maps = self.has_maps or any(isinstance(each.get("logprobs"), list) for each in choices)
+        return self.add_chunk(chunk, is_named=chunk.variant not in VARIANTS.values(), items=choices)
+
     def _read(self, tree: Any, *, is_clean: bool) -> Chunk:
         """One chunk; where it has the markers of several sources, the completion will say so."""
-        known = next(iter(self.marked)) if len(self.marked) == 1 else None
         try:
-            return self._found(tree, self.place.source, known, is_clean=is_clean)
+            return self._found(tree, self.place.source, is_clean=is_clean)
         except AmbiguousPayloadError as error:
-            self.marked.update(error.candidates)
-            return self._found(tree, "openai", known, is_clean=is_clean)
+            self.named.update(error.candidates)
+            return self._found(tree, "openai", is_clean=is_clean)
 
-    def _found(self, tree: Any, source: str | None, known: str | None, *, is_clean: bool) -> Chunk:
+    def _found(self, tree: Any, source: str | None, *, is_clean: bool) -> Chunk:
         findings = Findings(
             source=source,
             default_source=self.place.default_source,
@@ -205,103 +333,148 @@ class Assembly:
             is_clean=is_clean,
             read=self.reader.engine.read_inside,
         )
-        chunk = self.reader.read(tree, findings, known)
-        self.is_camel = self.is_camel or findings.camel
+        chunk = self.reader.read(tree, findings)
+        self.camel += findings.camel
         return chunk
 
     def _add_sentence(self, data: bytes, name: str | None) -> None:
         """An event that is plain text: an error where it is called one or is alone (Atoma's old engine)."""
         text = data.decode("utf-8", "replace")
-        if name == "error":
+        start = _ERROR_WORDS.match(data)
+        if name == "error" or (start is not None and self.has_begun):
             self._set_error(ServiceError(message=text))
-            self.chunks += 1
             return
         if self.text is None:
-            self.text = data
+            self.text = text
         self._keep_event(name or "text", text)
 
+    def _add_error(self, tree: Any) -> None:
+        """The JSON of an event that is called `error`, whatever it holds."""
+        if not isinstance(tree, dict):
+            self._set_error(ServiceError(message=tree if isinstance(tree, str) else to_json(tree).decode()))
+            return
+        try:
+            chunk = self._read(tree, is_clean=False)
+        except NormalizeError:
+            chunk = None
+        if chunk is None or chunk.error is None:
+            first = tree["errors"][0] if isinstance(tree.get("errors"), list) and tree["errors"] else tree
+            stated = {**tree, **first} if isinstance(first, dict) else tree
+            chunk = self._read({"error": tree}, is_clean=False)
+            assert chunk.error is not None
+            if chunk.error.message is None:
+                texts = (stated.get(name) for name in _STATED)
+                chunk.error.message = next((text for text in texts if isinstance(text, str)), None)
+            if chunk.error.code is None:
+                codes = (stated.get(name) for name in ("code", "status_code", "status"))
+                chunk.error.code = next((code for code in codes if isinstance(code, int | str)), None)
+        self.add_chunk(chunk, is_named=True)
+
     def _keep_event(self, name: str, value: Any) -> None:
-        if name in self.events or len(self.events) < _MAX_EVENT_NAMES:
-            self.events[name] = value
+        if name in self.others or len(self.others) < _MAX_NAMES:
+            self.others[name] = value
+
+    def _set_error(self, error: ServiceError) -> None:
+        self.has_chunks = True
+        if self.error is None:
+            self.error = error
+        elif self.error != error:
+            self.extra.note("conflicting_value", "/error", msgspec.to_builtins(error))
 
     # -- chunks
 
-    def add(self, chunk: Chunk) -> bool:
-        """One canonical chunk; false where another answer starts with it."""
-        if self.is_closed or self._starts_another(chunk):
+    def add_chunk(self, chunk: Chunk, *, is_named: bool = True, items: Any = None) -> bool:
+        """One canonical chunk; false where another answer starts with it.
+
+        `is_named` says that its source is believed, `items` are its choices as they were sent, if that is known.
+        """
+        sent, extra, notes = as_wire(chunk, has_natives=chunk.source in self.reader.with_natives)
+        for choice, item in zip(sent.choices, items or (), strict=False):
+            word = item.get("finish_reason", item.get("finishReason"))
+            native = item.get("native_finish_reason", item.get("nativeFinishReason"))
+            if isinstance(word, str) and (native is None or isinstance(native, str)):
+                choice.finish_reason, choice.native_finish_reason = word, native
+        if self.is_closed or self._starts_another(sent):
             return False
-        if self.cut is not None:
-            raise copy(self.cut[1])
-        self.chunks += 1
+        self._end_cut()
+        self.has_chunks = True
         if chunk.error is not None:
             self._set_error(chunk.error)
-        if chunk.choices or chunk.variant not in VARIANTS.values():  # `object` alone is no proof
-            self.variants.add(chunk.variant)
-        else:
-            self.implied.add(chunk.variant)
-        if chunk.source != unmarked(self.place)[0]:
+        if is_named and chunk.source != unmarked(self.place)[0]:
             self.named.add(chunk.source)
-        self._merge(chunk)
+        self.is_sealed = self.is_sealed or chunk.variant == "confidential"
+        routes: Routes = []
+        self.merge(sent, routes)
+        for note in notes:
+            owner, rest = _owner(note.path, routes)
+            if note.code == "cumulative_delta" and owner is not None:
+                owner.cumulative = wire.ATOMA_ENGINE
+            elif note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
+                (self.extra if owner is None else owner.extra).note(note.code, rest, note.before)
+        self._add_extra(extra, routes)
         return True
 
-    def _merge(self, chunk: Any) -> str:
-        """The words, the usage and the choices of a chunk; gives its variant."""
-        self._add_words(chunk)
-        variant = "chunk"
-        cumulative = _cumulative(chunk)
-        answers, places = [], []
+    def merge(self, chunk: wire.Chunk, routes: Routes | None = None) -> None:
+        """What a chunk adds; `routes` gets the answer of each choice, and where the members of its lists went.
+
+        What was added is taken out of the chunk.
+        """
+        words = _words(chunk)
+        if words != self._said:
+            self._said = words
+            self._add_words(chunk)
+        if chunk.usage is not None:
+            self._add_usage(chunk.usage)
+            chunk.usage = None
+        for name in wire.PADDING:
+            if (padding := getattr(chunk, name)) is not None:
+                self.extra.set(f"/{name}", padding)
+                setattr(chunk, name, None)
+        is_plain = len(chunk.choices) == 1
         for at, choice in enumerate(chunk.choices):
             answer = self.answers.get(choice.index)
             if answer is None:
-                answer = self.answers[choice.index] = Answer(choice.index)
+                answer = self._answer(choice.index, len(chunk.choices), at)
+            places: Places = {}
             delta = choice.delta
+            said, thought = (
+                (None, None) if delta is None else (delta.content, delta.reasoning or delta.reasoning_content)
+            )
             if delta is not None:
-                self.deltas += 1
-                self.roles += delta.role is not None
-                if at in cumulative:
-                    answer.restart()
-                place = answer.add_delta(delta, self.note)
-            else:
-                place = {}
-            text = getattr(choice, "text", None)
-            if text is not None and (delta is None or text != delta.content):
-                variant = "text_chunk" if delta is None else variant
-                answer.add_text(text)
-            if choice.logprobs is not None:
-                place["logprobs"] = [answer.add_logprobs(choice.logprobs)]
+                is_plain = answer.add_delta(delta, places) and is_plain
+            answer.add_choice(choice, said, thought, places)
             if choice.finish_reason is not None or choice.native_finish_reason is not None:
-                self._finish(answer, choice)
-            if getattr(choice, "error", None) is not None:
-                answer.error = choice.error
-            answers.append(answer)
-            places.append(place)
-        if isinstance(chunk, Chunk):
-            self._add_findings(chunk, answers, places)
-        return variant
+                self.has_native = self.has_native or choice.native_finish_reason is not None
+                self._is_guarded = self._is_guarded or answer.is_over
+            self._last = answer
+            if routes is not None:
+                routes.append((answer, places))
+        self._head = chunk if is_plain else None
 
-    def _add_findings(self, chunk: Chunk, answers: list[Answer], places: list[dict[str, list[int]]]) -> None:
-        """`extra` and `notes` of a chunk, where they belong in the assembled body."""
-        root = "/data" if "/data" not in chunk.extra else ""  # the event object of an SDK may be around the chunk
-        for pointer, value in chunk.extra.items():
-            owner, rest = _owner(pointer, answers, places, root)
-            values = self.extra if owner is None else owner.extra
-            displaced = values.add(rest, value, is_delta=rest.startswith(_FRAGMENTED))
-            if displaced is not None and not (owner is not None and owner.is_cumulative):
-                self.note("conflicting_value", rest, displaced, owner)
-        for note in chunk.notes:
-            if note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
-                owner, rest = _owner(note.path, answers, places, root)
-                self.note(note.code, rest, note.before, owner)
+    def _answer(self, index: int | None, of: int, at: int) -> Answer:
+        """The answer of a choice under an index that was not seen. Without one, it is the only answer there is."""
+        answers = self.answers
+        key: Any = index
+        if index is None and of > 1 and at > 0:
+            key = f"#{at}"  # several without an index in one chunk
+        found = answers.get(key)
+        if found is None and len(answers) == 1 and (index is None or None in answers) and of == 1:
+            found = next(iter(answers.values()))
+            found.index = index if found.index is None else found.index
+        if found is None:
+            found = Answer(index)
+        answers[key] = found
+        return found
 
-    def _add_words(self, chunk: Any) -> None:
+    def _add_words(self, chunk: wire.Chunk) -> None:
         """The words of the whole response: the first that says something is kept, another is remarked."""
+        self.has_chunks = True
+        if chunk.id and len(self.ids) < _MAX_NAMES:
+            self.ids[chunk.id] = None
+        if chunk.object and len(self.objects) < _MAX_NAMES:
+            self.objects[chunk.object] = None
         words = self.words
-        pair = (chunk.id, chunk.provider)
-        if pair not in self.pairs and len(self.pairs) < _MAX_EVENT_NAMES:
-            self.pairs[pair] = None
-        if chunk.usage is not None:
-            self._add_usage(chunk.usage)
-        for name in _WORDS:
+        for name in wire.WORDS:
             value = getattr(chunk, name)
             held = words[name]
             if value is None or value == held:
@@ -309,45 +482,20 @@ class Assembly:
             if not held:
                 words[name] = value
             elif value:
-                self.note("conflicting_value", f"/{name}", value)
+                self.extra.note("conflicting_value", f"/{name}", value)
 
     def _add_usage(self, usage: Usage) -> None:
-        """Usage that comes in parts: null never overwrites, a zero never replaces a count, and nothing is summed."""
         if self.usage is None:
             self.usage = usage
-            return
-        zeros: list[tuple[str, Any]] = []
-        self.usage = merged_usage(self.usage, usage, "/usage", zeros)
-        for path, zero in zeros:
-            self.note("conflicting_value", path, zero)
+        elif usage != self.usage:
+            merged_usage(self.usage, usage, "/usage", self.extra.note)
 
-    def _finish(self, answer: Answer, choice: Any) -> None:
-        native = choice.native_finish_reason
-        if native is not None:
-            self.has_native = True
-        word = choice.finish_reason
-        if word is not None:
-            if answer.finish_reason is not None and answer.finish_reason != word:
-                self.note("conflicting_value", "/finish_reason", answer.finish_reason, answer)
-            answer.finish_reason = word
-        if native is not None:
-            held = answer.native_finish_reason
-            if held is not None and held != native:
-                self.note("conflicting_value", "/native_finish_reason", held, answer)
-            answer.native_finish_reason = native
-
-    def note(self, code: str, path: str, before: Any, owner: Answer | None = None) -> None:
-        """Record a repair, once for each place of the assembled body."""
-        key = (None if owner is None else id(owner), code, path)
-        if key not in self.noted:
-            self.noted.add(key)
-            self.notes.append((owner, Note(code=code, path=path, before=before)))
-
-    def _set_error(self, error: ServiceError) -> None:
-        if self.error is None:
-            self.error = error
-        elif self.error != error:
-            self.note("conflicting_value", "/error", msgspec.to_builtins(error))
+    def _add_extra(self, extra: dict[str, Any], routes: Routes) -> None:
+        """What the model has no field for, where it belongs in the assembled body."""
+        for pointer, value in extra.items():
+            owner, rest = _owner(pointer, routes)
+            values = self.extra if owner is None else owner.extra
+            values.add(rest, value, is_delta=rest.startswith(_FRAGMENTED))
 
     # -- the result
 
@@ -357,22 +505,28 @@ class Assembly:
         `final` says that the stream is over: what is missing then is noted. Raises `NormalizeError` where no event was
         a chunk.
         """
-        answers = sorted(self.answers.values(), key=lambda answer: answer.index or 0)
-        error = self.error if self.chunks else self._nothing()
-        choices = [answer.whole() for answer in answers]
+        error = self.error if self.has_chunks else self._nothing()
         source, why = self._source()
+        findings.camel = self.camel > 0
+        held = dict.fromkeys(self.answers.values())  # one may have several keys
+        answers = as_one([answer.settled() for answer in sorted(held, key=lambda answer: answer.index or 0)])
+        words = self.reader.engine.finish_words(source)
+        choices = [choice_of(answer, at, findings, words) for at, answer in enumerate(answers)]
         completion = Completion(
             source=source,
             source_basis=why,  # type: ignore[arg-type]
-            variant=self._variant(choices, error),
+            variant=self._variant(answers, error),
             choices=choices,
-            usage=self.usage,
+            usage=copy(self.usage),
             error=error,
             notes=findings.notes,
             **self.words,
         )
         self._keep(completion, answers, findings)
         self._add_notes(completion, answers, findings, final=final)
+        if self.has_halves:
+            mend(completion, findings)
+            findings.extra.update({pointer: paired(value) for pointer, value in findings.extra.items()})
         placeholders = self.reader.engine.placeholders.get(source)
         if placeholders and completion.variant in ("chat", "text"):
             apply_placeholders(completion, placeholders, findings)
@@ -381,10 +535,10 @@ class Assembly:
 
     def _nothing(self) -> ServiceError:
         """What a stream without a chunk says: a sentence is an error, in place of a stream."""
-        if self.text is not None and not self.notes:  # no foreign text around it
-            return ServiceError(message=self.text.decode("utf-8", "replace"))
+        if self.text is not None and not self.extra.notes:  # no foreign text around it
+            return ServiceError(message=self.text)
         if self.cut is not None:
-            raise copy(self.cut[1])
+            raise copy(self.cut[2])
         if self.refusal is not None:
             raise copy(self.refusal)
         raise UnknownPayloadError(
@@ -392,85 +546,115 @@ class Assembly:
         )
 
     def _source(self) -> tuple[str, str]:
-        """Who wrote the stream, by the markers of all chunks together, and how that is known."""
+        """Who wrote the stream, by the markers of what all chunks said together, and how that is known."""
         if self.place.source is not None:
             return self.place.source, "caller"
-        found = set(self.marked)
-        choices = [{"native_finish_reason": ""}] if self.has_native else []
-        usage = None if self.usage is None else msgspec.to_builtins(self.usage)
-        for identity, provider in self.pairs or {(None, None): None}:
-            found |= self.reader.source_of({"id": identity, "provider": provider, "choices": choices, "usage": usage})
-        found = found or self.named
+        found = self.reader.sources_of(self._union(), list(self.ids), is_camel=self.camel > 0) or self.named
         if len(found) > 1:
             raise ambiguous(sorted(found))
         return (next(iter(found)), "marker") if found else unmarked(self.place)
 
-    def _variant(self, choices: list[Choice], error: ServiceError | None) -> str:
-        if "confidential" in self.variants and not choices:
+    def _union(self) -> dict[str, Any]:
+        """What the chunks said, as far as markers look at it: as one body."""
+        tree: dict[str, Any] = {name: value for name, value in self.words.items() if value is not None}
+        choice: dict[str, Any] = {"native_finish_reason": ""} if self.has_native else {}
+        if self.has_maps:
+            choice["logprobs"] = []
+        tree["choices"] = [choice]
+        if self.usage is not None:
+            tree["usage"] = msgspec.to_builtins(self.usage)
+        if self.objects:
+            tree["object"] = next(iter(self.objects))
+        values = [*self.extra.items()]
+        for answer in self.answers.values():
+            values += [(f"/choices/0{pointer}", value) for pointer, value in answer.extra.items()]
+        for pointer, value in values:
+            holder: Any = tree
+            *parents, name = pointer.split("/")[1:]
+            for parent in parents:
+                holder = holder[0] if isinstance(holder, list) else holder.setdefault(parent, {})
+                if not isinstance(holder, dict):
+                    break
+            else:
+                holder.setdefault(name, value)
+        return tree
+
+    def _variant(self, answers: list[Answer], error: ServiceError | None) -> str:
+        if answers:
+            return "text" if any(answer.has_text for answer in answers) else "chat"
+        if self.is_sealed:
             return "confidential"
-        if error is not None and not choices:
+        if error is not None:
             return "error"
-        return "text" if "text_chunk" in (self.variants if choices else self.implied) else "chat"
+        return "text" if "text_completion" in self.objects else "chat"
 
     def _keep(self, completion: Completion, answers: list[Answer], findings: Findings) -> None:
         """Put what has no canonical field into `extra`."""
         root = findings.prefix
-        for name, value in self.events.items():
-            if self.chunks or name != "text":  # a sentence alone is the error
+        for name, value in self.others.items():
+            if self.has_chunks or name != "text":  # a sentence alone is the error
                 findings.extra[f"{root}/events/{escape(name)}"] = value
+        implied = _CHUNK_WORDS.get(completion.variant, ())
+        for word in self.objects:
+            if word not in implied:
+                findings.extra[f"{root}/object"] = word
         for pointer, value in self.extra.items():
             findings.extra[root + pointer] = value
         for at, answer in enumerate(answers):
-            message = completion.choices[at].message
             if answer.aliases:
-                name = self._spelled("reasoning_content")
-                findings.extra[f"{root}/choices/{at}/delta/{name}"] = "".join(answer.aliases)
+                findings.keep("".join(answer.aliases), "choices", at, "delta", "reasoning_content")
+            if answer.differing is not None:
+                findings.keep(adapt.sent_members(answer.differing, findings), "choices", at, "message")
             for pointer, value in answer.extra.items():
-                if pointer == "/message" and value == {"role": message.role, "content": message.content}:
-                    continue  # Perplexity's message so far, said in full
-                findings.extra[f"{root}/choices/{at}{pointer}"] = value
-
-    def _spelled(self, word: str) -> str:
-        """A wire name, or a pointer of our own making, in the spelling of the stream."""
-        return camel(word) if self.is_camel else word
+                spelled = camel(pointer) if findings.camel and pointer in _SNAKE else pointer
+                findings.extra[f"{root}/choices/{at}{spelled}"] = value
 
     def _add_notes(self, completion: Completion, answers: list[Answer], findings: Findings, *, final: bool) -> None:
         """Put the repairs into the findings, with pointers into the assembled body."""
-        bases = {id(answer): f"{findings.prefix}/choices/{at}" for at, answer in enumerate(answers)}
-        for owner, note in self.notes:
-            path = self._spelled(note.path) if note.code == "conflicting_value" else note.path
-            findings.note_at((findings.prefix if owner is None else bases[id(owner)]) + path, note.code, note.before)
+        notes = [("", note) for note in self.extra.notes.values()]
+        for at, answer in enumerate(answers):
+            for each in (*answer.origins, answer):
+                notes += [
+                    (f"/choices/{at}", note)
+                    for note in each.extra.notes.values()
+                    if not (each.cumulative and note.path == "/logprobs")  # they are those so far, too
+                ]
+        for base, note in notes:
+            path = camel(note.path) if findings.camel and note.code == "conflicting_value" else note.path
+            findings.note_at(findings.prefix + base + path, note.code, note.before)
         for at, choice in enumerate(completion.choices):
             for place, call in enumerate(choice.message.tool_calls or ()):
                 text = None if call.function is None else call.function.arguments
                 if text is not None and text.startswith("{'"):
-                    path = f"/choices/{at}/delta/{self._spelled('tool_calls')}/{place}/function/arguments"
-                    findings.note_at(findings.prefix + path, "python_arguments", text)
+                    findings.note(
+                        "python_arguments", text, "choices", at, "delta", "tool_calls", place, "function", "arguments"
+                    )
         if not final or completion.error is not None:
             return
         if self.cut is not None:
-            findings.note_at(findings.prefix, "incomplete_stream", self.cut[0].decode("utf-8", "replace"))
+            findings.note_at(findings.prefix, "incomplete_stream", self.cut[1].data.decode("utf-8", "replace"))
         for at, choice in enumerate(completion.choices):
             if choice.finish_reason is None and choice.error is None:
-                path = f"{findings.prefix}/choices/{at}/{self._spelled('finish_reason')}"
-                findings.note_at(path, "incomplete_stream", None)
+                findings.note("incomplete_stream", None, "choices", at, "finish_reason")
         if not completion.choices and completion.variant != "confidential":
-            findings.note_at(f"{findings.prefix}/choices", "incomplete_stream", None)
+            findings.note("incomplete_stream", None, "choices")
 
 
-def read_stream(reader: ChunkReader, payload: bytes | list[Any], findings: Findings) -> Completion:
+def read_stream(
+    reader: ChunkReader, payload: bytes | list[Any], findings: Findings, *, skip_broken: bool = False
+) -> Completion:
     """A saved stream that is in place of a response: its text, or the list of its chunks.
 
     Raises `UnknownPayloadError` with the code `streams` for a text with several answers.
     """
-    assembly = Assembly(reader, findings)
+    assembly = Assembly(reader, findings, skip_broken=skip_broken)
     if isinstance(payload, bytes):
-        for event in iter_events((payload,)):
-            if not assembly.add_event(event):
-                raise several(event.offset)
-        if assembly.body is not None and not assembly.notes:
+        another = assembly.add(frames(payload), payload)
+        if another is not None:
+            raise several(_offset_of(payload, assembly.events))
+        if assembly.body is not None and not assembly.extra.notes:
             return reader.engine.read_inside(assembly.body, findings)
-    elif not all(assembly.add_tree(chunk) for chunk in payload):
+    elif not all(assembly.add_event(Event(to_json(chunk))) for chunk in payload):
         raise several(None)
     return assembly.completion(findings, final=True)
 
@@ -486,6 +670,24 @@ def several(offset: int | None) -> UnknownPayloadError:
     return error
 
 
+def broken(number: int, offset: int, refusal: MalformedPayloadError, completion: Completion | None) -> NormalizeError:
+    """The error for an event that is not JSON; `completion` is what came before it."""
+    reason = "its JSON ends too early" if refusal.code == "truncated" else str(refusal).partition(";")[0]
+    error = MalformedPayloadError(
+        f"event {number}, at byte {offset} of the stream, is broken: {reason}; "
+        'its error has what came before in .completion, on_broken="skip" goes on behind it',
+        code="syntax" if refusal.code == "truncated" else refusal.code,
+        offset=offset,
+    )
+    error.completion = completion
+    return error
+
+
+def _offset_of(raw: bytes, number: int) -> int:
+    """Where the event of a number starts in a stream."""
+    return next((event.offset for at, event in enumerate(iter_events((raw,)), 1) if at == number), 0)
+
+
 def is_foreign(data: bytes) -> bool:
     """Whether a text without a field is neither JSON nor the beginning of it."""
     return not data.startswith((b"{", b"["))
@@ -498,53 +700,23 @@ def is_whole(tree: Any) -> bool:
     )
 
 
-def _has_fragment(choice: Any) -> bool:
+def _has_fragment(choice: wire.ChunkChoice) -> bool:
     """Whether a choice of a chunk has a fragment that is not empty, or begins with a role."""
     delta = choice.delta
-    return bool(getattr(choice, "text", None)) or (
-        delta is not None and any(getattr(delta, name) for name in delta.__struct_fields__)
-    )
+    return bool(choice.text) or (delta is not None and any(getattr(delta, name) for name in delta.__struct_fields__))
 
 
-def merged_usage(held: Any, later: Any, path: str, zeros: list[tuple[str, Any]]) -> Any:
-    """Earlier and later usage, or their details, as one; adds each zero that did not replace a count to `zeros`."""
-    changed: dict[str, Any] = {}
-    for name in later.__struct_fields__:
-        value, before = getattr(later, name), getattr(held, name)
-        if value is None or value == before:
-            continue
-        if isinstance(before, msgspec.Struct):
-            changed[name] = merged_usage(before, value, f"{path}/{name}", zeros)
-        elif before and not value and not isinstance(value, bool):
-            zeros.append((f"{path}/{name}", value))
-        else:
-            changed[name] = value
-    return msgspec.structs.replace(held, **changed) if changed else held
-
-
-def _cumulative(chunk: Any) -> set[int]:
-    """The choices of a chunk whose delta is the whole text so far."""
-    if not isinstance(chunk, Chunk) or not chunk.notes:
-        return set()
-    paths = {note.path.removeprefix("/data") for note in chunk.notes if note.code == "cumulative_delta"}
-    return {at for at in range(len(chunk.choices)) if f"/choices/{at}/delta/content" in paths}
-
-
-def _owner(
-    pointer: str, answers: list[Answer], places: list[dict[str, list[int]]], root: str
-) -> tuple[Answer | None, str]:
+def _owner(pointer: str, routes: Routes) -> tuple[Answer | None, str]:
     """Whose a pointer into a chunk is, and where it points in the assembled body, below that choice."""
-    if root and pointer.startswith(root + "/"):
-        pointer = pointer[len(root) :]
     steps = pointer.split("/")
-    if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(answers):
+    if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(routes):
         return None, pointer
-    at = int(steps[2])
+    answer, places = routes[int(steps[2])]
     rest = steps[3:]
     if len(rest) > 2 and rest[0] == "delta" and rest[1] in _LISTS and rest[2].isdigit():
-        held = places[at].get(_LISTS[rest[1]], [])
+        held = places.get(_LISTS[rest[1]], [])
         if int(rest[2]) < len(held):
             rest[2] = str(held[int(rest[2])])
-    elif len(rest) > 2 and rest[:2] == ["logprobs", "content"] and rest[2].isdigit() and "logprobs" in places[at]:
-        rest[2] = str(int(rest[2]) + places[at]["logprobs"][0])
-    return answers[at], "".join(f"/{step}" for step in rest)
+    elif len(rest) > 2 and rest[:2] == ["logprobs", "content"] and rest[2].isdigit() and "logprobs" in places:
+        rest[2] = str(int(rest[2]) + places["logprobs"][0])
+    return answer, "".join(f"/{step}" for step in rest)

@@ -1,28 +1,33 @@
-"""One chunk of a stream: a strict decode for canonical words, and the lenient decode for all others.
+"""One chunk of a stream: a strict decode for chunks without a fault, and two slower ways for all others.
 
-`ChunkReader.decode` gives a `wire.Chunk`, which the assembly merges as it is. Whatever it refuses is parsed and read
-like a response whose messages are its deltas, by the same lenient decode and the same adapters, and becomes a `Chunk`.
+`decode` gives a `wire.Chunk`, which the assembly merges. A chunk with unknown keys or in camelCase is parsed: `loosen`
+takes those out of the tree and converts the rest to the same Struct. What still has a fault is read like a response
+whose messages are its deltas, by the lenient decode and the adapters of whole responses (`ChunkReader.read`), and
+becomes a canonical `Chunk`; so does every chunk for `normalize_chunk`. `as_wire` makes a `wire.Chunk` of that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any
+from contextlib import suppress
+from functools import cache, cached_property
+from typing import Any, get_args
 
 import msgspec
 
 from ..decoding.detection import Detector
 from ..decoding.engine import Engine, json_word, unmarked
 from ..decoding.lenient import Walk
-from ..decoding.spelling import compiled
+from ..decoding.spelling import compiled, is_struct
 from ..decoding.unknown import extra_of
 from ..dialect import adapt, wire
+from ..dialect.finish import meaning
 from ..envelopes import wrappers
 from ..envelopes.unsupported import recognise
 from ..errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
 from ..findings import Findings
-from ..model import Chunk, ChunkChoice, Completion
+from ..model import Chunk, ChunkChoice, Completion, Note
+from ..pointer import camel, escape
 
 # The variants of a whole response, and what its chunks are called.
 VARIANTS = {"chat": "chunk", "text": "text_chunk"}
@@ -34,11 +39,21 @@ class ChunkReader:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         # log10 never streams what it rebuilds, and its markers (a zero time, an empty word) mean nothing in one chunk.
-        self.detector = Detector([variant for variant in engine.registry.bodies if variant.streams])
+        streaming = [variant for variant in engine.registry.bodies if variant.streams]
+        self.detector = Detector(streaming)
+        self.comments = {comment: variant.source for variant in streaming for comment in variant.comments}
+        self.with_natives = {
+            variant.source
+            for variant in streaming
+            for marker in variant.markers
+            if any(condition.path[-1] == "native_finish_reason" for condition in marker.conditions)
+        }
+        # With one of these keys, an object may be a shape or an error, in place of a chunk.
+        self.telling = frozenset({wrappers.CANONICAL_KEY, *_ERROR_KEYS}).union(*(keys for keys, _ in engine.telling))
 
     @cached_property
     def decode(self) -> Callable[[bytes], wire.Chunk]:
-        """A chunk in canonical words; raises `REFUSALS` for any other text."""
+        """A chunk without a fault or an unknown key; raises `REFUSALS` for any other text."""
         return compiled(wire.Chunk)
 
     @property
@@ -99,13 +114,112 @@ class ChunkReader:
             chunk.source = unmarked(findings)[0]
         return chunk
 
-    def source_of(self, tree: dict[str, Any]) -> set[str]:
-        """The sources whose decisive markers a parsed body has."""
+    def sources_of(self, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> set[str]:
+        """The sources whose markers a body has, under any of some ids."""
+        found: set[str | None] = set()
+        body: Any = None
+        if not is_camel:
+            with suppress(msgspec.ValidationError, UnicodeEncodeError):  # a vendor's value has another type there
+                body = msgspec.convert(tree, self.engine.loose["snake"].struct)
+        for identity in ids or [""]:
+            try:
+                if body is None:
+                    found.add(self.detector.of_tree({**tree, "id": identity}))
+                else:
+                    body.id = identity
+                    found.add(self.detector.source_of(body))
+            except AmbiguousPayloadError as error:
+                found.update(error.candidates)
+        return {source for source in found if source is not None}
+
+    def loosen(self, tree: Any) -> Loosened | None:
+        """A parsed chunk whose unknown keys are taken out of it, in snake_case; `None` where it has another fault.
+
+        Changes the tree.
+        """
+        if not isinstance(tree, dict) or not isinstance(tree.get("choices"), list):
+            return None
+        if not self.telling.isdisjoint(tree):
+            return None
+        found = Loosened({})
+        _take_unknown(tree, _known(wire.Chunk), "", found)
+        if found.is_odd:
+            return None
         try:
-            found = self.detector.of_tree(tree)
-        except AmbiguousPayloadError as error:
-            return set(error.candidates)
-        return {found} if found else set()
+            found.chunk = msgspec.convert(tree, wire.Chunk)
+        except (msgspec.ValidationError, UnicodeEncodeError):  # the latter where half a pair is in a key
+            return None
+        return found
+
+
+_ERROR_KEYS = ("error", "errors", "base_resp", "success", "detail", "message", "code")
+
+
+class Loosened:
+    """A chunk, and what was taken out of it: the values of unknown keys by pointer. `camel` says its spelling."""
+
+    __slots__ = ("camel", "chunk", "extra", "is_odd")
+
+    chunk: wire.Chunk
+
+    def __init__(self, extra: dict[str, Any]) -> None:
+        self.extra = extra
+        self.camel = 0  # how many keys are in camelCase, more than in snake_case
+        self.is_odd = False  # whether an SDK changed it
+
+
+class Known(msgspec.Struct, frozen=True):
+    """The keys of a wire Struct, those that camelCase spells otherwise, and what is known of the objects inside."""
+
+    keys: frozenset[str]
+    camel: dict[str, str]
+    snake: frozenset[str]
+    inside: dict[str, Known]
+
+
+@cache
+def _known(struct: type[msgspec.Struct]) -> Known:
+    keys = [item.encode_name for item in msgspec.structs.fields(struct)]
+    inside = {
+        item.encode_name: _known(found)
+        for item in msgspec.structs.fields(struct)
+        if (found := _struct_in(item.type)) is not None
+    }
+    respelled = {camel(key): key for key in keys if camel(key) != key}
+    return Known(frozenset(keys), respelled, frozenset(respelled.values()), inside)
+
+
+def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
+    if is_struct(annotation):
+        return annotation
+    return next((found for option in get_args(annotation) if (found := _struct_in(option)) is not None), None)
+
+
+def _take_unknown(tree: dict[str, Any], known: Known, at: str, found: Loosened) -> None:
+    """Take the keys that are unknown out of an object at a pointer, and spell the others in snake_case."""
+    spelled: dict[str, str] = {}
+    unknown = tree.keys() - known.keys
+    if unknown:
+        for key in sorted(unknown):
+            snake = known.camel.get(key)
+            if snake is not None and tree.get(snake) is None:
+                tree[snake] = tree.pop(key)
+                spelled[snake] = key
+            else:
+                value = tree.pop(key)
+                if value is not None:
+                    found.extra[f"{at}/{escape(key)}"] = value
+                found.is_odd = found.is_odd or key == "isUnknown"
+        found.camel += len(spelled)
+    found.camel -= len(tree.keys() & known.snake) - len(spelled)
+    for key, inside in known.inside.items():
+        value = tree.get(key)
+        if value.__class__ is dict:
+            _take_unknown(value, inside, f"{at}/{spelled.get(key, key)}", found)
+        elif value.__class__ is list:
+            for place, item in enumerate(value):
+                if item.__class__ is dict:
+                    _take_unknown(item, inside, f"{at}/{spelled.get(key, key)}/{place}", found)
 
 
 def _with_token_list(choice: Any) -> Any:
@@ -146,3 +260,85 @@ def as_chunk(read: Completion) -> Chunk:
         extra=read.extra,
         notes=read.notes,
     )
+
+
+_DELTA = tuple(set(wire.ChunkDelta.__struct_fields__) - {"content", "reasoning_content", "function_call"})
+
+
+def as_wire(chunk: Chunk, *, has_natives: bool) -> tuple[wire.Chunk, dict[str, Any], list[Note]]:
+    """A canonical chunk as the wire had it, with what else it says: `extra`, and the notes that are of the chunk alone.
+
+    Finish words and roles are those of the wire: what they mean is said when the stream is over. `has_natives` says
+    whether the source writes native finish words; otherwise one that is there was the word itself.
+    """
+    extra = dict(chunk.extra)
+    root = "/data" if "/data" not in extra else ""  # the event object of an SDK may be around the chunk
+    if root:
+        extra = {
+            pointer.removeprefix(f"{root}") if pointer.startswith("/data/") else pointer: value
+            for pointer, value in extra.items()
+        }
+    notes = {(note.code, _below(note.path, root)): note for note in chunk.notes}
+    choices = []
+    for at, choice in enumerate(chunk.choices):
+        base = f"/choices/{at}"
+        delta: wire.ChunkDelta | None = wire.ChunkDelta(**{name: getattr(choice.delta, name) for name in _DELTA})
+        assert delta is not None
+        delta.content = choice.delta.content if choice.delta.parts is None else choice.delta.parts
+        if (said := _said_before(notes, ("placeholder", "unknown_role"), (f"{base}/delta/role",))) is not None:
+            delta.role = said
+        sent = wire.ChunkChoice(index=choice.index, delta=delta)
+        sent.logprobs, sent.error = choice.logprobs, choice.error  # type: ignore[assignment]  # more than the wire has
+        sent.finish_reason, sent.native_finish_reason = _sent_words(choice, base, extra, notes, has_natives=has_natives)
+        if notes.pop(("whole_in_stream", f"{base}/message"), None) is not None:
+            sent.message, sent.delta = delta, None
+        elif chunk.variant == "text_chunk":
+            sent.text, delta.content = choice.delta.content, None
+            sent.delta = None if delta == wire.ChunkDelta() else delta
+        message = extra.get(f"{base}/message")
+        if isinstance(message, dict):
+            try:
+                sent.message = msgspec.convert(message, wire.ChunkDelta)
+                del extra[f"{base}/message"]
+            except (msgspec.ValidationError, UnicodeEncodeError):
+                pass
+        choices.append(sent)
+    built = wire.Chunk(choices=choices, usage=chunk.usage)
+    for name in wire.WORDS:
+        setattr(built, name, getattr(chunk, name))
+    built.object = "text_completion" if chunk.variant == "text_chunk" else None
+    return built, extra, list(notes.values())
+
+
+def _below(path: str, root: str) -> str:
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def _said_before(notes: dict[tuple[str, str], Note], codes: tuple[str, ...], paths: tuple[str, ...]) -> Any:
+    """What a wire member was before a note was made; the note is taken out."""
+    for code in codes:
+        for path in paths:
+            note = notes.pop((code, path), None)
+            if note is not None:
+                return note.before
+    return None
+
+
+def _sent_words(
+    choice: ChunkChoice, base: str, extra: dict[str, Any], notes: dict[tuple[str, str], Note], *, has_natives: bool
+) -> tuple[str | None, str | None]:
+    """The finish word and the native one as they were sent."""
+    word, native = choice.finish_reason, choice.native_finish_reason
+    paths = (f"{base}/finish_reason", f"{base}/finishReason")
+    said = _said_before(notes, ("placeholder", "unknown_finish_reason"), paths)
+    displaced = None
+    for path in paths:  # a word beside a native one, and not one in the other spelling
+        beside = extra.get(path)
+        if native is not None and isinstance(beside, str) and (meaning(beside) or "unknown") == word:
+            displaced = extra.pop(path)
+    if not has_natives and said is displaced is None is not word and native != word and meaning(native or "") == word:
+        said = native
+    said = said if displaced is None else displaced
+    if said is None:
+        return word, native
+    return said, None if said == native else native

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 import msgspec
 
 from ..errors import MalformedPayloadError
-from ..payload import BLANKS, MAX_RECORD_BYTES
+from ..payload import BLANKS, MAX_RECORD_BYTES, parse
 
 DONE = b"[DONE]"
 
@@ -60,17 +60,17 @@ class EventReader:
     [b'one']
     """
 
-    def __init__(self, max_event_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(self, max_event_bytes: int = MAX_RECORD_BYTES, *, are_lines: bool | None = None) -> None:
         self.max_event_bytes = max_event_bytes
         self._pending: list[bytes] = []  # pieces of the line that has no end yet
         self._pending_size = 0
-        self._are_lines: bool | None = None  # whether pieces are lines; not known at first
+        self._are_lines = are_lines  # whether pieces are lines; not known at first
         self._data: list[bytes] = []  # the `data:` lines of the event that has no end yet
         self._block: list[bytes] = []  # lines without a field: JSON over several lines, or foreign text
         self._balance: int | None = None  # open brackets of a block; `None` where it is not JSON
         self._size = 0  # of the event that has no end yet
         self._name: str | None = None
-        self._comment: str | None = None
+        self.comment: str | None = None
         self._broken = False
         self._fresh = True
         self._at = 0  # where the next line starts
@@ -115,11 +115,15 @@ class EventReader:
         return True if kind and any(_data_kind(piece) == kind for piece in self._pending) else None
 
     def _hold(self, text: bytes) -> None:
-        if self._pending and self._pending[0].startswith(b":") and self._are_lines is False:
-            self._pending[1:] = [text[-1:]]  # a comment may go on for ever
-        elif text:
-            self._pending.append(text)
-            self._pending_size += len(text)
+        if not text:
+            return
+        self._pending.append(text)
+        self._pending_size += len(text)
+        if self._pending[0].startswith(b":") and self._are_lines is False:
+            if self._pending_size > _LONGEST_COMMENT:  # it may go on for ever
+                self._pending = [b"".join(self._pending)[:_LONGEST_COMMENT], text[-1:]]
+                self._pending_size = _LONGEST_COMMENT
+        else:
             self._limit(self._pending_size)
 
     def _separate(self, text: bytes, events: list[Event]) -> None:
@@ -167,7 +171,7 @@ class EventReader:
             else:
                 self._end_data(events)
                 self._name = None
-                self._start = self._start if self._comment else None
+                self._start = self._start if self.comment else None
             return
         field, colon, value = line.partition(b":")
         if colon and field in _FIELDS and not (self._block and self._balance):
@@ -181,7 +185,7 @@ class EventReader:
             elif field == b"event":
                 self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
             elif field == b"" and value.strip(BLANKS):
-                self._comment = value[:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
+                self.comment = value[:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
         elif (bare := line.strip(BLANKS)) and not (
             # Readers ignore unknown fields (WHATWG); outside of an event, a line like that is a header or other text.
             self._start is not None and not self._block and _UNKNOWN_FIELD.match(line)
@@ -191,7 +195,7 @@ class EventReader:
     def _take(self, value: bytes, start: int, events: list[Event]) -> None:
         bare = value.lstrip(BLANKS)
         if bare.startswith(b":"):  # a gateway put `data: ` before a comment (mnfst/llm-gateway#2053)
-            self._comment = bare[1:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
+            self.comment = bare[1:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
             return
         if self._data and _may_end(self._data[-1]) and bare.startswith((b"{", b"[")):
             # No JSON text goes on with `{` or `[` behind a `}`: the blank line between two events was dropped.
@@ -204,15 +208,15 @@ class EventReader:
         """A line that no field starts."""
         if self._block and self._balance:  # JSON over several lines
             self._extend(line, events)
-        elif bare == DONE or (bare.startswith(b"{") and _is_json(bare)):
-            self._end_data(events)
-            self.end_block(events)
-            events.append(Event(bare, self._name, ended, bare=True, offset=self._begun(start), comment=self._comment))
-            self._reset()
-        elif self._data and not _may_end(self._data[-1]):
+        elif self._broken or (self._data and not bare.startswith(b"{") and not _is_json(b"\n".join(self._data))):
             self._data.append(line)
             self._broken = True
             self._grow(len(line) + 1)
+        elif bare == DONE or (bare.startswith(b"{") and _is_json(bare)):
+            self._end_data(events)
+            self.end_block(events)
+            events.append(Event(bare, self._name, ended, bare=True, offset=self._begun(start), comment=self.comment))
+            self._reset()
         else:
             self._end_data(events)
             if not self._block or bare.startswith((b"{", b"[")):
@@ -239,19 +243,19 @@ class EventReader:
         if self._data:
             data = b"\n".join(self._data)
             start = self._at if self._start is None else self._start
-            events.append(Event(data, self._name, ended, broken=self._broken, offset=start, comment=self._comment))
+            events.append(Event(data, self._name, ended, broken=self._broken, offset=start, comment=self.comment))
             self._reset()
 
     def end_block(self, events: list[Event], *, ended: bool = True) -> None:
         """Give the text without a field that came so far: what follows starts with one."""
         if self._block:
             text = b"\n".join(self._block).strip(BLANKS)
-            events.append(Event(text, None, ended, bare=True, offset=self._begun(0), comment=self._comment))
+            events.append(Event(text, None, ended, bare=True, offset=self._begun(0), comment=self.comment))
             self._reset()
 
     def _reset(self) -> None:
         self._data, self._block, self._balance = [], [], None
-        self._size, self._name, self._comment = 0, None, None
+        self._size, self._name, self.comment = 0, None, None
         self._start, self._broken = None, False
 
     def _grow(self, size: int) -> None:
@@ -273,8 +277,18 @@ def _is_json(text: bytes) -> bool:
     try:
         _check(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
+        if b"\\u" not in text:
+            return False
+        try:
+            parse(text)  # with half of a surrogate pair
+        except MalformedPayloadError:
+            return False
     return True
+
+
+def is_line(piece: bytes) -> bool:
+    """Whether a piece is a line of an event stream, and no JSON."""
+    return not piece.strip(BLANKS) or piece.lstrip(BLANKS).startswith(_FIELD_STARTS[:6])
 
 
 def _data_kind(line: bytes) -> bytes:
@@ -291,24 +305,25 @@ def _is_whole(line: bytes) -> bool:
 def frames(raw: bytes) -> Iterable[bytes | Event]:
     """The events of a whole stream; of one that is a single line of data, only the data. Offsets are not known."""
     pieces = raw.split(_SEPARATOR)
-    if len(pieces) < 3 or b"\r" in raw:
+    if len(pieces) < 3 or b"\r" in raw or not raw.endswith(b"\n"):
         return iter_events((raw,))
-    reader = EventReader(len(raw))
-    last = b"data: " + pieces.pop()
-    items: list[bytes | Event] = []
-    items += reader.feed(pieces.pop(0) + b"\n\n")
-    if b"\n" not in b"".join(pieces):  # as nearly always
-        items += pieces
+    pieces[-1] = pieces[-1].rstrip(b"\n")
+    if pieces[0].startswith(b"data: "):
+        pieces[0] = pieces[0][6:]
+        first = b""
     else:
-        for piece in pieces:
-            if b"\n" in piece:
-                events = reader.feed(b"data: " + piece + b"\n\n")
-                reader.end_block(events)
-                items += events
-            else:
-                items.append(piece)
-    items += reader.feed(last)
-    items += reader.close()
+        first = pieces.pop(0)
+    if not first and b"\n" not in b"".join(pieces):  # as mostly
+        return pieces
+    reader = EventReader(len(raw))
+    items: list[bytes | Event] = []
+    for place, piece in enumerate([first, *pieces]):
+        if not place or reader.comment is not None or b"\n" in piece:
+            events = reader.feed((b"data: " if place else b"") + piece + b"\n\n")
+            reader.end_block(events)
+            items += events
+        else:
+            items.append(piece)
     return items
 
 

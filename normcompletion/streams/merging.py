@@ -1,14 +1,17 @@
 """Values of chunks for which the canonical model has no field, merged into those of one answer.
 
-In a delta, texts are fragments and are joined, unless every chunk gives the same one; lists are continued, objects are
-merged key by key, and members of lists that have the same `index` are one. Labels and signatures (`LABELS`) are whole
-each time: the last one is kept. Outside of deltas every value is whole.
+In a delta, texts are fragments and are joined, unless every chunk gives the same one; lists are continued, and members
+of lists that have the same `index` are one. Labels and signatures (`LABELS`) are whole each time: the last one is kept.
+Outside of deltas, texts and lists are whole, too. Objects are merged key by key, everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+
+from ..model import Note
+from ..pointer import escape
 
 # Members that are whole each time they come, by their key.
 LABELS = frozenset(
@@ -18,93 +21,109 @@ LABELS = frozenset(
         "format",
         "id",
         "index",
-        "message",
         "model",
         "name",
-        "obfuscation",
         "object",
-        "p",
         "responseHash",
         "response_hash",
         "role",
         "signature",
         "status",
+        "thought_signature",
         "type",
     }
 )
-# Of these a change means nothing: signatures and encrypted texts of single chunks, and padding that hides how long
-# the tokens are (OpenAI's `obfuscation`, Mistral's `p`).
-UNNOTED = frozenset(
-    {"ciphertext", "message", "nonce", "obfuscation", "p", "responseHash", "response_hash", "signature"}
-)
+# Of these a change means nothing: signatures and encrypted texts of single chunks.
+UNNOTED = frozenset({"ciphertext", "nonce", "responseHash", "response_hash", "signature", "thought_signature"})
 
 
 class Values:
-    """Values by pointer, each with all its fragments until somebody asks."""
+    """Values by pointer, each with all its fragments until somebody asks; and the notes of their place.
 
-    __slots__ = ("_held",)
+    There is one note for each code and pointer, with the first value that was displaced there.
+    """
 
     def __init__(self) -> None:
+        self.notes: dict[tuple[str, str], Note] = {}
         self._held: dict[str, Any] = {}
 
-    def add(self, pointer: str, value: Any, *, is_delta: bool) -> Any:
-        """Merge a value; gives the one that it displaced, where that must be noted, else `None`."""
+    def __bool__(self) -> bool:
+        """Whether there is any value."""
+        return bool(self._held)
+
+    def note(self, code: str, path: str, before: Any) -> None:
+        """Record a repair at a pointer."""
+        if (code, path) not in self.notes:
+            self.notes[code, path] = Note(code=code, path=path, before=before)
+
+    def add(self, pointer: str, value: Any, *, is_delta: bool = False) -> None:
+        """Merge a value."""
         key = pointer.rpartition("/")[2]
-        held = self._held.get(pointer)
-        if held is None:
-            self._held[pointer] = _Fragments([value]) if is_delta and isinstance(value, str) else value
-            return None
-        if isinstance(held, _Fragments) and isinstance(value, str) and key not in LABELS:
-            held.append(value)
-            return None
-        before = held[-1] if isinstance(held, _Fragments) else held
-        if is_delta and key not in LABELS and isinstance(value, dict | list):
-            self._held[pointer] = merged(before, value)
-            return None
+        self._held[pointer] = self._merged(self._held.get(pointer), value, key, pointer, is_delta=is_delta)
+
+    def set(self, pointer: str, value: Any) -> None:
+        """Keep a value in place of any other."""
         self._held[pointer] = value
-        return None if before == value or key in UNNOTED or before in ({}, [], "") else before
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Pointers and merged values."""
         for pointer, value in self._held.items():
-            yield pointer, value.whole() if isinstance(value, _Fragments) else value
+            yield pointer, _whole(value)
+
+    def _merged(self, held: Any, value: Any, key: str, at: str, *, is_delta: bool) -> Any:
+        if value is None:
+            return held
+        if held is None:
+            return _opened(value, key, is_delta=is_delta)
+        if isinstance(held, dict) and isinstance(value, dict):
+            for name, item in value.items():
+                below = f"{at}/{escape(name)}"
+                held[name] = self._merged(held.get(name), item, name, below, is_delta=is_delta)
+            return held
+        if is_delta and key not in LABELS:
+            if isinstance(held, _Fragments) and isinstance(value, str):
+                held.append(value)
+                return held
+            if type(held) is list and isinstance(value, list):
+                for item in value:
+                    place = _place_of(item, held)
+                    before = None if place == len(held) else held.pop(place)
+                    held.insert(place, self._merged(before, item, "", f"{at}/{place}", is_delta=True))
+                return held
+        before = _whole(held)
+        if before != value and key not in UNNOTED and before not in ({}, [], ""):
+            self.note("conflicting_value", at, before)
+        return _opened(value, key, is_delta=is_delta)
 
 
 class _Fragments(list[str]):
     """The fragments of one text."""
 
-    def whole(self) -> str:
-        """The text; what every chunk repeats is said once."""
-        return self[0] if len(set(self)) == 1 else "".join(self)
+
+def _opened(value: Any, key: str, *, is_delta: bool) -> Any:
+    """A value in a form that others can be merged into."""
+    if isinstance(value, dict):
+        return {name: _opened(item, name, is_delta=is_delta) for name, item in value.items()}
+    if is_delta and key not in LABELS:
+        if isinstance(value, list):
+            return [_opened(item, "", is_delta=True) for item in value]
+        if isinstance(value, str):
+            return _Fragments([value])
+    return value
 
 
-def merged(held: Any, value: Any) -> Any:
-    """Two values of the same member of a delta as one."""
-    if isinstance(held, str) and isinstance(value, str):
-        return held + value
-    if isinstance(held, dict) and isinstance(value, dict):
-        both = dict(held)
-        for key, item in value.items():
-            is_whole = key in LABELS or both.get(key) is None
-            both[key] = item if is_whole and item is not None else merged(both.get(key), item)
-        return both
-    if isinstance(held, list) and isinstance(value, list):
-        joined = list(held)
-        for item in value:
-            place = _place_of(item, joined)
-            if place is None:
-                joined.append(item)
-            else:
-                joined[place] = merged(joined[place], item)
-        return joined
-    return held if value is None else value
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    if isinstance(value, _Fragments):  # what every chunk repeats is said once
+        return value[0] if len(set(value)) == 1 else "".join(value)
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
-def _place_of(item: Any, held: list[Any]) -> int | None:
-    """Where a list holds the member that has the same `index` as an item."""
-    if not isinstance(item, dict) or item.get("index") is None:
-        return None
-    return next(
-        (place for place, each in enumerate(held) if isinstance(each, dict) and each.get("index") == item["index"]),
-        None,
-    )
+def _place_of(item: Any, held: list[Any]) -> int:
+    """Where a list holds the member that has the same `index` as an item; behind its end where none has."""
+    if isinstance(item, dict) and item.get("index") is not None:
+        for place, each in enumerate(held):
+            if isinstance(each, dict) and each.get("index") == item["index"]:
+                return place
+    return len(held)

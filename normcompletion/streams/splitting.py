@@ -13,7 +13,6 @@ from typing import Literal
 import msgspec
 
 from ..errors import NormalizeError
-from ..findings import Findings
 from ..payload import parse
 from .assembly import Assembly, is_foreign, is_whole
 from .chunks import ChunkReader
@@ -39,7 +38,7 @@ class StreamSplitter:
     def __init__(self, reader: ChunkReader) -> None:
         self._reader = reader
         self._events = EventReader()
-        self._assembly = Assembly(reader, Findings())
+        self._assembly = Assembly(reader, skip_broken=True)
         self._kind: Kind | None = None
         self._start = 0
         self._size = 0
@@ -67,15 +66,14 @@ class StreamSplitter:
             return
         yield Unit(self._kind or "stream", self._start, event.offset)
         self._kind, self._start = kind, event.offset
-        self._assembly = Assembly(self._reader, Findings())
+        self._assembly = Assembly(self._reader, skip_broken=True)
         self._takes(event)
 
     def _takes(self, event: Event) -> bool:
-        """Whether the answer goes on with an event; a broken event does not end it."""
+        """Whether the answer goes on with an event; one that is refused does not end it."""
         try:
             return self._assembly.add_event(event)
         except NormalizeError:
-            self._assembly.cut = None
             return True
 
 
