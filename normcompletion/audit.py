@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from .dialect.adapt import IMPLIED_OBJECTS
-from .envelopes.wrappers import is_canonical
+from .envelopes.wrappers import are_chunks, is_canonical
 from .errors import NormalizeError
 from .model import Completion
-from .payload import escape_surrogates, parse, replace_surrogates
+from .payload import escape_surrogates, looks_like_stream, parse, replace_surrogates
 from .pointer import escape
 
 LOST = "lost"
@@ -44,16 +44,26 @@ def placements(payload: Any, completion: Completion) -> list[Placement]:
     return _placements(payload, [completion])
 
 
-def _placements(payload: Any, completions: Sequence[Completion]) -> list[Placement]:
+def _placements(payload: Any, completions: Sequence[Completion], beside: tuple[str, ...] = ()) -> list[Placement]:
+    from .envelopes.extended import plain_tree  # not everybody who imports this module asks
+
     kept = _Places(completions)
+    payload = plain_tree(payload)
     for path, record in _records(payload):
         kept.adopt(path, record)
-    return [Placement(path, value, kept.place(path, value)) for path, value in _expanded(payload, kept)]
+    return [
+        Placement(path, value, kept.place(path, value))
+        for path, value in _expanded(payload, kept)
+        if not beside or not _within(path, beside)
+    ]
 
 
-def lost(payload: Any, *completions: Completion) -> list[str]:
-    """The pointers of the leaves that are nowhere in what came of a payload, which can be several completions."""
-    return [placement.path for placement in _placements(payload, completions) if placement.place == LOST]
+def lost(payload: Any, *completions: Completion, beside: Sequence[str] = ()) -> list[str]:
+    """The pointers of the leaves that are nowhere in what came of a payload, which can be several completions.
+
+    What is at the pointers `beside` is no part of them, and not looked for.
+    """
+    return [each.path for each in _placements(payload, completions, tuple(beside)) if each.place == LOST]
 
 
 class _Places:
@@ -108,18 +118,43 @@ class _Places:
 
 
 def _expanded(tree: Any, kept: _Places) -> Iterator[tuple[str, Any]]:
-    """Leaves, with JSON text that is not kept as text opened."""
-    for path, value in leaves(tree):
-        if isinstance(value, str) and value[:1] in ("{", "[") and kept.place(path, value) == LOST:
-            try:
-                inner = parse(value.encode("utf-8", "surrogatepass"))
-            except NormalizeError:
-                yield path, value
-            else:
-                for below, item in _expanded(inner, kept):
-                    yield path + below, item
-        else:
+    """Leaves, with JSON in a text, in base64 or gzip or not, opened where the text is not kept.
+
+    Those of saved streams are left out: they are joined.
+    """
+    for path, value in _leaves_beside_chunks(tree):
+        inner = None
+        if isinstance(value, str) and kept.place(path, value) == LOST:
+            if "choices" in value and looks_like_stream(value.encode("utf-8", "surrogatepass")):
+                continue
+            inner = _inside(value)
+        if inner is None:
             yield path, value
+        else:
+            for below, item in _expanded(inner, kept):
+                yield path + below, item
+
+
+def _leaves_beside_chunks(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf with its pointer, but for those of chunks in a list, which are joined."""
+    if isinstance(tree, dict | list):
+        if isinstance(tree, dict) or not are_chunks(tree):
+            for below, item in _members(tree, path):
+                yield from _leaves_beside_chunks(item, below)
+    elif tree is not None and tree != "":
+        yield path, tree
+
+
+def _inside(text: str) -> Any:
+    """The object or list that a text holds, `None` where it holds none."""
+    from .envelopes.encodings import opened_layers
+    from .envelopes.extended import plain_tree
+
+    try:
+        inner = opened_layers(text.encode("utf-8", "surrogatepass"))
+        return plain_tree(parse(inner)) if inner[:1] in (b"{", b"[") else None
+    except NormalizeError:
+        return None
 
 
 def _records(tree: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

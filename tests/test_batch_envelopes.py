@@ -419,20 +419,10 @@ def test_choices_make_a_unit_bare():
 
 FOUND = {
     "otlp": [{"resourceSpans": []}, {"traceId": "t", "spanId": "s", "attributes": []}],
-    "openinference": [{"context.span_id": "s", "attributes.output.value": "{}"}, {"attributes.llm.model_name": "m"}],
-    "langfuse": [
-        {"id": "o", "traceId": "t", "type": "GENERATION", "usageDetails": {}, "output": [1]},
-        {"id": "o", "trace_id": "t", "type": "GENERATION", "usage_details": {}, "output": "x"},
-    ],
     "braintrust": [{"id": "i", "span_id": "s", "root_span_id": "s", "_xact_id": "1", "output": BODY["choices"]}],
-    "langsmith": [{"run_type": "llm", "inputs": {}, "outputs": BODY, "error": "boom"}],
     "openrouter_generation": [{"data": {"id": "g", "native_tokens_prompt": 3}}, {"id": 5, "generation_id": "gen-1"}],
-    "openrouter_broadcast": [
-        {"id": "t", "sessionId": "s", "observations": []},
-        {"TRACE_ID": "", "INPUT": "", "OUTPUT": ""},
-    ],
-    "vcr": [{"version": 1, "interactions": []}],
-    "har": [{"log": {"version": "1.2", "entries": []}}],
+    "openrouter_broadcast_row": [{"TRACE_ID": "", "INPUT": "", "OUTPUT": ""}],
+    "cloudflare_list": [{"result": [{"id": "1"}], "result_info": {"count": 1}, "success": True}],
     "openai_batch_request": [{"custom_id": "x", "method": "POST", "url": "/v1/chat/completions", "body": REQUEST}],
     "anthropic_batch": [{"custom_id": "x", "result": {"type": "succeeded", "message": {}}}],
 }
@@ -451,10 +441,33 @@ def test_every_fragment_has_a_sample():
 
 
 def test_a_body_in_a_fragment_can_be_named():
-    """With the place of the body, a fragment that holds one is read."""
-    assert one(FOUND["langsmith"][0], body="/outputs").text == "hé"
-    span = {"context.span_id": "s", "attributes.output.value": json.dumps(BODY)}
-    assert one(span, body="/attributes.output.value").text == "hé"
+    """With the place of the body, what an envelope or a fragment holds there is read."""
+    assert one({"run_type": "chain", "inputs": {}, "outputs": BODY}, body="/outputs").text == "hé"
+    assert one({"TRACE_ID": "", "INPUT": "", "OUTPUT": BODY}, body="/OUTPUT").text == "hé"
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"context.span_id": "s", "attributes.output.value": "{}"},
+        {"context.span_id": "s", "attributes.llm.model_name": "m"},
+        {"id": "o", "traceId": "t", "type": "GENERATION", "usageDetails": {}, "output": [1]},
+        {"id": "o", "trace_id": "t", "type": "GENERATION", "usage_details": {}, "output": "x"},
+        {"run_type": "llm", "inputs": {}, "outputs": {"generations": []}},
+        {"run_type": "chain", "inputs": {}, "outputs": BODY},
+        {"op_name": "predict", "started_at": "t", "output": None},
+        {"recordId": "1", "modelInput": {}, "modelOutput": {"content": []}},
+    ],
+)
+def test_an_envelope_without_a_whole_response_is_a_fragment(tree):
+    """What a tracing tool writes of messages or of other work is refused as what it is."""
+    assert refused(tree)[0] == "fragment"
+
+
+@pytest.mark.parametrize("tree", [{"version": 1, "interactions": []}, {"log": {"version": "1.2", "entries": []}}])
+def test_a_page_without_entries_gives_nothing(tree):
+    """A cassette and a HAR file without entries are empty pages."""
+    assert read(tree) == []
 
 
 @pytest.mark.parametrize(
@@ -742,6 +755,9 @@ def test_options_travel_between_processes():
         "envelope": "auto",
         "body": ["/a"],
         "encoding": "sse",
+        "line_prefix": None,
+        "copy_escapes": False,
+        "table": None,
         "fields": {"id": "/i"},
         "carry": {"user": "/u"},
     }
@@ -784,7 +800,7 @@ def test_chosen_values_go_along():
         (list(TABLE), True),
         (list(LOG10), True),
         (list(BODY), True),
-        (list(FOUND["langfuse"][0]), True),
+        (list(FOUND["openrouter_broadcast_row"][0]), True),
         (["id", "response", "created_at"], False),
     ],
 )

@@ -236,10 +236,10 @@ def test_what_is_in_a_write_ahead_log_is_read(tmp_path: Path) -> None:
 
 
 def test_a_damaged_sqlite_file_says_so(tmp_path: Path) -> None:
-    """A file that only begins as SQLite is an input that cannot be read; one without tables says that."""
+    """A file that only begins as SQLite breaks off; one without tables says that."""
     broken = tmp_path / "broken.db"
     broken.write_bytes(sqlite.MAGIC + b"\0" * 600)
-    with pytest.raises(InputError, match=r"broken.db"):
+    with pytest.raises(IncompleteInput, match=r"broken.db"):
         list(sqlite.rows(str(broken), "broken.db", None, LIMIT))
     path = database(tmp_path / "a.db", "CREATE TABLE a (x)", "DROP TABLE a")
     with pytest.raises(InputError, match="without a table"):
@@ -263,23 +263,16 @@ def archive(path: Path, **members: Any) -> str:
 
 
 def test_the_samples_of_an_archive_are_units(tmp_path: Path) -> None:
-    """Each sample of Inspect's archive is a unit, with its attachments where they were."""
+    """Each sample of Inspect's archive is a unit; its other documents are not."""
     path = archive(
         tmp_path / "a.eval",
         header={},
-        samples__1_epoch_1={
-            "id": 1,
-            "x": ["attachment://ab", "attachment://none"],
-            "attachments": {"ab": "long", "c": "unused"},
-        },
+        samples__1_epoch_1={"id": 1},
         samples__2_epoch_1={"id": 2},
         summaries={},
     )
     assert inspect_eval.is_eval(path)
-    assert texts(inspect_eval.samples(path, "a.eval", LIMIT)) == [
-        {"id": 1, "x": ["long", "attachment://none"], "attachments": {"c": "unused"}},
-        {"id": 2},
-    ]
+    assert texts(inspect_eval.samples(path, "a.eval", LIMIT)) == [{"id": 1}, {"id": 2}]
 
 
 def test_another_zip_archive_is_not_inspects(tmp_path: Path) -> None:
@@ -354,7 +347,7 @@ def test_a_cassette_is_told_by_its_first_keys(text: str) -> None:
 )
 def test_a_cassette_that_cannot_be_read_says_so(text: str) -> None:
     """Damage, deep nesting and aliases that grow without end are refused."""
-    with pytest.raises(InputError, match="cannot be read as YAML"):
+    with pytest.raises(IncompleteInput, match="cannot be read as YAML"):
         cassette.cassette(text.encode(), "x")
 
 

@@ -308,7 +308,7 @@ def test_verify_proves_that_nothing_is_lost(log, capsys):
 
 def test_verify_finds_what_was_lost(log, monkeypatch, capsys):
     """A leaf that is nowhere in the completion is named with its line, and the exit code is 1."""
-    monkeypatch.setattr("normcompletion.audit.lost", lambda tree, *completions: ["/lost"])
+    monkeypatch.setattr("normcompletion.audit.lost", lambda tree, *completions, beside: ["/lost"])
     log.write_text(GOOD % 1)
     assert main(["verify", str(log)]) == 1
     captured = capsys.readouterr()

@@ -115,6 +115,9 @@ def convert(
     body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
     envelope_fields: Mapping[str, str] | None = None,
+    line_prefix: str | None = None,
+    copy_escapes: bool = False,
+    table: str | None = None,
     carry: Mapping[str, str] | None = None,
     omit_null: bool = False,
     extras: bool = False,
@@ -148,7 +151,8 @@ def convert(
 
     Args:
         inputs: files, folders (all logs below them), patterns (`*`, `**`), or `-` for standard input; JSON lines,
-            concatenated or pretty-printed JSON, a JSON array, a saved event stream, Parquet; plain, gzip or zstd.
+            concatenated or pretty-printed JSON, a JSON array, a saved event stream, Parquet, CSV or TSV with a column
+            of JSON, SQLite, Inspect's archives, VCR cassettes, JSON behind a logger's prefix; plain, gzip or zstd.
         output: a file, compressed where its name ends in `.gz` or `.zst`; a folder for Parquet in parts, with a slash
             at its end; `-` for standard output.
         files_from: a file that names more inputs, one a line.
@@ -165,6 +169,10 @@ def convert(
         body_encoding: how it is written there, one of `normcompletion.envelopes.encodings.ENCODINGS`.
         envelope_fields: what else of the envelope is read beside `body`: names in `envelopes.preset.FIELDS` and their
             JSON Pointers.
+        line_prefix: a regular expression of what is before the JSON of each line, for prefixes that are not known; what
+            its named groups match is beside the JSON, which is at `/log`.
+        copy_escapes: lines are the text form of Postgres's COPY, with every backslash twice.
+        table: the table to read of an SQLite file that has several.
         carry: values that go along with each record, in its member `carried`: names and their JSON Pointers.
         omit_null: leave null members out of canonical JSON lines; they are read back as the same.
         extras: with `to="openai"`, also write what that shape has no place for.
@@ -215,7 +223,16 @@ def convert(
         layout=layout,
         columns=None if columns is None else tuple(columns),
         rows_per_part=rows_per_part,
-        envelopes=_around(envelope, body, body_encoding, envelope_fields, carry),
+        envelopes=_around(
+            envelope,
+            body,
+            body_encoding,
+            fields=envelope_fields,
+            line_prefix=line_prefix,
+            table=table,
+            copy_escapes=copy_escapes,
+            carry=carry,
+        ),
         omit_null=omit_null,
         extras=extras,
         fill=fill,
@@ -250,6 +267,9 @@ def iter_records(
     body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
     envelope_fields: Mapping[str, str] | None = None,
+    line_prefix: str | None = None,
+    copy_escapes: bool = False,
+    table: str | None = None,
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -266,6 +286,9 @@ def iter_records(
     body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
     envelope_fields: Mapping[str, str] | None = None,
+    line_prefix: str | None = None,
+    copy_escapes: bool = False,
+    table: str | None = None,
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -281,6 +304,9 @@ def iter_records(
     body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
     envelope_fields: Mapping[str, str] | None = None,
+    line_prefix: str | None = None,
+    copy_escapes: bool = False,
+    table: str | None = None,
     source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
@@ -302,7 +328,15 @@ def iter_records(
         completions_only=completions_only,
         keep_raw=True,
         max_record_bytes=max_record_bytes,
-        envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
+        envelopes=_around(
+            envelope,
+            body,
+            body_encoding,
+            fields=envelope_fields,
+            line_prefix=line_prefix,
+            table=table,
+            copy_escapes=copy_escapes,
+        ),
     )
     items = _items(_inputs(inputs, None), options)
     return items if on_error == "yield" else _raised(items)
@@ -316,6 +350,9 @@ def survey(
     body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
     envelope_fields: Mapping[str, str] | None = None,
+    line_prefix: str | None = None,
+    copy_escapes: bool = False,
+    table: str | None = None,
     source: str | None = None,
     jobs: int = 1,
     limit: int | None = None,
@@ -334,7 +371,15 @@ def survey(
     options = ConverterOptions(
         source=source,
         max_record_bytes=max_record_bytes,
-        envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
+        envelopes=_around(
+            envelope,
+            body,
+            body_encoding,
+            fields=envelope_fields,
+            line_prefix=line_prefix,
+            table=table,
+            copy_escapes=copy_escapes,
+        ),
         origin=True,
         breakdown=True,
     )
@@ -367,6 +412,9 @@ def examine(
     body: str | Iterable[str] | None = None,
     body_encoding: Encoding = "auto",
     envelope_fields: Mapping[str, str] | None = None,
+    line_prefix: str | None = None,
+    copy_escapes: bool = False,
+    table: str | None = None,
     source: str | None = None,
     jobs: int = 1,
     limit: int | None = None,
@@ -383,7 +431,15 @@ def examine(
     options = ConverterOptions(
         source=source,
         max_record_bytes=max_record_bytes,
-        envelopes=_around(envelope, body, body_encoding, envelope_fields, None),
+        envelopes=_around(
+            envelope,
+            body,
+            body_encoding,
+            fields=envelope_fields,
+            line_prefix=line_prefix,
+            table=table,
+            copy_escapes=copy_escapes,
+        ),
     )
     return examine_inputs(
         _inputs(inputs, files_from),
@@ -400,13 +456,24 @@ def _around(
     envelope: str,
     body: str | Iterable[str] | None,
     encoding: Encoding,
+    *,
     fields: Mapping[str, str] | None,
-    carry: Mapping[str, str] | None,
+    line_prefix: str | None,
+    table: str | None,
+    copy_escapes: bool,
+    carry: Mapping[str, str] | None = None,
 ) -> Envelopes:
     places = () if body is None else (body,) if isinstance(body, str) else tuple(body)
     try:
         return Envelopes(
-            envelope=envelope, body=places, encoding=encoding, fields=dict(fields or {}), carry=dict(carry or {})
+            envelope=envelope,
+            body=places,
+            encoding=encoding,
+            fields=dict(fields or {}),
+            carry=dict(carry or {}),
+            line_prefix=line_prefix,
+            table=table,
+            copy_escapes=copy_escapes,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from ..api import default_engine, normalize, too_long
-from ..envelopes.opener import Envelopes, Opener, may_be_quiz
+from ..envelopes.opener import NOT_A_CALL, Envelopes, Opener, is_extended, may_be_quiz
 from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError, UnknownPayloadError
 from ..model import Completion, ServiceError, to_json, to_json_lines
 from ..payload import MAX_RECORD_BYTES, escape_surrogates
@@ -84,7 +84,8 @@ class Found:
 
     `carried` and `origins` belong to `completions` one by one, and are empty where they were not asked for; so does
     `exported`, the lines that are written of them where they are no canonical records. `rejects` has each reject with
-    the number of completions before it. `broken` has the inputs that broke off in one of the blocks.
+    the number of completions before it. `passed` are the pointers of entries that are no completions. `broken` has the
+    inputs that broke off in one of the blocks.
     """
 
     completions: list[Completion] = field(default_factory=list)
@@ -92,6 +93,7 @@ class Found:
     exported: list[bytes] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
     rejects: list[tuple[int, Reject]] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
     report: Report = field(default_factory=Report)
     broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
 
@@ -225,6 +227,10 @@ class Conversion:
         is_empty = True
         for item in self._records(unit):
             is_empty = False
+            if isinstance(item, UnknownPayloadError) and item.code == NOT_A_CALL:
+                report.other_entries += 1
+                found.passed.append(item.path or "")
+                continue
             kept: Completion | NormalizeError | None = self._judged(item) if isinstance(item, NormalizeError) else item
             if self._export is not None and isinstance(kept, Completion):
                 kept = self._exported(kept, self._export, found)
@@ -273,7 +279,11 @@ class Conversion:
                 break
             if completion is None or completion.error is not None or completion.variant == "confidential":
                 break
-            if completion.envelope is not None or may_be_quiz(completion):
+            if (
+                completion.envelope is not None
+                or may_be_quiz(completion)
+                or (completion.notes and is_extended(completion, text))
+            ):
                 break
             completions.append(completion)
         self._bare = len(completions) == len(texts)

@@ -95,7 +95,7 @@ class Verifier(Examiner):
         except NormalizeError:  # a saved stream, whose leaves are joined
             self.counts["streams"] += 1
             return
-        for pointer in audit.lost(tree, *found.completions) if found.completions else ():
+        for pointer in audit.lost(tree, *found.completions, beside=found.passed) if found.completions else ():
             self.counts["lost"] += 1
             yield Told(place, f"lost {excerpt(pointer)}", {"place": place, "lost": pointer}, is_wrong=True)
 

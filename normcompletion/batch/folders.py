@@ -12,6 +12,10 @@ from collections.abc import Iterable, Mapping
 from glob import glob, has_magic
 from pathlib import Path
 
+from ..envelopes.encodings import opened_layers
+from ..envelopes.opener import Envelopes
+from ..payload import MAX_RECORD_BYTES
+from .forms import reading
 from .inputs import STDIN, IncompleteInput, Input, InputError, open_decoded, standard_input
 from .report import Report
 from .units import is_log
@@ -151,11 +155,20 @@ def _look_at(path: str) -> tuple[bool, str | None]:
     """
     try:
         with open_decoded(Input(path, path)) as source:
+            if reading.find(source, Envelopes(), MAX_RECORD_BYTES) is not None:
+                return True, None
             head = source.peek(_LOOK)
     except (InputError, IncompleteInput):
         return True, None
     told = advice(head, path)
-    return told is None and is_log(head), told
+    return told is None and (is_log(head) or _is_encoded(head)), told
+
+
+def _is_encoded(head: bytes) -> bool:
+    """Whether the first line of a file is JSON in base64."""
+    line = head.partition(b"\n")[0].strip()
+    whole = line[: len(line) // 4 * 4]  # the head may end anywhere
+    return opened_layers(whole) is not whole
 
 
 def _kind(path: str) -> str:

@@ -120,6 +120,7 @@ _COUNTS = (
     "blank",
     "empty_pages",
     "skipped",
+    "other_entries",
     "records",
     "failed",
     "pending",
@@ -137,8 +138,9 @@ class Report:
     others by the end of their names.
     A unit (a line, an array element, a concatenated value, a table row, a file) is rejected when anything in it was
     refused; `records` counts the completions that were written, those of a partly refused page among them.
-    `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`), `skipped` the calls that were
-    left out of the output because that was asked for. `failed`,
+    `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`), `other_entries` the entries of
+    units with several (a HAR file, a cassette) that are no completions, `skipped` the calls that were left out of the
+    output because that was asked for. `failed`,
     `pending` and `encrypted` are records with `error` set. The counters are by source, by "source variant", by finish
     reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are
     sums of what was reported, `cost` an exact sum in US dollars. `breakdown` has records, tokens and cost by source,
@@ -158,6 +160,7 @@ class Report:
     blank: int = 0
     empty_pages: int = 0
     skipped: int = 0
+    other_entries: int = 0
     records: int = 0
     failed: int = 0
     pending: int = 0
@@ -274,7 +277,8 @@ class Report:
         rows = [
             f"{_number(self.units)} units: "
             + ", ".join(f"{_number(getattr(self, name))} {name}" for name in ("converted", "rejected", "blank"))
-            + (f" ({_number(self.empty_pages)} empty pages)" if self.empty_pages else ""),
+            + (f" ({_number(self.empty_pages)} empty pages)" if self.empty_pages else "")
+            + (f"; {_number(self.other_entries)} entries passed over: no completions" if self.other_entries else ""),
             f"{_number(self.records)} records: "
             + ", ".join([f"{_number(answers)} answers", *calls])
             + (f"; {_number(self.skipped)} skipped" if self.skipped else ""),

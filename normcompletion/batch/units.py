@@ -35,6 +35,7 @@ from ..payload import MAX_RECORD_BYTES, looks_like_stream, parse
 from ..streams.splitting import StreamSplitter
 from . import tables, unreadable
 from .blocks import BLOCK_BYTES, Block, Range, Unit
+from .forms import reading
 from .inputs import Decoded, IncompleteInput, Input, InputError, open_decoded
 
 __all__ = ["BLOCK_BYTES", "Block", "Form", "Range", "Unit", "blocks", "form_of", "read_range", "units_of"]
@@ -97,6 +98,10 @@ def blocks(
     """
     known = (envelopes or Envelopes()).of_file(source.path)
     limits = {"limit": max_record_bytes, "window": block_bytes}
+    special = reading.find(source, known, max_record_bytes)
+    if special is not None:
+        yield from reading.blocks(special, source, index, offset, window=block_bytes, envelopes=known)
+        return
     told = unreadable.advice(source.peek(_TOLD_BY), source.name)
     if told is not None:
         raise InputError(told)

@@ -22,7 +22,7 @@ import orjson
 
 from .. import __version__
 from ..errors import UnknownSourceError
-from . import bench, convert, examine, reference, survey
+from . import bench, convert, envelopes, examine, reference, survey
 from .console import (
     DEFECT,
     OUTPUT,
@@ -85,6 +85,6 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run, parser=added)
         return added
 
-    for each in (convert, survey, examine, bench, reference):
+    for each in (convert, survey, examine, bench, reference, envelopes):
         each.add(command)
     return parser

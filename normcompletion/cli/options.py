@@ -30,6 +30,13 @@ class Parser(argparse.ArgumentParser):
 _CHOICES = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)")
 _UNKNOWN = re.compile(r"unrecognized arguments: (--[\w-]+)")
 
+# Written out, for the help is made at every start and the presets are not read for it; a test compares.
+ENVELOPES = (
+    "bare, log10, openai_batch, fireworks_batch, openai_pair, litellm, databricks, helicone, portkey, cloudflare, "
+    "kong, apisix, envoy, openrouter_broadcast, api_gateway, weave, openinference, mlflow, langsmith, "
+    "langfuse, langfuse_ingestion, bedrock, bedrock_batch, inspect, promptfoo, vcr, har, llm, cloudwatch, "
+    "awslogs, log_line"
+)
 Group = Any  # argparse has no public name for what both parsers and groups are
 Commands = Callable[..., Group]
 """Adds a command: its name, the function that runs it, one line about it; gives its parser."""
@@ -43,7 +50,8 @@ def add_inputs(parser: Group) -> None:
         metavar="INPUT",
         nargs="*",
         help="a log, a folder of logs, a quoted pattern (*, **), or - for standard input: JSON lines, "
-        "JSON values, a JSON array, a saved event stream, Parquet; plain, gzip or zstd",
+        "JSON values, a JSON array, a saved event stream, chunks of streams, Parquet, CSV, TSV, SQLite, HAR, VCR "
+        "cassettes, Inspect logs, lines with a logger's prefix; plain, gzip or zstd",
     )
     group.add_argument("--files-from", metavar="FILE", help="a file that names more inputs, one a line; - for stdin")
     group.add_argument("--strict-inputs", action="store_true", help="stop where a folder holds files that are not logs")
@@ -57,7 +65,7 @@ def add_envelopes(parser: Group) -> None:
         "--envelope",
         metavar="NAME",
         default="auto",
-        help="auto (the default), bare, log10, openai_batch, fireworks_batch, openai_pair, litellm or databricks",
+        help=f"auto (the default), or one of these; `normcompletion envelopes` says how each is told: {ENVELOPES}",
     )
     group.add_argument(
         "--body",
@@ -81,6 +89,16 @@ def add_envelopes(parser: Group) -> None:
         default="auto",
         help="how it is written there: auto (the default), object, string, sse or base64",
     )
+    group.add_argument(
+        "--line-prefix",
+        metavar="REGEX",
+        help="what is before the JSON of each line, where no known logger wrote it: '[^{]*'; named groups are kept "
+        "beside the JSON, which is at /log",
+    )
+    group.add_argument(
+        "--copy-escapes", action="store_true", help="lines are the text of Postgres's COPY: every backslash twice"
+    )
+    group.add_argument("--table", metavar="NAME", help="the table of an SQLite file that has several")
 
 
 def add_source(parser: Group) -> None:

@@ -1,11 +1,13 @@
 """Everything around a response: wrappers, pages, and the envelopes that logs put around it.
 
-A *preset* knows one envelope, in one small file: `openai_batch.py`, `openai_pair.py`, `litellm.py`, `databricks.py`.
+A *preset* knows one envelope, in one small file: `openai_batch.py`, `helicone.py`, `har.py`, `mlflow.py` and others.
 `fragments.py` names records of known tools that hold no whole response; they are refused with what to do instead.
 
 * `wrappers.py`, `unsupported.py`: what the core itself unwraps or refuses by name.
+* `encodings.py`, `extended.py`: JSON in strings, base64 and gzip; the numbers of MongoDB.
 * `members.py`: JSON taken apart without being parsed. `spread.py`: a unit to its bodies and what is around each.
-* `preset.py`: what a preset declares, and how its fields are read. `registry.py`: all presets and fragments.
+* `preset.py`: what a preset declares, and how its fields are read. `calls.py`: which entries of a page are calls.
+  `registry.py`: all presets and fragments.
 * `hints.py`: where a response is inside a unit in no known envelope. `opener.py`: units to completions.
 
 To add an envelope, write a file that ends in one `PRESET`, and name it in `registry.BUILT_IN`:
@@ -23,8 +25,8 @@ To add an envelope, write a file that ends in one `PRESET`, and name it in `regi
 `told_by` are alternatives of keys, a slash between those inside one another; they must be keys that only this tool
 writes together. `body` and `fields` are JSON Pointers (`*` is each member), `fields` those of `FIELDS`, the first that
 is there. Every value is taken once; what no field takes is in `extra`. `adjust` is called with what was opened, where
-an envelope says something that no pointer can. Then add a fixture, with a citation in `fixtures/SOURCES.md`, and a
-sample to `tests/test_batch_envelopes.py`.
+an envelope says something that no pointer can. Then add a file to `fixtures/forms/`, with a citation in
+`fixtures/SOURCES.md`, and what comes out of it to `tests/test_form_samples.py`.
 
 Another package offers presets through the entry-point group `normcompletion.envelopes`: the entry point names an object
 with `PRESETS`, a tuple of `Preset`.

@@ -27,30 +27,9 @@ FRAGMENTS = (
         "OpenTelemetry data, whose spans hold pieces of a call; log the response bodies themselves",
     ),
     Fragment(
-        "openinference",
-        (),
-        "an OpenInference span; where it holds the whole response, give --body /attributes.output.value",
-        prefixes=("attributes.llm.", "attributes.openinference.", "attributes.output."),
-    ),
-    Fragment(
-        "langfuse",
-        (
-            has("traceId", "type", "usageDetails"),
-            has("trace_id", "type", "usage_details"),
-            has("traceId", "type", "costDetails"),
-            has("trace_id", "type", "provided_model_name"),
-        ),
-        "a Langfuse observation, which holds messages and no response; log the response bodies themselves",
-    ),
-    Fragment(
         "braintrust",
         (has("span_id", "root_span_id", "_xact_id"), has("span_id", "root_span_id", "span_attributes")),
         "a Braintrust span, which holds the choices without their response; log the response bodies themselves",
-    ),
-    Fragment(
-        "langsmith",
-        (has("run_type", "outputs"), has("run_type", "inputs")),
-        "a LangSmith run, whose outputs are a response without its usage; give --body /outputs to read them as one",
     ),
     Fragment(
         "openrouter_generation",
@@ -61,19 +40,14 @@ FRAGMENTS = (
         "an OpenRouter generation record, which holds no text; convert the completion that it names",
     ),
     Fragment(
-        "openrouter_broadcast",
-        (has("observations", "sessionId"), has("observations", "userId"), has("TRACE_ID", "INPUT", "OUTPUT")),
-        "a trace that OpenRouter broadcast, which holds messages and no response; log the response bodies themselves",
+        "openrouter_broadcast_row",
+        (has("TRACE_ID", "INPUT", "OUTPUT"),),
+        "a row that OpenRouter broadcast, which holds messages and no response; log the response bodies themselves",
     ),
     Fragment(
-        "vcr",
-        (has("interactions", "version"), has("interactions", "recorded_with")),
-        "a VCR cassette; first take its bodies out: jq -c '.interactions[].response.body.string | fromjson'",
-    ),
-    Fragment(
-        "har",
-        (has("log/entries"),),
-        "a HAR file; first take its bodies out: jq -c '.log.entries[].response.content.text | fromjson'",
+        "cloudflare_list",
+        (has("result", "result_info", "success"),),
+        "a list of Cloudflare's AI Gateway logs, which holds no bodies; fetch the response of each",
     ),
     Fragment(
         "openai_batch_request",

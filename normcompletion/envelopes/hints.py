@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import NormalizeError
 from ..payload import looks_like_stream, parse
 from ..pointer import pointer
+from .encodings import opened_layers
 from .spread import EACH, Route
 from .wrappers import are_chunks
 
@@ -48,11 +49,10 @@ def _is_stream(text: str) -> bool:
 
 
 def _tree(text: str) -> Any:
-    """The JSON object or list in a string, or `None`."""
-    if not text.lstrip().startswith(("{", "[")):
-        return None
+    """The JSON object or list in a string, also in base64 or gzip; or `None`."""
     try:
-        return parse(text.encode("utf-8", "surrogatepass"))
+        inner = opened_layers(text.encode("utf-8", "surrogatepass"))
+        return parse(inner) if inner.lstrip()[:1] in (b"{", b"[") else None
     except NormalizeError:
         return None
 

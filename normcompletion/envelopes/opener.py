@@ -14,6 +14,7 @@ it gives.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -36,20 +37,23 @@ from ..errors import (
 )
 from ..extra import Extra
 from ..findings import Findings
-from ..model import Completion, Envelope, Note
+from ..model import Completion, Envelope, Note, ServiceError, Usage
 from ..payload import MAX_RECORD_BYTES, parse
 from ..pointer import escape
 from ..sources.registry import BUILT_IN
 from ..streams.events import iter_events
 from ..streams.splitting import split_streams
-from .encodings import ENCODINGS, Encoding, decoded_body
+from . import extended
+from .encodings import ENCODINGS, Encoding, decoded_body, opened_layers, without_copy_escapes
 from .hints import advice, looks_like_response, option
 from .members import Members, checked, found, items_of, members_of, refuse_malformed
-from .preset import FIELDS, Fragment, Opened, Preset, opened_by, read_error
+from .preset import FIELDS, LOG_IT, Fragment, Opened, Preset, opened_by, read_error
 from .registry import known_envelopes, named, named_list, presets
 from .spread import EACH, Place, Route, route_of, spread
 from .wrappers import beside_members, members
 
+NOT_A_CALL = "not_a_call"
+"""The code of an entry that is no completion, of a unit with several: it is counted, and is no reject."""
 REJECT_CODES: Mapping[str, str] = {
     "unknown_envelope": "not the envelope that was named, or one that is not known",
     "ambiguous_envelope": "the keys of two envelopes; name one with --envelope",
@@ -72,13 +76,18 @@ class Envelopes:
     `envelope` is one of `known_envelopes()`. `body` are JSON Pointers of the responses in each unit, for everything
     that no preset knows: `*` stands for each element of a list or member of an object, and `GLOB=POINTER` is for the
     files that match alone. `encoding` is how a body is written there; in a table a pointer begins with the name of the
-    column. `fields` has pointers for members of the envelope, by their names in `preset.FIELDS`. `carry` has names and
-    the pointers of values that go along with each record. Raises `ValueError`.
+    column. `line_prefix` is a regular expression of what is before the JSON of each line, `copy_escapes` says that
+    lines have the backslashes of COPY, `table` names the table of an SQLite file. `fields` has pointers for members of
+    the envelope, by their names in `preset.FIELDS`. `carry` has names and the pointers of values that go along with
+    each record. Raises `ValueError`.
     """
 
     envelope: str = "auto"
     body: tuple[str, ...] = ()
     encoding: Encoding = "auto"
+    line_prefix: str | None = None
+    copy_escapes: bool = False
+    table: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     carry: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,6 +104,11 @@ class Envelopes:
             if name not in FIELDS:
                 hint = did_you_mean(name, FIELDS)
                 raise ValueError(f"no field {excerpt(name)!r} of an envelope; {hint}known are {', '.join(FIELDS)}")
+        if self.line_prefix is not None:
+            try:
+                re.compile(self.line_prefix.encode())
+            except re.error as error:
+                raise ValueError(f"{excerpt(self.line_prefix)!r} is not a regular expression: {error}") from None
         if not self.body and (self.encoding != "auto" or self.fields):
             what = "an encoding" if self.encoding != "auto" else "an envelope's field"
             raise ValueError(f"{what} goes with a body; name the body's place too, '' for the whole unit")
@@ -135,6 +149,9 @@ class Envelopes:
             "envelope": self.envelope,
             "body": list(self.body),
             "encoding": self.encoding,
+            "line_prefix": self.line_prefix,
+            "copy_escapes": self.copy_escapes,
+            "table": self.table,
             "fields": dict(self.fields),
             "carry": dict(self.carry),
         }
@@ -205,6 +222,7 @@ class Opener:
 
     def _placed(self, text: bytes) -> Iterator[Completion | NormalizeError]:
         """The records at the places that the caller named."""
+        given: set[str] = set()
         for place in spread(text, self._routes):
             try:
                 if place.error is not None:
@@ -215,11 +233,20 @@ class Opener:
                     _read_error_beside(opened)
                 else:
                     opened.body = decoded_body(opened.body, self._encoding, opened.at)
-                opened.around.close()
-                yield from self._read(opened, text)
+                yield from self._beside(opened, text, given)
             except NormalizeError as error:
                 error.path = error.path or place.at or None
                 yield error.with_traceback(None)
+
+    def _beside(
+        self, opened: Opened, text: bytes, given: set[str], source: str | None = None
+    ) -> Iterator[Completion | NormalizeError]:
+        """The records of one of the bodies of a unit, with what is around it and no record before has."""
+        large = opened.around.close(given)
+        for item in self._read(opened, text, source):
+            if isinstance(item, Completion):
+                given.update(large)
+            yield item
 
     def _refuse_one_of_several(self, place: Place) -> None:
         """Refuse a place that was named alone, where others beside its way lead to a response as well."""
@@ -256,6 +283,12 @@ class Opener:
             result = normalize(text, self._source, None, self._strict, self._limit)
         except NormalizeError as refusal:
             result = refusal.with_traceback(None)
+        if isinstance(result, UnknownPayloadError | MalformedPayloadError) or is_extended(result, text):
+            inner = opened_layers(text)
+            inner = extended.plain(inner) or inner
+            if inner is not text:
+                yield from self._core(inner)
+                return
         if auto and self._is_doubtful(result):
             choice = _choice(text)
             if isinstance(choice, Fragment):
@@ -265,6 +298,8 @@ class Opener:
                 yield from self._known(choice, checked(text), "", text)
                 return
             result = _with_hint(result, text)
+        elif auto and isinstance(result, MalformedPayloadError):
+            result = _with_line_hint(result, text)
         if isinstance(result, UnknownPayloadError) and result.code == "list":
             tree = parse(text)
             beside = beside_members(tree)
@@ -328,25 +363,69 @@ class Opener:
             return
         if not _can_be(preset, raw, items):
             refuse_malformed(raw, at)
+            if preset.partial is not None and preset.match(members_of(raw) or {}):
+                raise UnknownPayloadError(f"the unit is {preset.partial}", code="fragment", path=at or None)
             raise UnknownPayloadError(
                 f"the unit is not a {preset.name} envelope; name another one, or the body's place with --body",
                 code="unknown_envelope",
                 path=at or None,
             )
+        given: set[str] = set()
         for place in spread(raw, preset.routes, at):
-            if place.error is not None:
-                raise place.error
-            opened = opened_by(preset, place, at)
-            if opened.body is not None:
-                opened.body = decoded_body(opened.body, "auto", opened.at)
+            try:
+                yield from self._entry(preset, place, at, text, given)
+            except NormalizeError as error:
+                error.path = error.path or place.at or None
+                yield error.with_traceback(None)
+
+    def _entry(
+        self, preset: Preset, place: Place, at: str, text: bytes, given: set[str]
+    ) -> Iterator[Completion | NormalizeError]:
+        """The records at one of the places where a preset knows a body."""
+        if place.error is not None:
+            raise place.error
+        opened = opened_by(preset, place._replace(around=dict(place.around)) if preset.inner else place, at)
+        if preset.is_call is not None and not preset.is_call(opened):
+            raise _not_a_call(preset, place, at)
+        if opened.body is not None:
+            opened.body = decoded_body(opened.body, "auto", opened.at)
+            if preset.inner:
+                yield from self._inner(preset, opened, place, text, given)
+                return
+        elif opened.failure is None and preset.partial is not None and preset.missing == LOG_IT:
+            raise UnknownPayloadError(f"the unit is {preset.partial}", code="fragment", path=opened.at)
+        for item in self._beside(opened, text, given, preset.source):
+            if preset.partial is not None and _is_no_response(item, opened):
+                raise UnknownPayloadError(f"the unit is {preset.partial}", code="fragment", path=opened.at)
+            yield item
+
+    def _inner(
+        self, preset: Preset, opened: Opened, place: Place, text: bytes, given: set[str]
+    ) -> Iterator[Completion | NormalizeError]:
+        """The records of a unit that a log line holds: in an envelope of its own, or a response at a known place."""
+        unit, at = opened.body or b"", opened.around.findings.prefix
+        choice = _choice(unit, opened.at)
+        if isinstance(choice, Fragment):
+            raise UnknownPayloadError(f"the unit is {choice.says}", code="fragment", path=opened.at)
+        if choice is not None:
             opened.around.close()
-            yield from self._read(opened, text)
+            for item in self._known(choice, unit, opened.at, text):
+                yield _within(item, opened)
+            return
+        members_inside = members_of(unit) or {}
+        is_native = "response" in members_inside and _is_native(parse(unit))
+        routes: list[Route] = [()] if is_native else [route_of(each) for each in preset.inner]
+        for inside in spread(unit, routes, opened.at, place.around, place.each):
+            for item in self._entry(replace(preset, inner=(), is_call=None), inside, at, text, given):
+                yield item if isinstance(item, Completion) else _with_hint(item, text)
 
     # -- the records
 
-    def _read(self, opened: Opened, text: bytes) -> Iterator[Completion | NormalizeError]:
-        """The records of an opened unit; `text` is the whole unit."""
+    def _read(self, opened: Opened, text: bytes, source: str | None = None) -> Iterator[Completion | NormalizeError]:
+        """The records of an opened unit; `text` is the whole unit, `source` that of a response which nothing tells."""
         body = opened.body
+        if opened.encrypted is not None:
+            raise self._encrypted(opened)
         if body is None:
             if opened.failure is None:
                 raise UnknownPayloadError(
@@ -359,10 +438,18 @@ class Opener:
         texts = (text, *_texts(body)) if self._strict else ()
         engine = default_engine()
         try:
-            completion = engine.read_inside(body, Findings(prefix=opened.at, source=self._source))
+            completion = engine.read_inside(
+                body, Findings(prefix=opened.at, source=self._source, default_source=source)
+            )
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)
+            if (plain := extended.plain(body)) is not None:
+                yield from self._read(replace(opened, body=plain), text, source)
+                return
         else:
+            if is_extended(completion, body) and (plain := extended.plain(body)) is not None:
+                yield from self._read(replace(opened, body=plain), text, source)
+                return
             yield self._finished(completion, opened, texts)
             return
         if error.code == "streams":
@@ -409,6 +496,15 @@ class Opener:
     def _failed(self, opened: Opened) -> Completion:
         return Completion(source=self._source or "openai", variant="error", error=opened.failure)
 
+    def _encrypted(self, opened: Opened) -> EncryptedPayloadError:
+        """The error for an encrypted body, with what is around it in clear."""
+        completion = Completion(source=self._source or "openai", variant="error", envelope=opened.envelope)
+        completion.notes = opened.around.findings.notes
+        completion.extra = Extra.of({**opened.around.findings.extra, opened.at: _any_value(opened.body or b"")})
+        error = EncryptedPayloadError(f"{opened.encrypted}; see .completion", path=opened.at)
+        error.completion = completion
+        return error
+
     def _finished(self, completion: Completion, opened: Opened, texts: tuple[bytes, ...]) -> Completion:
         """A record with what was around it; raises as `normalize` does."""
         findings, taken = opened.around.findings, opened.around.taken
@@ -416,11 +512,13 @@ class Opener:
         completion.notes = [*findings.notes, *completion.notes]
         if opened.cost is not None:
             at, cost = opened.cost
+            if completion.usage is None and completion.choices:
+                completion.usage = Usage()
             if completion.usage is not None and completion.usage.cost is None:
                 completion.usage.cost = cost
             else:
-                extra[at] = cost
-        if completion.error is None:
+                extra.setdefault(at, cost)  # cents are there already, as they were written
+        if completion.error is None or (completion.error == ServiceError() and opened.failure is not None):
             completion.error = opened.failure
         elif completion.error is not opened.failure:
             extra.update((at, taken[at]) for at in opened.told)
@@ -432,6 +530,15 @@ class Opener:
                 extra.update(taken)
         completion.extra = Extra.later(_merged, extra, completion.extra) if extra else completion.extra
         return answered(completion, texts, strict=self._strict)
+
+
+def _within(item: Completion | NormalizeError, outer: Opened) -> Completion | NormalizeError:
+    """A record of an envelope that is inside another, with what the outer one says."""
+    add_beside(item, {**outer.around.findings.extra, **outer.around.taken})
+    record = item if isinstance(item, Completion) else getattr(item, "completion", None)
+    if isinstance(record, Completion):
+        record.notes = [*outer.around.findings.notes, *record.notes]
+    return item
 
 
 def _merged(around: dict[str, Any], inside: Mapping[str, Any]) -> dict[str, Any]:
@@ -470,12 +577,31 @@ def _read_error_beside(opened: Opened) -> None:
 # -- which envelope it is
 
 
+def _not_a_call(preset: Preset, place: Place, at: str) -> NormalizeError:
+    """The refusal of what is no call: one of several entries is passed over, the only one is a fragment."""
+    if preset.has_several:
+        route = next(route for route in preset.routes if route.count(EACH) == len(place.each))
+        depth = len(route_of(at)) + len(route) - route[::-1].index(EACH)
+        entry = "".join(f"/{escape(token)}" for token in route_of(place.at)[:depth])
+        return UnknownPayloadError(f"an entry of {preset.name} that is not a completion", code=NOT_A_CALL, path=entry)
+    return UnknownPayloadError(f"the unit is {preset.partial or preset.missing}", code="fragment")
+
+
+def _is_no_response(item: Completion | NormalizeError, opened: Opened) -> bool:
+    """Whether the body of an envelope is something else than a response."""
+    if isinstance(item, UnknownPayloadError):
+        return item.code in ("unknown_shape", "not_object", "list", "sse")
+    is_text = opened.body is not None and not opened.body.lstrip().startswith((b"{", b"["))
+    return isinstance(item, MalformedPayloadError) and is_text
+
+
 def _can_be(preset: Preset, raw: bytes, items: list[Any] | None) -> bool:
     """Whether a unit can be in an envelope that was named."""
     if preset.match_list is not None:
         return items is not None and len(items) > 1
     unit = members_of(raw)
-    heads = {preset.routes[0][0], *(route_of(place)[0] for place in preset.error)}
+    parts = (place for places in preset.error_parts.values() for place in places)
+    heads = {route[0] for route in (*preset.routes, *map(route_of, (*preset.error, *parts)))}
     return unit is not None and (EACH in heads or not heads.isdisjoint(unit))
 
 
@@ -513,6 +639,11 @@ def _is_native(tree: Mapping[str, Any]) -> bool:
     return any(marker.holds(tree) for variant in engine.registry.shapes for marker in variant.markers) or (
         form_of(tree) is not None and engine.error_detector.of_tree(tree) is not None
     )
+
+
+def is_extended(result: Completion | NormalizeError, text: bytes) -> bool:
+    """Whether a completion has repairs for numbers that MongoDB wrote as objects."""
+    return isinstance(result, Completion) and bool(result.notes) and extended.MARK in text
 
 
 def may_be_quiz(completion: Completion) -> bool:
@@ -558,6 +689,33 @@ def _with_hint(result: Result, unit: Any, at: Route = ()) -> Result:
     if told is None:
         return result
     return UnknownPayloadError(f"no known envelope, but {told}", code="unknown_envelope")
+
+
+def _with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:
+    """The same error, or one that says which option reads a line that is not JSON as it is."""
+    start = text.find(b"{")
+    if start > 0 and b"\t" in text[:start] and _is_object(without_copy_escapes(text[start:]).partition(b"\t")[0]):
+        return MalformedPayloadError(
+            f"cells are between tabs, and JSON begins at byte {start}; give --copy-escapes where Postgres's COPY wrote "
+            "it, or --line-prefix '[^{]*' otherwise",
+            code="syntax",
+        )
+    if start > 0 and error.code == "syntax" and _is_object(text[start:]):
+        return MalformedPayloadError(
+            f"the JSON of the line begins at byte {start}; say what is before it: --line-prefix '[^{{]*'", code="syntax"
+        )
+    if b"\\\\" in text and _is_object(without_copy_escapes(text)):
+        return MalformedPayloadError(
+            "every backslash is there twice, as Postgres's COPY writes; give --copy-escapes", code="syntax"
+        )
+    return error
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(parse(text), dict)
+    except NormalizeError:
+        return False
 
 
 def _written(item: dict[str, Any]) -> bytes | None:

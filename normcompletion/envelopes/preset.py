@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from ..dialect.failures import service_error
@@ -13,10 +16,12 @@ from ..model import Envelope, Note, ServiceError
 from ..payload import in_range, parse
 from ..pointer import escape
 from .members import Members, members_of, opened_value, text_inside
-from .spread import Place, Route, route_of
+from .spread import EACH, Place, Route, route_of
 
 EMPTY = (b"null", b"{}", b"[]", b'""', b'"{}"', b'"[]"', b'"null"', b"false")
 """How loggers write that there is nothing."""
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?")
+LOG_IT = "log the response too"
 FAILED_STATUSES = frozenset(map(str, range(400, 600)))
 
 
@@ -66,15 +71,21 @@ class Preset:
     """One envelope; `normcompletion/envelopes/__init__.py` says how to add one.
 
     `told_by` are alternatives of keys. `shared` are keys that log10's records have too, where the others decide.
-    `body` is the pointer of the response, `fields` the pointers of what `FIELDS` lists, the first that is there.
+    `body` is the pointer of the response, or some, of which the longest that leads somewhere counts; `fields` are the
+    pointers of what `FIELDS` lists, the first that is there. Where `inner` has pointers, what is at `body` is a unit of
+    its own: in an envelope that is told by its keys, or with a response at one of these.
+
     `error` are the pointers of what says that the call failed, whole; `error_parts` those of its code, message, type
     and provider. Where `failed` has words, they count only beside one of these as status. `missing` says what to do
-    where there is no body. `adjust` is called with what was opened, and may change it or raise a `NormalizeError`.
+    where there is no body, `partial` what the envelope is where its body is not a response. `is_call` says of an entry
+    whether it is a call at all: of several in one unit the others are counted and passed over. `adjust` is called with
+    what was opened, and may change it or raise a `NormalizeError`. `source` is who wrote a response that nothing else
+    tells, where the envelope is that service's own.
     """
 
     name: str
     about: str
-    body: str
+    body: str | tuple[str, ...]
     told_by: tuple[Keys, ...] = ()
     shared: tuple[str, ...] = ()
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -82,8 +93,12 @@ class Preset:
     error_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     example: Any = None
-    missing: str = "log the response too"
+    missing: str = LOG_IT
+    inner: tuple[str, ...] = ()
+    partial: str | None = None
+    source: str | None = None
     match_list: Callable[[list[bytes]], bool] | None = None
+    is_call: Callable[[Opened], bool] | None = None
     adjust: Callable[[Opened], None] | None = None
 
     def __post_init__(self) -> None:
@@ -92,13 +107,23 @@ class Preset:
             if name not in FIELDS:
                 raise ValueError(f"the envelope {self.name} has no field {name!r}; known are {', '.join(FIELDS)}")
         places = (*self.fields.values(), *self.error_parts.values(), self.error)
-        for place in (self.body, *(each for some in places for each in some)):
+        for place in (*self.bodies, *self.inner, *(each for some in places for each in some)):
             route_of(place)
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """The pointers of the bodies."""
+        return (self.body,) if isinstance(self.body, str) else self.body
 
     @property
     def routes(self) -> list[Route]:
         """Where the bodies are."""
-        return [route_of(self.body)]
+        return [route_of(place) for place in self.bodies]
+
+    @property
+    def has_several(self) -> bool:
+        """Whether a unit can have more than one body."""
+        return any(EACH in route for route in self.routes)
 
     def match(self, unit: Members) -> bool:
         """Whether an object has the keys of this envelope."""
@@ -174,19 +199,37 @@ class Around:
         return raw.decode()
 
     def number(self, place: str) -> float | None:
-        """A number in range; anything else stays."""
+        """A number in range; anything else stays. A number that is written as text, as in CSV, stays in `extra` too."""
         raw = self.raw(place)
-        if raw is None or raw[:1] == b'"' or not _starts_scalar(raw):
+        if raw is None or not _starts_scalar(raw):
             return None
-        value: float = parse(raw)
+        value: Any = parse(raw)
+        at = self.at(place)
+        if isinstance(value, str):
+            text = value
+            if _NUMBER.fullmatch(text) is None:
+                return None
+            value = parse(text.encode())
+            self.findings.extra[at] = text
         if isinstance(value, int) and not in_range(value):
+            self.findings.extra.pop(at, None)
             return None
         self.take(place, value)
-        return value
+        number: float = value
+        return number
 
-    def close(self) -> None:
-        """Put what nobody took into `extra`. Raises `MalformedPayloadError`."""
+    def close(self, given: Container[str] = ()) -> list[str]:
+        """Put what nobody took into `extra`, and give the pointers of the lists and objects among it.
+
+        What is around several bodies is with each; of lists and objects, those that are `given` are left out. Raises
+        `MalformedPayloadError`.
+        """
+        large = []
         for at, raw in self._values.items():
+            if raw[:1] in (b"{", b"["):
+                if at in given:
+                    continue
+                large.append(at)
             if raw != b"null":
                 try:
                     self.findings.extra[at] = parse(raw, depth=at.count("/"))
@@ -194,6 +237,7 @@ class Around:
                     error.path = at
                     raise
         self._values = {}
+        return large
 
 
 def _starts_scalar(raw: bytes) -> bool:
@@ -208,7 +252,7 @@ class Opened:
     `body` is the response as it is written in the unit at the pointer `at`: JSON or an event stream. Where there is
     none, `missing` says what to do about it. `envelope` is what is known of what is around, and `around` holds the
     rest. `failure` is what the envelope tells of a failed call, from the pointers `told`. `cost` is what the logger
-    says that the call cost, in US dollars, with its pointer.
+    says that the call cost, in US dollars, with its pointer. `encrypted` says how to read a body that is encrypted.
     """
 
     envelope: Envelope | None
@@ -218,7 +262,8 @@ class Opened:
     failure: ServiceError | None = None
     told: tuple[str, ...] = ()
     cost: tuple[str, float] | None = None
-    missing: str = "log the response too"
+    missing: str = LOG_IT
+    encrypted: str | None = None
 
 
 # -- the fields
@@ -233,20 +278,38 @@ def _text(name: str) -> Callable[[Opened, str], bool]:
     return read
 
 
-def _duration(opened: Opened, place: str, *, scale: float = 1) -> bool:
+def _duration(opened: Opened, place: str, *, exponent: int = 0) -> bool:
     number = opened.around.number(place)
     if number is None:
         return False
-    if scale != 1:
+    if exponent:
         at = opened.around.at(place)
         opened.around.findings.notes.append(Note(code="milliseconds", path=at, before=number))
     assert opened.envelope is not None
-    opened.envelope.duration = number / scale if scale != 1 else number
+    opened.envelope.duration = _shifted(number, exponent)
     return True
 
 
 def _milliseconds(opened: Opened, place: str) -> bool:
-    return _duration(opened, place, scale=1000)
+    return _duration(opened, place, exponent=-3)
+
+
+def _shifted(number: float, exponent: int) -> float:
+    """A number with its decimal point moved: 812.3 is 0.8123, where a division gives 0.8122999999999999."""
+    return float(Decimal(repr(number)).scaleb(exponent)) if exponent else number
+
+
+def _until(opened: Opened, place: str) -> bool:
+    """The time between `created_at` and the end, which stays in `extra`; both must be ISO 8601."""
+    envelope, raw = opened.envelope, opened.around.raw(place)
+    if envelope is None or envelope.created_at is None or envelope.duration is not None or raw is None:
+        return False
+    try:
+        begin, end = datetime.fromisoformat(envelope.created_at), datetime.fromisoformat(str(parse(raw)))
+        envelope.duration = (end - begin).total_seconds()
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _request(opened: Opened, place: str) -> bool:
@@ -266,11 +329,31 @@ def _tags(opened: Opened, place: str) -> bool:
     return True
 
 
-def _cost(opened: Opened, place: str) -> bool:
+def _properties(opened: Opened, place: str) -> bool:
+    """The members of an object as tags, `name=value`; the object stays in `extra`."""
+    raw = opened.around.raw(place)
+    properties = None if raw is None else opened_value(raw, opened.around.at(place))
+    if not isinstance(properties, dict) or not properties:
+        return False
+    tags = [f"{name}={value}" for name, value in properties.items() if isinstance(value, str)]
+    assert opened.envelope is not None
+    opened.envelope.tags = tags or opened.envelope.tags
+    return True
+
+
+def _cost(opened: Opened, place: str, *, exponent: int = 0) -> bool:
     number = opened.around.number(place)
-    if number is not None:
-        opened.cost = (opened.around.at(place), number)
-    return number is not None
+    if number is None:
+        return False
+    at = opened.around.at(place)
+    if exponent:
+        opened.around.findings.extra[at] = number
+    opened.cost = (at, _shifted(number, exponent))
+    return True
+
+
+def _cents(opened: Opened, place: str) -> bool:
+    return _cost(opened, place, exponent=-2)
 
 
 FIELDS: Mapping[str, Callable[[Opened, str], bool]] = {
@@ -280,13 +363,18 @@ FIELDS: Mapping[str, Callable[[Opened, str], bool]] = {
     "session_id": _text("session_id"),
     "duration": _duration,
     "duration_ms": _milliseconds,
+    "ended_at": _until,
     "request": _request,
     "tags": _tags,
+    "properties": _properties,
     "cost": _cost,
+    "cost_cents": _cents,
 }
 """What an envelope can say, by name; each reads a value and says whether it was one.
 
-`duration` is in seconds, `duration_ms` in milliseconds, `cost` in US dollars.
+`duration` is in seconds, `duration_ms` in milliseconds; where there is neither, `ended_at` is the end of what began at
+`created_at`. `properties` are tags with names. `cost` is in US dollars, `cost_cents` in
+cents of these: what was written stays in `extra`.
 """
 
 
@@ -343,5 +431,6 @@ def read_error(around: Around, place: str) -> ServiceError | None:
 
 def _part(around: Around, name: str, place: str) -> int | str | None:
     """One member of an error; its code can be a whole number."""
-    code = around.number(place) if name == "code" else None
+    is_text = (around.raw(place) or b"").startswith(b'"')
+    code = around.number(place) if name == "code" and not is_text else None
     return code if isinstance(code, int) else around.text(place)

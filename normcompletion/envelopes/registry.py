@@ -10,7 +10,37 @@ from .fragments import FRAGMENTS
 from .members import Members
 from .preset import Fragment, Preset
 
-BUILT_IN = ("openai_batch", "fireworks_batch", "openai_pair", "litellm", "databricks")
+BUILT_IN = (
+    "openai_batch",
+    "fireworks_batch",
+    "openai_pair",
+    "litellm",
+    "databricks",
+    "helicone",
+    "portkey",
+    "cloudflare",
+    "kong",
+    "apisix",
+    "envoy",
+    "openrouter_broadcast",
+    "api_gateway",
+    "weave",
+    "openinference",
+    "mlflow",
+    "langsmith",
+    "langfuse",
+    "langfuse_ingestion",
+    "bedrock",
+    "bedrock_batch",
+    "inspect",
+    "promptfoo",
+    "vcr",
+    "har",
+    "llm",
+    "cloudwatch",
+    "awslogs",
+    "log_line",
+)
 """The files of this package that end in a `PRESET`."""
 ENTRY_POINTS = "normcompletion.envelopes"
 NATIVE: Mapping[str, str] = {

@@ -110,14 +110,14 @@ def load_pairs(folder: str | Path) -> list[Pair]:
 
 @cache
 def own_fixtures() -> tuple[Pair, ...]:
-    """The fixtures of this library's own sources, which come with it; the chunks among them left out.
+    """The fixtures of this library's own sources, which come with it; chunks and whole logs among them left out.
 
     >>> len(own_fixtures()) > 300
     True
     """
     installed = Path(str(resources.files(__package__) / "fixtures"))
     folder = installed if installed.is_dir() else Path(__file__).parents[2] / "fixtures"
-    return tuple(pair for pair in load_pairs(folder) if not pair.is_chunk)
+    return tuple(pair for pair in load_pairs(folder) if not pair.is_chunk and not pair.name.startswith("forms/"))
 
 
 def reader(variants: Iterable[Variant] = ()) -> Read:

@@ -16,7 +16,7 @@ import orjson
 
 from ...errors import excerpt
 from ..blocks import Unit
-from ..inputs import InputError
+from ..inputs import IncompleteInput, InputError
 
 _START = re.compile(rb"(?:\s*#[^\n]*\n|\s*---[^\n]*\n|version:[^\n]*\n)*(?:http_)?interactions:\s", re.ASCII)
 _GROWTH = 8  # a text may become so many times its length, through aliases, and no more
@@ -28,9 +28,9 @@ def is_cassette(head: bytes) -> bool:
 
 
 def cassette(data: bytes, name: str) -> Unit:
-    """The unit of a cassette; one that is not YAML is its own text, and so refused.
+    """The unit of a cassette.
 
-    Raises `InputError` where PyYAML is missing.
+    Raises `InputError` where PyYAML is missing, and `IncompleteInput` for what is not YAML.
     """
     try:
         yaml = import_module("yaml")
@@ -40,7 +40,8 @@ def cassette(data: bytes, name: str) -> Unit:
         tree = yaml.load(data, _loader(yaml))
         text = orjson.dumps(_Plain(max(_GROWTH * len(data), 1 << 16)).of(tree))
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise InputError(f"{name} is a cassette that cannot be read as YAML: {excerpt(str(error))}") from None
+        reason = f"the cassette cannot be read as YAML ({excerpt(str(error))}); mend it, or record it again"
+        raise IncompleteInput(name, 0, reason) from None
     return Unit(1, 0, len(data), text)
 
 

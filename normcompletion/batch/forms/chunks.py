@@ -7,6 +7,7 @@ their `id`; those without one, with the chunk before them. Where one answer ends
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ from ..blocks import Unit
 _OPEN_ANSWERS = 64  # that wait for more chunks: one that had none for so many others is over
 
 
+_LIST = re.compile(rb"\s*\[\s*(?=\{)")
 _ABSENT = msgspec.Raw(b"")
 _NOTHING = (b"", b"null")
 
@@ -51,6 +53,20 @@ def _is_chunk(chunk: _Chunk) -> bool:
         return False
     is_named = chunk.object is not None and chunk.object.endswith(".chunk")
     return is_named or any(bytes(choice.delta) not in _NOTHING for choice in chunk.choices)
+
+
+def is_list(head: bytes) -> bool:
+    """Whether a text begins as a list of chunks."""
+    match = _LIST.match(head)
+    if match is None:
+        return False
+    import json  # msgspec does not read the first of several values
+
+    try:
+        element, _ = json.JSONDecoder().raw_decode(head[match.end() :].decode("utf-8", "ignore"))
+    except ValueError:
+        return False
+    return is_chunk(json.dumps(element).encode())
 
 
 def answers(units: Iterator[Unit], *, limit: int = MAX_RECORD_BYTES) -> Iterator[Unit]:

@@ -13,26 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from ...envelopes.encodings import without_copy_escapes
 from ..blocks import Unit
 from .rows import row_text
 
-_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
-_LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_ ]{0,62}")
 
 
 def unescaped(cell: bytes) -> bytes | None:
     """What a cell stands for; `None` for null."""
-    return None if cell == rb"\N" else _ESCAPE.sub(_meaning, cell)
-
-
-def _meaning(match: re.Match[bytes]) -> bytes:
-    escaped = match[1]
-    if escaped[:1] == b"x" and len(escaped) > 1:
-        return bytes([int(escaped[1:], 16)])
-    if escaped[:1].isdigit() and escaped[0] < ord("8"):
-        return bytes([int(escaped, 8) & 0xFF])
-    return _LETTERS.get(escaped, escaped)
+    return None if cell == rb"\N" else without_copy_escapes(cell)
 
 
 def rows(lines: Iterator[Unit]) -> Iterator[Unit]:

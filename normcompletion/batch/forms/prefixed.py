@@ -27,7 +27,7 @@ _ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 PREFIXES = {
     "cri": re.compile(rb"(?P<time>" + _ISO + rb") (?P<stream>stdout|stderr) (?P<part>[FP])(?::[^ ]*)? "),
     "fluentd": re.compile(rb"(?P<time>" + _ISO + rb")\t(?P<tag>[^\t{\[]+)\t"),
-    "timestamp": re.compile(rb"(?P<time>" + _ISO + rb")[ \t]+(?P<prefix>[^{]*)"),
+    "timestamp": re.compile(rb"\[?(?P<time>" + _ISO + rb")\]?[ \t]+(?P<prefix>[^{]*)"),
 }
 """What loggers write before the JSON of a line: Kubernetes' runtimes, fluentd, and all that begin with a time."""
 

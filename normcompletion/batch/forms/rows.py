@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,8 @@ def row_text(names: Sequence[str] | None, cells: Sequence[Any]) -> bytes:
     try:
         return orjson.dumps(row, default=plain)
     except TypeError:  # half a surrogate pair, which stands for such a byte, or an integer beyond 64 bits
+        import json
+
         return json.dumps(row, ensure_ascii=False, default=plain).encode("utf-8", "surrogateescape")
 
 

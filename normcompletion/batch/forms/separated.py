@@ -15,17 +15,18 @@ from typing import NamedTuple
 
 from ...payload import MAX_RECORD_BYTES
 from ..blocks import Unit
+from .lines import Lines
 from .rows import row_text
 
 SUFFIXES = (".csv", ".tsv")
 """A file that is called so is a table also where no JSON is in sight."""
 
 _DELIMITERS = ",\t;|"
+_ROWS = 20  # by which a table is told
 _NAME = re.compile(r"[^\W\d][\w .:/()#%$-]{0,99}")
 _JSON = ("{", "[", '"{', '"[', "data:")
 # A cell of JSON whose quotes are doubled: nothing else is written so at the beginning of a cell.
 _QUOTED_JSON = re.compile(rb'(?:^|[,;|\t])"[ ]*[\[{](?:""|[\]}]")', re.MULTILINE)
-_READ = 1 << 20
 
 
 class Dialect(NamedTuple):
@@ -46,11 +47,12 @@ def sniff(head: bytes, name: str = "", *, whole: bool = True) -> Dialect | None:
     called = name.lower().removesuffix(".gz").removesuffix(".zst").endswith(SUFFIXES)
     line, _, rest = text.partition("\n")
     for delimiter in sorted(_DELIMITERS, key=lambda each: -line.count(each)):
-        first, second = _first_rows(text, delimiter)
+        first, *others = _first_rows(text, delimiter) or [[]]
         if _are_names(first):
-            fits = len(second) == len(first) or (not whole and 0 < len(second) < len(first))
-            told = _holds_json(second) and (len(first) > 1 or _is_quoted_json(rest))
-            if (fits and told) or (called and len(first) > 1 and (fits or not second)):
+            last = [] if whole or not others else others.pop()  # which may be cut off
+            fits = [row for row in others if len(row) == len(first)] + [last] * (0 < len(last) <= len(first))
+            told = any(map(_holds_json, fits)) and (len(first) > 1 or _is_quoted_json(rest))
+            if told or (called and len(first) > 1 and (fits or not others)):
                 return Dialect(delimiter, named=True)
         elif _holds_json(first) and _is_quoted_json(line):
             return Dialect(delimiter, named=False)
@@ -67,19 +69,20 @@ def rows(
     """
     # The limit is the module's own, for all threads: it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), limit))
-    lines = _Lines(read, offset, limit)
+    lines = Lines(read, offset, limit)
+    parts = _Rows(lines, limit)
     names: list[str] | None = None
-    reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
+    reader = csv.reader(parts, delimiter=dialect.delimiter, strict=True)
     while True:
-        line, start = lines.number + 1, lines.offset
-        lines.begin()
+        line, start = lines.number, lines.offset
+        parts.begin()
         cells: list[str] | None = None
         try:
             cells = next(reader)
         except StopIteration:
             return
         except (csv.Error, _TooLongError):  # what the reader held of the row is gone with it
-            reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
+            reader = csv.reader(parts, delimiter=dialect.delimiter, strict=True)
         length = lines.offset - start
         if cells and dialect.named and names is None:
             names = cells
@@ -87,25 +90,25 @@ def rows(
         if length > limit:
             text = None
         elif cells is None or (cells and names is not None and len(cells) != len(names)):
-            text = b"".join(lines.raw)
+            text = b"".join(parts.raw)
         else:
             text = row_text(names, cells) if cells else b""
         yield Unit(line, start, length, text)
 
 
-def _first_rows(text: str, delimiter: str) -> tuple[list[str], list[str]]:
-    """The first two rows that are not blank, as far as they can be read."""
+def _first_rows(text: str, delimiter: str) -> list[list[str]]:
+    """The first rows that are not blank, as far as they can be read."""
     found: list[list[str]] = []
     lines = (match[0] for match in re.finditer(r"[^\n]*\n|[^\n]+", text))
     try:
         for row in csv.reader(lines, delimiter=delimiter):
             if row:
                 found.append(row)
-            if len(found) == 2:
+            if len(found) == _ROWS:
                 break
     except csv.Error:
         pass
-    return found[0] if found else [], found[1] if len(found) > 1 else []
+    return found
 
 
 def _are_names(row: list[str]) -> bool:
@@ -126,29 +129,25 @@ class _TooLongError(Exception):
     """The lines of one row are longer than a record may be."""
 
 
-class _Lines:
-    """The lines of a text for `csv.reader`, counted; `raw` has those of the row that is read."""
+class _Rows:
+    """The lines of a text for `csv.reader`; `raw` has those of the row that is read."""
 
-    def __init__(self, read: Callable[[int], bytes], offset: int, limit: int) -> None:
-        self.number = 0
-        self.offset = offset
+    def __init__(self, lines: Lines, limit: int) -> None:
         self.raw: list[bytes] = []
-        self._read = read
+        self._lines = lines
         self._limit = limit
-        self._data = b""
         self._held = 0
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> _Rows:
         return self
 
     def __next__(self) -> str:
-        line = self._line()
+        line = self._lines.next()
         if not line:
             raise StopIteration
         self._held += len(line)
         if self._held > self._limit:
-            while line and not line.endswith(b"\n"):
-                line = self._line()
+            self._lines.skip(line)
             raise _TooLongError
         self.raw.append(line)
         return line.decode("utf-8", "surrogateescape")
@@ -157,18 +156,3 @@ class _Lines:
         """Forget the lines of the row before."""
         self.raw.clear()
         self._held = 0
-
-    def _line(self) -> bytes:
-        """The next line, its line feed included; a piece of one that is too long; none at the end."""
-        parts = [self._data]
-        held, end = len(self._data), self._data.find(b"\n") + 1
-        while not end and held <= self._limit and (more := self._read(_READ)):
-            found = more.find(b"\n") + 1
-            end = held + found if found else 0
-            parts.append(more)
-            held += len(more)
-        data = b"".join(parts)
-        line, self._data = (data[:end], data[end:]) if end else (data, b"")
-        self.number += line.endswith(b"\n")
-        self.offset += len(line)
-        return line

@@ -26,8 +26,8 @@ _LISTED = 20
 def rows(path: str, name: str, table: str | None, limit: int) -> Iterator[Unit]:
     """The rows of a table, in the order in which they were put there; `table` may be left out where there is one.
 
-    Raises `InputError` where the file cannot be read or the table is not there, and `IncompleteInput` where it is
-    damaged, after every row before the damage.
+    Raises `InputError` where the table is not there, and `IncompleteInput` where the file cannot be read, after every
+    row before the damage.
     """
     import sqlite3
 
@@ -45,12 +45,7 @@ def rows(path: str, name: str, table: str | None, limit: int) -> Iterator[Unit]:
                 text = row_text(names, cells)
                 yield Unit(row, 0, len(text), text if len(text) <= limit else None)
     except sqlite3.Error as error:
-        if not row:
-            raise InputError(
-                f"{name} cannot be read as SQLite ({excerpt(str(error))}); "
-                "check it with: sqlite3 FILE 'PRAGMA integrity_check'"
-            ) from None
-        reason = f"the SQLite file is damaged ({excerpt(str(error))}); recover it with: sqlite3 FILE .recover"
+        reason = f"the SQLite file cannot be read ({excerpt(str(error))}); recover it with: sqlite3 FILE .recover"
         raise IncompleteInput(name, row, reason) from None
     finally:
         if connection is not None:

@@ -1,0 +1,27 @@
+"""Log events of CloudWatch, as a subscription filter and the API give them: the JSON in each message.
+
+Seen: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html (`logEvents`),
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html (`events`).
+"""
+
+from __future__ import annotations
+
+from .calls import body_is_json
+from .log_line import BODIES
+from .preset import Preset, has
+
+_EVENTS = ("/logEvents/*", "/events/*")
+
+PRESET = Preset(
+    name="cloudwatch",
+    about="log events of CloudWatch: the JSON in each message",
+    told_by=(has("logEvents", "logGroup"), has("events", "nextForwardToken"), has("events", "searchedLogStreams")),
+    body=tuple(f"{event}/message" for event in _EVENTS),
+    inner=BODIES,
+    fields={
+        "id": ("/logEvents/*/id", "/events/*/eventId"),
+        "created_at": ("/logEvents/*/timestamp", "/events/*/timestamp"),
+    },
+    is_call=body_is_json,
+    example={"logGroup": "g", "logEvents": [{"id": "1", "timestamp": 0, "message": '{"choices": []}'}]},
+)

@@ -1,0 +1,31 @@
+"""A run of LangSmith whose outputs are a whole response, as its wrapper of the OpenAI client records it.
+
+Seen: https://docs.langchain.com/langsmith/run-data-format (`run_type`, `inputs`, `outputs`, `total_cost`, `tags`).
+"""
+
+from __future__ import annotations
+
+from .calls import where
+from .preset import Preset, has
+
+PRESET = Preset(
+    name="langsmith",
+    about="a run of LangSmith whose outputs are a response",
+    told_by=(has("run_type", "outputs"), has("run_type", "inputs")),
+    body="/outputs",
+    fields={
+        "id": ("/id",),
+        "status": ("/status",),
+        "created_at": ("/start_time",),
+        "ended_at": ("/end_time",),
+        "request": ("/inputs",),
+        "session_id": ("/extra/metadata/session_id", "/extra/metadata/thread_id"),
+        "tags": ("/tags",),
+        "cost": ("/total_cost",),
+    },
+    error_parts={"message": ("/error",)},
+    is_call=where(("/run_type",), "llm"),
+    partial="a LangSmith run that holds messages or a chain's outputs, and no whole response; "
+    "convert the runs of wrap_openai",
+    example={"run_type": "llm", "inputs": {}, "outputs": {"choices": []}},
+)
