@@ -9,7 +9,8 @@
     ├── EncryptedPayloadError      a confidential envelope: decrypt it first (`.completion` holds usage)
     └── UnknownSourceError         no such source or variant: fix the call (`.known`)
 
-The attributes are the interface; the text is for people, at most 500 characters, and never holds a payload.
+The attributes are the interface; the text is for people, at most 500 characters, and never holds a payload. What looks
+like a key or a token in it is masked.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from .masking import mask
+
 if TYPE_CHECKING:
     from .model import Completion, Note, ServiceError
 
 TEXT_LIMIT = 500
 VALUE_LIMIT = 64
+_LOOKED_AT = 1024  # a secret that is cut off at 64 characters must be seen whole
 
 
 def excerpt(value: object) -> str:
-    """At most 64 characters of a value, for a message."""
-    text = str(value)
+    """At most 64 characters of a value, for a message, without what looks like a secret."""
+    text = mask(str(value)[:_LOOKED_AT])
     return text if len(text) <= VALUE_LIMIT else text[: VALUE_LIMIT - 1] + "…"
 
 
@@ -69,6 +73,7 @@ class NormalizeError(ValueError):
         source: str | None = None,
         variant: str | None = None,
     ) -> None:
+        message = mask(message[: 2 * TEXT_LIMIT])
         super().__init__(message if len(message) <= TEXT_LIMIT else message[: TEXT_LIMIT - 1] + "…")
         if code is not None:
             self.code = code

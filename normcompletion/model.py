@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from .extra import Extra
+from .masking import mask_known
 
 # Counts and times are 64-bit: what Arrow, Parquet and every decoder agree on. Larger ones stay exact in `extra`.
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -45,7 +46,7 @@ _LONGEST_TEXT = 80
 
 
 class Model(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Base of the canonical Structs: `repr` shows what is set, and long texts without their middle."""
+    """Base of the canonical Structs: `repr` shows what is set, long texts without their middle, known keys masked."""
 
     def __repr__(self) -> str:
         """The members that are set."""
@@ -58,9 +59,11 @@ class Model(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def _shortened(value: Any) -> str:
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        half = _LONGEST_TEXT // 2
-        return repr(f"{value[:half]}…{value[-half:]}")
+    if isinstance(value, str):
+        value = mask_known(value)
+        if len(value) > _LONGEST_TEXT:
+            half = _LONGEST_TEXT // 2
+            value = f"{value[:half]}…{value[-half:]}"
     if isinstance(value, list):
         return f"[{', '.join(map(_shortened, value))}]"
     if isinstance(value, dict | Extra):

@@ -186,7 +186,7 @@ def convert(
         completions_only: refuse failed, pending and encrypted calls too.
         jobs: how many processes convert; 0 stands for one for each processor.
         rejects: a file for what is refused, as JSON lines that only its owner may read.
-        rejects_raw: put the refused bytes there too.
+        rejects_raw: put the refused bytes there too, as they were: keys in them are not masked.
         report: a file for the report, as JSON, or as a page to look at where its name ends in `.html`.
         max_errors: stop when more units than this are refused.
         max_error_rate: stop when a larger share is refused, of 1,000 units or more, or of all in the end.
