@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, TypeAlias, overload
 
@@ -245,6 +245,14 @@ def normalize_many(
     """
     if on_error not in ("raise", "yield"):
         raise ValueError(f"on_error is 'raise' or 'yield', not {excerpt(on_error)!r}")
+    if isinstance(payloads, str | bytes | bytearray | memoryview | Mapping | msgspec.Struct) or hasattr(
+        type(payloads), "model_dump"
+    ):
+        raise UnknownPayloadError(
+            f"normalize_many() takes several payloads, and a {type(payloads).__name__} is one; "
+            "normalize_many([payload]) reads a payload that holds several, normalize(payload) one response",
+            code="not_many",
+        )
     options: dict[str, Any] = {"source": source, "variant": variant, "strict": strict}
     return _many(payloads, on_error, max_record_bytes, options)
 

@@ -638,15 +638,28 @@ class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
 
     @property
     def text(self) -> str | None:
-        """The text of the first choice."""
+        """The text of the first choice; among choices without any index, the first text that is not empty.
+
+        Some services split one answer into choices without an index (GitHub Copilot). Texts are never joined.
+        """
+        if self._is_split:
+            text = next((choice.message.content for choice in self.choices if choice.message.content), None)
+            if text is not None:
+                return text
         choice = self.first
         return None if choice is None else choice.message.content
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The tool calls of the first choice; empty where it made none."""
+        """The tool calls of the first choice, empty where it made none; `text` says what holds without an index."""
+        if self._is_split:
+            return next((choice.message.tool_calls for choice in self.choices if choice.message.tool_calls), [])
         choice = self.first
         return [] if choice is None else choice.message.tool_calls or []
+
+    @property
+    def _is_split(self) -> bool:
+        return len(self.choices) > 1 and all(choice.index is None for choice in self.choices)
 
 
 class ChunkChoice(Model, kw_only=True):

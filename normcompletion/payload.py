@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -119,7 +121,10 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
 
 
 def parse_checked(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
-    """`parse`, and whether all texts are proved to have no half surrogate pair."""
+    """`parse`, and whether all texts are proved to have no half surrogate pair.
+
+    A byte-order mark at byte 0, and the `data: [DONE]` that some servers write behind a whole body, are no part of it.
+    """
     check_depth(raw, depth)
     try:
         return decode_exactly(raw), True
@@ -134,7 +139,24 @@ def parse_checked(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
             raise
         except (ValueError, RecursionError):
             pass
+    if (bare := without_frame(raw)) is not raw:
+        return parse_checked(bare, depth=depth)
     raise malformed(raw, error) from None
+
+
+_BOM = b"\xef\xbb\xbf"
+_DONE = (b"data: [DONE]", b"data:[DONE]")
+
+
+def without_frame(raw: bytes) -> bytes:
+    """A text with blanks in place of a byte-order mark, without the end of a stream; itself where it has neither.
+
+    Offsets into it stay those of the text.
+    """
+    if raw.startswith(_BOM):
+        raw = b"   " + raw[len(_BOM) :]
+    end = raw.rstrip(BLANKS)
+    return end[: end.rindex(b"data")].rstrip(BLANKS) if end.endswith(_DONE) and end[:1] != b"d" else raw
 
 
 def parse_whatever(raw: bytes) -> Any:
@@ -206,7 +228,7 @@ def duplicate_keys(raw: bytes) -> list[str]:
             seen.add(key)
 
     try:
-        json.loads(raw, object_pairs_hook=pairs)
+        json.loads(without_frame(raw), object_pairs_hook=pairs)
     except (ValueError, RecursionError):
         return []
     return found
@@ -236,6 +258,8 @@ def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
     except json.JSONDecodeError as fault:
         offset = len(text[: fault.pos].encode())
         if fault.msg == "Extra data":
+            if not text.lstrip().startswith(("{", "[")) and (leading := _leading_text(text)) is not None:
+                return leading
             return MalformedPayloadError(
                 f"a second value starts at byte {offset}; hand in one response at a time",
                 code="trailing_data",
@@ -245,6 +269,8 @@ def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
             return MalformedPayloadError(
                 "the JSON text ends too early; the body was cut off", code="truncated", offset=len(raw)
             )
+        if not text.lstrip().startswith("{") and (leading := _leading_text(text)) is not None:
+            return leading
         return MalformedPayloadError(
             f"no JSON at byte {offset} ({fault.msg}); log the body as it was sent", code="syntax", offset=offset
         )
@@ -260,8 +286,29 @@ def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
     return MalformedPayloadError("no JSON text; log the body as it was sent", code="syntax")
 
 
+_TRIED = 16  # places at which the JSON behind a text may start
+
+
+def _leading_text(text: str) -> MalformedPayloadError | None:
+    """The error for a text before an object or a list that is the rest of it, such as a line of a log."""
+    import json
+
+    for found in islice(re.finditer(r"[{\[]", text[:_HEAD]), _TRIED):
+        try:
+            value = json.loads(text[found.start() :]) if found.start() else None
+        except (ValueError, RecursionError):
+            continue
+        if value and (isinstance(value, dict) or isinstance(value[0], dict)):
+            at = len(text[: found.start()].encode())
+            return MalformedPayloadError(
+                f"text comes before the JSON, which starts at byte {at}; hand in what starts there",
+                code="leading_text",
+                offset=at,
+            )
+    return None
+
+
 _PREFIXES = (
-    (b"\xef\xbb\xbf", "bom", "marked with a byte-order mark; cut the first three bytes"),
     (b"\xff\xfe", "utf16", "UTF-16; encode it as UTF-8"),
     (b"\xfe\xff", "utf16", "UTF-16; encode it as UTF-8"),
     (b"<", "syntax", "HTML or XML, not JSON; a gateway answered in place of the service"),
@@ -273,7 +320,7 @@ _FIELDS = (b"data:", b"event:", b":", b"id:", b"retry:", b"error: {", b"error:{"
 
 def looks_like_stream(raw: bytes) -> bool:
     """Whether a text that is not JSON is a saved event stream."""
-    return raw.startswith(_FIELDS) or raw[:4096].lstrip(BLANKS).startswith(_FIELDS)
+    return raw.startswith(_FIELDS) or raw[:4096].removeprefix(_BOM).lstrip(BLANKS).startswith(_FIELDS)
 
 
 def holds_stream(raw: bytes) -> bool:
@@ -319,18 +366,41 @@ def to_bytes(payload: object) -> bytes:
 
 
 def _write(payload: object) -> bytes:
-    tree = plain(payload)
+    advice = None if isinstance(payload, dict | list) else _instead(payload)
+    tree = plain(payload) if advice is None else None
     if not isinstance(tree, dict | list):
-        raise UnknownPayloadError(
-            f"a {type(payload).__name__} is no payload; hand in JSON text, a mapping or an SDK object",
-            code="not_object",
-        )
+        advice = advice or "JSON text, a mapping or an SDK object"
+        raise UnknownPayloadError(f"a {type(payload).__name__} is no payload; hand in {advice}", code="not_object")
     tree = _writable(tree)
     try:
         return orjson.dumps(tree)
     except (orjson.JSONEncodeError, RecursionError):
         pass
     return msgspec.json.encode(tree)  # integers beyond 64 bits, exactly
+
+
+def _instead(payload: object) -> str | None:
+    """What to hand in instead of an object that only holds a payload, or leads to one; `None` for any other."""
+    kind = type(payload)
+    if isinstance(payload, os.PathLike):
+        return "its `.read_bytes()`"
+    if isinstance(payload, BaseException):  # of an SDK: openai, litellm, and those that Speakeasy makes
+        if getattr(payload, "body", None) is not None:
+            return "its `.body`"
+        return (
+            "its `.response.content`" if getattr(payload, "response", None) is not None else "the body of the response"
+        )
+    if callable(getattr(kind, "model_dump", None)) or isinstance(payload, Mapping | msgspec.Struct):
+        return None
+    if hasattr(kind, "content") and (hasattr(kind, "status_code") or hasattr(payload, "status_code")):
+        return "its `.content`"  # of httpx and requests
+    if callable(getattr(kind, "read", None)):
+        return "what its `.read()` gives"
+    if hasattr(kind, "__await__"):
+        return "what awaiting it gives"
+    if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
+        return "it to assemble(), if it is a stream of chunks, or to normalize_many()"
+    return None
 
 
 def plain(value: Any) -> Any:

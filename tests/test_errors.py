@@ -28,7 +28,7 @@ SECRET = "s3cr3t-" + "x" * 200
 FAILURES = [
     (b"", MalformedPayloadError, "empty"),
     (b" \n ", MalformedPayloadError, "empty"),
-    (b"\xef\xbb\xbf" + CHAT, MalformedPayloadError, "bom"),
+    (b"2026-11-01 [INFO] {4} " + CHAT, MalformedPayloadError, "leading_text"),
     (CHAT[:-5], MalformedPayloadError, "truncated"),
     (CHAT + CHAT, MalformedPayloadError, "trailing_data"),
     (b"<html>", MalformedPayloadError, "syntax"),

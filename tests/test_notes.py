@@ -64,6 +64,7 @@ REMARKS: dict[str, Any] = {
     "unknown_finish_reason": {"choices": [{"message": {"content": "hi"}, "finish_reason": "odd"}]},
     "unknown_role": {"choices": [{"message": {"role": "bard", "content": "hi"}}]},
     "placeholder": {"choices": [{"message": {"content": "hi"}, "finish_reason": ""}]},
+    "usage_elsewhere": {"choices": [{"message": {"content": "hi"}, "usage": {"total_tokens": 3}}]},
     "no_choices": {"id": "a", "object": "chat.completion", "choices": []},
     "incomplete_stream": b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n',
     "conflicting_value": b'data: {"model":"a","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'

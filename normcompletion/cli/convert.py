@@ -111,7 +111,9 @@ def _add_outputs(parser: Group) -> None:
         help="write what is refused here, as JSON lines with line, byte "
         "offset, code, path and reason; only you may read it",
     )
-    group.add_argument("--rejects-raw", action="store_true", help="put the refused bytes there as well; keys are not masked")
+    group.add_argument(
+        "--rejects-raw", action="store_true", help="put the refused bytes there as well; keys are not masked"
+    )
     group.add_argument("--report", metavar="FILE", help="write the summary here, as JSON, or as a page (.html)")
     group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     group.add_argument("--dry-run", action="store_true", help="convert and count, and write nothing")

@@ -580,8 +580,10 @@ def _are_plain(calls: list[Any]) -> bool:
 
 
 def is_chunk(body: Any) -> bool:
-    """Whether a decoded body is one chunk of a streamed chat."""
+    """Whether a decoded body is one chunk of a streamed chat; one with a message and no delta is whole."""
     word = body.object
+    if any(item.message is not None for item in body.choices) and all(item.delta is None for item in body.choices):
+        return False
     if word is not None and word.endswith(".chunk"):
         return True
     choices = body.choices

@@ -35,6 +35,10 @@ MICROSECONDS_BEFORE = -MICROSECONDS_FROM
 def completion(body: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
     """The canonical form of any whole chat or text completion (`wire.Body`); `extra` is filled by the engine."""
     choices, time, counts, word = body.choices, body.created, body.usage, body.object
+    if counts is None:
+        counts = usage_elsewhere(body, findings)
+    if body.x_groq is not None and body.x_groq.usage is not None:
+        keep_members(body.x_groq.usage, findings, "x_groq", "usage")
     variant = "chat" if choices and choices[0].message is not None else variant_of(body)
     if word and word not in IMPLIED_OBJECTS[variant]:
         findings.keep(word, "object")
@@ -57,6 +61,20 @@ def completion(body: Any, findings: Findings, *, source: str, finish_words: Fini
         service_tier=body.service_tier,
         notes=findings.notes,
     )
+
+
+def usage_elsewhere(body: Any, findings: Findings) -> Any:
+    """The usage that a body without one has in a place of its own, which is taken from there."""
+    for at, item in enumerate(body.choices):
+        if item.usage is not None:  # Moonshot's streams
+            found, item.usage = item.usage, None
+            findings.note("usage_elsewhere", None, "choices", at, "usage")
+            return found
+    if body.x_groq is not None and body.x_groq.usage is not None:
+        found, body.x_groq.usage = body.x_groq.usage, None
+        findings.note("usage_elsewhere", None, "x_groq", "usage")
+        return found
+    return None
 
 
 def variant_of(body: wire.Body) -> str:
@@ -126,6 +144,8 @@ def choice(item: Any, at: int, findings: Findings, finish_words: FinishWords) ->
     built = model.Message() if sent is None else message(sent, at, "message", findings)
     if item.delta is not None or item.text is not None or item.reasoning is not None or item.function_call is not None:
         built = choice_message(item, built, at, findings)
+    if item.usage is not None:
+        keep_members(item.usage, findings, "choices", at, "usage")
     return model.Choice(
         index=item.index,
         message=built,
@@ -274,6 +294,13 @@ def _function_call(sent: Any, built: model.Message, findings: Findings, *path: s
     if is_python(sent):
         findings.note("python_arguments", sent.arguments, *path, "function_call", "arguments")
     built.tool_calls = [model.ToolCall(type="function", function=leaf(sent, model.FunctionCall))]
+
+
+def keep_members(part: Any, findings: Findings, *path: str | int) -> None:
+    """Put the members of a wire Struct that is displaced into `extra`; the unknown ones are collected there anyway."""
+    members = sent_members(part, findings)
+    if members:
+        findings.keep(members, *path)
 
 
 def sent_members(part: Any, findings: Findings) -> Any:

@@ -64,21 +64,6 @@ class Message(Wire, kw_only=True):
     parts: list[canonical.Part | None] | None = None
 
 
-class Choice(Wire, kw_only=True):
-    """A choice of a chat or a text completion; log10 rebuilds put `delta` or `function_call` here."""
-
-    index: Integer | None = None
-    message: Message | None = None
-    text: str | None = None
-    reasoning: str | None = None
-    delta: Message | None = None
-    function_call: canonical.FunctionCall | None = None
-    finish_reason: str | None = None
-    native_finish_reason: str | None = None
-    logprobs: Logprobs | list[dict[str, EngineToken]] | Number | None = None
-    error: Any = None
-
-
 class PerplexityCost(Wire, kw_only=True):
     """Perplexity's `usage.cost`, in US dollars."""
 
@@ -101,6 +86,28 @@ class Usage(Wire, kw_only=True):
     cost_details: canonical.CostDetails | None = None
 
 
+class Choice(Wire, kw_only=True):
+    """A choice of a chat or a text completion; log10 rebuilds put `delta` or `function_call` here."""
+
+    index: Integer | None = None
+    message: Message | None = None
+    text: str | None = None
+    reasoning: str | None = None
+    delta: Message | None = None
+    function_call: canonical.FunctionCall | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: Logprobs | list[dict[str, EngineToken]] | Number | None = None
+    error: Any = None
+    usage: Usage | None = None
+
+
+class Groq(Wire, kw_only=True):
+    """Groq's member of its own, which holds the usage of its streams (`x_groq`)."""
+
+    usage: Usage | None = None
+
+
 class Body(Wire, kw_only=True):
     """Any whole chat or text completion in the OpenAI dialect."""
 
@@ -113,6 +120,7 @@ class Body(Wire, kw_only=True):
     system_fingerprint: str | None = None
     usage: Usage | None = None
     service_tier: str | None = None
+    x_groq: Groq | None = None
 
 
 class Failed(Wire, kw_only=True):
@@ -153,6 +161,7 @@ class Failed(Wire, kw_only=True):
     system_fingerprint: str | None = None
     usage: Usage | None = None
     service_tier: str | None = None
+    x_groq: Groq | None = None
 
 
 class CanonicalChoice(canonical.Choice, kw_only=True, forbid_unknown_fields=True, gc=False):

@@ -88,18 +88,34 @@ def is_canonical(tree: Any) -> bool:
 
 
 def is_chunk(tree: Tree) -> bool:
-    """Whether an object is one chunk of a streamed chat; a chunk of a text completion looks like a whole one."""
+    """Whether an object is one chunk of a streamed chat; a chunk of a text completion looks like a whole one.
+
+    What has a message and no delta is whole, whatever its `object` says.
+    """
+    return is_streamed(tree) and not _is_whole(tree.get("choices"))
+
+
+def _is_whole(choices: Any) -> bool:
+    items = choices if isinstance(choices, list) else []
+    members = [item for item in items if isinstance(item, dict)]
+    return any(item.get("message") is not None for item in members) and all(
+        item.get("delta") is None for item in members
+    )
+
+
+def is_streamed(tree: Tree) -> bool:
+    """Whether an object is called a chunk, or its first choice is one."""
     word = tree.get("object")
     if isinstance(word, str) and word.endswith(".chunk"):
         return True
     if isinstance(tree.get("data"), dict) and unwrap(tree) is not None:
-        return is_chunk(tree["data"])
+        return is_streamed(tree["data"])
     return _first_choice_is_delta(tree)
 
 
 def are_chunks(items: Sequence[Any]) -> bool:
     """Whether a list holds the chunks of a stream: one of the first does not look like a whole response."""
-    return any(isinstance(item, dict) and is_chunk(item) for item in items[:4])
+    return any(isinstance(item, dict) and is_streamed(item) for item in items[:4])
 
 
 def _first_choice_is_delta(tree: Tree) -> bool:

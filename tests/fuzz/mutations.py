@@ -121,7 +121,9 @@ def _spellings(pair: Pair) -> Iterator[tuple[str, Any]]:
 
 def is_stream(raw: bytes) -> bool:
     """Whether a text starts like a stream of events."""
-    return raw.lstrip(b" \t\r\n").startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
+    return (
+        raw.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
+    )
 
 
 def mutant(seed: int, index: int, streams: float = STREAM_SHARE) -> Mutant:

@@ -1,8 +1,8 @@
 """What may be accepted, by the standard library alone: RFC 8259, and the two limits that the package adds to it.
 
-Strict UTF-8, no byte-order mark, no NaN; a key may stand twice, and half a surrogate pair may stand as an escape: both
-are grammar. The limits are 128 nested containers and numbers that a 64-bit float can hold; integers are exact up to
-the 4,300 digits that Python reads.
+Strict UTF-8, no NaN; a key may stand twice, and half a surrogate pair may stand as an escape: both are grammar. A
+byte-order mark at byte 0 and a `data: [DONE]` at the end are no part of the text. The limits are 128 nested containers
+and numbers that a 64-bit float can hold; integers are exact up to the 4,300 digits that Python reads.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ def judge(raw: bytes) -> Verdict:
         text = raw.decode("utf-8", "strict")
     except UnicodeDecodeError:
         return Verdict("invalid", "not_utf8")
-    if text.startswith("\ufeff"):
-        return Verdict("invalid", "bom")
+    text = text.removeprefix("\ufeff")
+    end = text.rstrip(" \t\r\n")
+    if end.endswith(("data: [DONE]", "data:[DONE]")) and not end.startswith("data"):
+        text = end[: end.rindex("data")]
     if depth(raw) > MAX_DEPTH:
         return Verdict("invalid", "too_deep")
     try:

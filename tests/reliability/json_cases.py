@@ -149,7 +149,7 @@ REFUSED = [
     Case("i_depth_200_objects", _deep(200, b'{"a":', b"}", b"1"), "too_deep"),
     Case("i_depth_1000_arrays", _deep(1000), "too_deep"),
     Case("i_depth_100000_arrays", _deep(100_000), "too_deep"),
-    Case("i_bom", b"\xef\xbb\xbf{}", "syntax", "bom"),
+    Case("n_bom_twice", b"\xef\xbb\xbf\xef\xbb\xbf{}", "syntax"),
     # UTF-8
     *(Case(f"n_utf8_{name}", b'"a' + text + b'b"', "not_utf8") for name, text in _BYTES),
     *(Case(f"n_utf8_key_{name}", b'{"' + text + b'":1}', "not_utf8") for name, text in _BYTES),

@@ -38,7 +38,7 @@ KINDS: tuple[tuple[bytes, str], ...] = (
     (GOOD.replace(b"answer", b"an\x01swer"), "syntax"),
     (GOOD.replace(b"answer", b"\xff"), "not_utf8"),
     (GOOD[:-1] + b',"vendor":"\xff"}', "not_utf8"),
-    (b"\xef\xbb\xbf" + GOOD, "bom"),
+    (b"2026-11-01 INFO " + GOOD, "leading_text"),
     (b"null", "not_object"),
     (b"42", "not_object"),
     (b'"text"', "not_object"),

@@ -1,0 +1,143 @@
+"""What is handed in by mistake is refused with a word about what to hand in."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from normcompletion import (
+    Completion,
+    MalformedPayloadError,
+    NormalizeError,
+    UnknownPayloadError,
+    detect,
+    explain,
+    normalize,
+    normalize_many,
+)
+
+CHAT = b'{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+BOM = b"\xef\xbb\xbf"
+
+
+def refusal(payload: object) -> str:
+    """The text of the error that a payload raises."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("payload", [BOM + CHAT, "\ufeff" + CHAT.decode(), bytearray(BOM + CHAT), BOM + b" \n" + CHAT])
+def test_a_byte_order_mark_is_dropped_at_byte_0(payload: Any) -> None:
+    """A body behind a byte-order mark is that body, in strict mode, `detect` and `explain` too."""
+    assert normalize(payload).to_json() == normalize(payload, strict=True).to_json() == normalize(CHAT).to_json()
+    assert detect(payload) == detect(CHAT)
+    assert explain(payload).lost == []
+
+
+@pytest.mark.parametrize("behind", [b"\n\ndata: [DONE]\n\n", b"data:[DONE]", b"\r\n \t", b"\n\n\ndata: [DONE]"])
+def test_a_whole_body_before_the_end_of_a_stream_is_read(behind: bytes) -> None:
+    """Blanks and `data: [DONE]` behind a whole body are no part of it; a second value is refused."""
+    assert normalize(CHAT + behind, strict=True).to_json() == normalize(CHAT).to_json()
+    assert explain(CHAT + behind).lost == []
+    with pytest.raises(MalformedPayloadError) as caught:
+        normalize(CHAT + CHAT + behind)
+    assert (caught.value.code, caught.value.offset) == ("trailing_data", len(CHAT))
+
+
+@pytest.mark.parametrize("before", ["2025-11-01 INFO ", "[INFO] {3} ", "Größe: ", "response = "])
+def test_text_before_the_json_is_named_with_its_end(before: str) -> None:
+    """The error for a line of a log says at which byte the JSON starts."""
+    with pytest.raises(MalformedPayloadError) as caught:
+        normalize(before.encode() + CHAT)
+    assert (caught.value.code, caught.value.offset) == ("leading_text", len(before.encode()))
+    assert f"starts at byte {len(before.encode())}" in str(caught.value)
+
+
+class Response:
+    """As httpx and requests have it."""
+
+    status_code = 200
+
+    @property
+    def content(self) -> bytes:
+        raise AssertionError("nobody reads the content")
+
+
+class Raw:
+    """As urllib3 has it."""
+
+    def read(self) -> bytes:
+        raise AssertionError("nobody reads the content")
+
+
+class SdkError(Exception):
+    """As openai, litellm, openrouter and atoma-sdk have it."""
+
+    def __init__(self, body: object = None, response: object = None) -> None:
+        super().__init__("no")
+        self.body, self.response = body, response
+
+
+def stream() -> Iterator[bytes]:
+    """Chunks."""
+    yield CHAT
+
+
+async def awaited() -> bytes:
+    """A response that was not awaited."""
+    return CHAT
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    """Chunks that are awaited."""
+    yield CHAT
+
+
+def test_what_leads_to_a_payload_is_refused_with_the_attribute_to_hand_in(tmp_path: Path) -> None:
+    """Responses, paths, files, exceptions, iterators and coroutines are refused with what to hand in instead."""
+    assert ".read_bytes()" in refusal(tmp_path / "log.json")
+    assert ".content" in refusal(Response())
+    assert ".read()" in refusal(Raw())
+    for file in (io.BytesIO(CHAT), io.StringIO(CHAT.decode())):
+        assert ".read()" in refusal(file)
+    assert "its `.body`" in refusal(SdkError(body={"message": "no"}))
+    assert "its `.response.content`" in refusal(SdkError(response=Response()))
+    assert "assemble()" in refusal(stream())
+    assert "assemble()" in refusal(pieces())
+    coroutine = awaited()
+    assert "awaiting" in refusal(coroutine)
+    coroutine.close()
+    assert "JSON text, a mapping or an SDK object" in refusal(object())
+
+
+@pytest.mark.parametrize(
+    "payload", [CHAT, CHAT.decode(), bytearray(CHAT), memoryview(CHAT), json.loads(CHAT), normalize(CHAT)]
+)
+@pytest.mark.parametrize("on_error", ["raise", "yield"])
+def test_one_payload_in_place_of_several_is_refused(payload: Any, on_error: Any) -> None:
+    """`normalize_many` handed one payload says so, and how one that holds several is read."""
+    with pytest.raises(UnknownPayloadError, match=r"normalize_many\(\[payload\]\)") as caught:
+        normalize_many(payload, on_error=on_error)
+    assert caught.value.code == "not_many"
+
+
+def test_choices_without_an_index_give_the_first_text_and_the_first_calls() -> None:
+    """Where no choice has an index, `text` and `tool_calls` are the first that are not empty, never joined."""
+    call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    empty, text, calls = {"content": ""}, {"content": "a"}, {"content": None, "tool_calls": [call]}
+
+    def read(*messages: dict[str, Any], **members: Any) -> Completion:
+        return normalize({"choices": [{"message": message, **members} for message in messages]})
+
+    split = read(empty, text, {"content": "b"}, calls)
+    assert (split.text, [item.id for item in split.tool_calls]) == ("a", ["t"])
+    assert (read(empty, empty).text, read(empty, empty).tool_calls) == ("", [])
+    assert read(calls, calls).text is None
+    indexed = read(empty, text, calls, index=0)
+    assert (indexed.text, indexed.tool_calls) == ("", [])
