@@ -27,6 +27,7 @@ LAYERS = [
         "sources.atoma",
         "sources.log10",
         "sources.openrouter",
+        "sources.gateways",
         "decoding",
         "decoding.spelling",
         "decoding.detection",

@@ -15,9 +15,10 @@ from typing import Any
 
 from ..dialect.variant import Condition, Marker, Variant
 from ..errors import AmbiguousPayloadError
+from ..payload import parse_whatever
 
 Test = Callable[[Any], bool]
-Row = tuple[str, bool, Test]  # the source, whether the marker is decisive, and whether it holds
+Row = tuple[str, Marker, Test]  # the source, its marker, and whether that holds
 
 
 class Detector:
@@ -28,7 +29,8 @@ class Detector:
     the `values`, a marker that needs a pattern where `id` has its prefix; any other marker is tried for every body.
     """
 
-    def __init__(self, variants: Iterable[Variant]) -> None:
+    def __init__(self, variants: Iterable[Variant], signs: tuple[Marker, ...] = ()) -> None:
+        self.signs = signs
         self.markers = [(variant.source, marker) for variant in variants for marker in variant.markers]
         self.decisive_sources = {source for source, marker in self.markers if marker.decisive}
         # Where only one source has decisive markers, the first of them that holds settles it.
@@ -38,7 +40,7 @@ class Detector:
         parts: dict[str, list[tuple[Condition, Row]]] = {}
         for source, marker in self.markers:
             telling = _telling(marker)
-            parts.setdefault(_part(telling), []).append((telling, (source, marker.decisive, compiled(marker))))
+            parts.setdefault(_part(telling), []).append((telling, (source, marker, compiled(marker))))
         self.top, self.no_top, self.top_rows = _fetched(parts.get("top", []))
         self.choice, self.no_choice, self.choice_rows = _fetched(parts.get("choice", []))
         self.usage, self.no_usage, self.usage_rows = _fetched(parts.get("usage", []))
@@ -48,8 +50,12 @@ class Detector:
         self.id_rows = [row for _, row in parts.get("id", [])]
         self.others = [row for _, row in parts.get("others", [])]
 
-    def source_of(self, body: Any, path: str = "") -> str | None:
-        """The source whose marker a body has, or `None`; raises `AmbiguousPayloadError` for those of two."""
+    def source_of(self, body: Any, path: str = "", payload: Any = None) -> str | None:
+        """The source whose marker a body has, or `None`; raises `AmbiguousPayloadError` for those of two.
+
+        `payload` is what the body was decoded from, a text or a tree: where a copied marker holds, it is looked through
+        for the signs of gateways.
+        """
         if self.settles is not None and self.settles(body):
             return self.sole
         rows = self.others
@@ -67,28 +73,43 @@ class Detector:
             rows = rows + self.value_rows
         if name is not None and name.startswith(self.prefixes):
             rows = rows + self.id_rows
-        return _verdict(rows, body, path) if rows else None
+        return self._verdict(rows, body, path, payload) if rows else None
 
     def of_tree(self, tree: Any, path: str = "") -> str | None:
         """`source_of` for a parsed object, in either spelling."""
-        return _verdict([(source, marker.decisive, marker.holds) for source, marker in self.markers], tree, path)
+        return self._verdict([(source, marker, marker.holds) for source, marker in self.markers], tree, path, tree)
 
     def evidence(self, body: Any) -> list[tuple[str, Marker]]:
-        """Every marker that holds, with its source."""
-        return [(source, marker) for source, marker in self.markers if marker.holds(body)]
+        """Every marker that holds, with its source; not the copied ones beside a gateway's sign."""
+        found = [(source, marker) for source, marker in self.markers if marker.holds(body)]
+        if any(marker.copied for _, marker in found) and self._has_sign(body, body):
+            found = [(source, marker) for source, marker in found if not marker.copied]
+        return found
 
-
-def _verdict(rows: list[Row], body: Any, path: str) -> str | None:
-    strong = weak = None
-    for source, decisive, holds in rows:
-        if (strong != source if decisive else weak is None) and holds(body):
-            if not decisive:
-                weak = source
-            elif strong is not None:
-                raise ambiguous(sorted((strong, source)), path)
-            else:
+    def _verdict(self, rows: list[Row], body: Any, path: str, payload: Any) -> str | None:
+        strong = weak = None
+        copies: list[str] = []
+        for source, marker, holds in rows:
+            if (strong != source if marker.decisive else weak is None) and holds(body):
+                if not marker.decisive:
+                    weak = source
+                elif marker.copied:
+                    copies.append(source)
+                elif strong is not None:
+                    raise ambiguous(sorted((strong, source)), path)
+                else:
+                    strong = source
+        for source in copies:
+            if source != strong and not self._has_sign(body, payload):
+                if strong is not None:
+                    raise ambiguous(sorted((strong, source)), path)
                 strong = source
-    return strong or weak
+        return strong or weak
+
+    def _has_sign(self, body: Any, payload: Any) -> bool:
+        """Whether a body has the sign of a gateway, which is among the keys that no wire Struct knows."""
+        tree = parse_whatever(payload) if isinstance(payload, bytes) else payload
+        return any(sign.holds(body if tree is None else tree) for sign in self.signs)
 
 
 def _part(condition: Condition) -> str:

@@ -25,7 +25,7 @@ import msgspec
 
 from ..dialect import wire
 from ..dialect.failures import form_of
-from ..dialect.variant import Variant
+from ..dialect.variant import Marker, Variant
 from ..envelopes import wrappers
 from ..envelopes.unsupported import recognise
 from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
@@ -63,6 +63,7 @@ class Registry(Protocol):
     shapes: tuple[Variant, ...]
     dialect: dict[str, Variant]
     failed: dict[str, Variant]
+    signs: tuple[Marker, ...]
 
     def check(self, source: str | None, variant: str | None) -> None:
         """Raise `UnknownSourceError` for a name that is not registered."""
@@ -146,9 +147,9 @@ class Engine:
             for name, variant in dialect.items()
             if variant.placeholders
         }
-        self.detector = Detector(registry.bodies)
-        self.canonical_detector = Detector(_only_canonical(registry.bodies))
-        self.error_detector = Detector(registry.errors)
+        self.detector = Detector(registry.bodies, registry.signs)
+        self.canonical_detector = Detector(_only_canonical(registry.bodies), registry.signs)
+        self.error_detector = Detector(registry.errors, registry.signs)
         self.canonical_sources = self.canonical_detector.decisive_sources
         self.reader = self.read_inside  # bound once
 
@@ -321,15 +322,15 @@ class Engine:
         if decoder.camel:
             findings.camel = True
         findings.pending.append((findings.prefix, payload, decoder.schema))
-        return self._from_body(decoded, findings)
+        return self._from_body(decoded, findings, payload)
 
-    def _from_body(self, body: Any, findings: Findings) -> Completion:
-        """A body, by the adapter of its source."""
+    def _from_body(self, body: Any, findings: Findings, payload: Any) -> Completion:
+        """A body, by the adapter of its source; `payload` is the text or the tree that it was decoded from."""
         source, why = findings.source, "caller"
         if not body.choices:
             findings.note("no_choices", [], "choices")
         if source is None:
-            source, why = self.detector.source_of(body, findings.prefix), "marker"
+            source, why = self.detector.source_of(body, findings.prefix, payload), "marker"
             if source is None:
                 source, why = ("openai", "dialect") if findings.default_source is None else unmarked(findings)
         completion = self.adapters[source](body, findings)
@@ -394,7 +395,7 @@ class Engine:
         walk = Walk(findings)
         body = walk.struct(tree, self.bodies["snake"].struct, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
-        return self._from_body(body, findings)
+        return self._from_body(body, findings, tree)
 
     def _from_other(self, tree: Any, findings: Findings) -> Completion:
         """A JSON value that is not an object: a stream as a list of chunks or as text, or a mistake."""

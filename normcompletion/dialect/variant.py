@@ -77,6 +77,7 @@ class Marker(msgspec.Struct, frozen=True):
     evidence: str
     conditions: tuple[Condition, ...]
     decisive: bool = True
+    copied: bool = False
 
     def holds(self, body: Any) -> bool:
         """Whether the marker holds for a body: a wire Struct or a parsed tree."""
@@ -88,16 +89,17 @@ class Marker(msgspec.Struct, frozen=True):
             f"{self.evidence} and {other.evidence}",
             self.conditions + other.conditions,
             self.decisive and other.decisive,
+            self.copied or other.copied,
         )
 
 
-def key(path: str, *, decisive: bool = True) -> Marker:
+def key(path: str, *, decisive: bool = True, copied: bool = False) -> Marker:
     """A member that is there and not null; its path is dotted, such as `usage.cost_details`.
 
     >>> key("acme_id").holds({"acme_id": "7"})
     True
     """
-    return Marker(f"`{path}`", (Condition(_keys(path)),), decisive)
+    return Marker(f"`{path}`", (Condition(_keys(path)),), decisive, copied)
 
 
 def both(first: str, second: str, *, decisive: bool = True) -> Marker:

@@ -16,11 +16,12 @@ from ..model import Completion, Envelope
 
 SOURCE = "openrouter"
 
+# Vercel's AI gateway writes the members of `usage` as well.
 MARKERS = (
     both("provider", "choices.native_finish_reason"),
     pattern("id", "gen-", r"(batch-)?\d{10}-[A-Za-z0-9]{20}", "gen-<seconds>-<20 characters>"),
-    key("usage.is_byok"),
-    key("usage.cost_details"),
+    key("usage.is_byok", copied=True),
+    key("usage.cost_details", copied=True),
     key("openrouter_metadata"),
 )
 # The account, the upstream's name, and the limit that was hit.

@@ -8,6 +8,7 @@ from importlib import import_module
 from ..dialect import wire
 from ..dialect.variant import Variant
 from ..errors import UnknownSourceError, did_you_mean, excerpt
+from .gateways import signs
 
 BUILT_IN = ("openai", "atoma", "log10", "openrouter")
 ENTRY_POINTS = "normcompletion.sources"
@@ -18,10 +19,12 @@ class Registry:
 
     `bodies` are the variants that tell the source of a body in the OpenAI dialect, `errors` those of an error body;
     `shapes` have a wire Struct of their own. `dialect` is the variant that reads a source's OpenAI-shaped bodies.
+    `signs` are those of gateways that copy markers.
     """
 
     def __init__(self, variants: Iterable[Variant]) -> None:
         self.variants = tuple(variants)
+        self.signs = signs()
         self.sources = tuple(dict.fromkeys(variant.source for variant in self.variants))
         self.by_name = {(variant.source, variant.name): variant for variant in self.variants}
         if len(self.by_name) < len(self.variants):

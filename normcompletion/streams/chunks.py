@@ -40,7 +40,7 @@ class ChunkReader:
         self.engine = engine
         # log10 never streams what it rebuilds, and its markers (a zero time, an empty word) mean nothing in one chunk.
         streaming = [variant for variant in engine.registry.bodies if variant.streams]
-        self.detector = Detector(streaming)
+        self.detector = Detector(streaming, engine.registry.signs)
         self.comments = {comment: variant.source for variant in streaming for comment in variant.comments}
         self.with_natives = {
             variant.source
@@ -96,7 +96,7 @@ class ChunkReader:
         walk = Walk(findings)
         body = walk.struct(tree, self.form, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
-        marked = findings.source or self.detector.source_of(body, findings.prefix)
+        marked = findings.source or self.detector.source_of(body, findings.prefix, tree)
         known = marked or source or unmarked(findings)[0]
         for at, item in enumerate(body.choices):
             if item.message is not None and item.delta is not None:
