@@ -31,6 +31,9 @@ from .streams.chunks import ChunkReader
 from .streams.events import iter_events
 from .streams.splitting import split_streams
 
+# The built-in names are spelled out for type checkers and editors; packages may bring others.
+SourceName = Literal["openai", "atoma", "log10", "openrouter"] | str  # noqa: PYI051
+
 
 @cache
 def default_engine() -> Engine:
@@ -46,11 +49,11 @@ def default_chunk_reader() -> ChunkReader:
 
 def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
     payload: object,
-    source: str | None = None,
+    source: SourceName | None = None,
     variant: str | None = None,
     strict: bool = False,  # noqa: FBT001, FBT002
     max_record_bytes: int = MAX_RECORD_BYTES,
-    default_source: str | None = None,
+    default_source: SourceName | None = None,
     on_broken: Literal["raise", "skip"] = "raise",
 ) -> Completion:
     """Any whole completion response as one canonical `Completion`.
@@ -58,7 +61,8 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
     Args:
         payload: JSON as bytes, bytearray, memoryview or str; a mapping; or an SDK object (a pydantic model, a msgspec
             Struct, a dataclass). A `Completion`, or its JSON, is read as that.
-        source: who wrote the payload, where the caller knows; it is believed. Detected otherwise.
+        source: who wrote the payload, where the caller knows; it is believed, with a remark (`source_conflict`) where a
+            marker says otherwise. Otherwise the class of an SDK object says it, or it is detected.
         variant: the only shape to accept, such as `"text"`.
         strict: raise one `InvalidPayloadError` that names every fault, instead of repairing with notes.
         max_record_bytes: refuse longer texts.
@@ -79,12 +83,29 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
         raise too_long(len(raw), max_record_bytes)
     if on_broken != "raise" and check_on_broken(on_broken):
         completion = _read_skipping(raw, source, variant, default_source)
+    elif source is None and type(payload) not in _TEXTS and (kind := source_of_object(payload)) is not None:
+        completion = by_class(read_any(raw, kind, variant))
     elif source is variant is default_source is None:
         completion = default_engine().read(raw)
     else:
         completion = read_any(raw, source, variant, default_source)
     if strict or completion.error is not None or completion.variant == "confidential":
         return answered(completion, _texts(raw) if strict else (), strict=strict)
+    return completion
+
+
+_TEXTS = frozenset({bytes, str, dict, list, bytearray, memoryview})
+
+
+def source_of_object(payload: object) -> str | None:
+    """The source whose SDK gave an object, by its class; `None` for anything else."""
+    return default_engine().registry.source_of_object(payload)
+
+
+def by_class(completion: Completion) -> Completion:
+    """A completion whose source is that of the class of an object."""
+    if completion.source_basis == "caller":
+        completion.source_basis = "object"
     return completion
 
 
@@ -207,10 +228,11 @@ def normalize_many(
     payloads: Iterable[object],
     *,
     on_error: Literal["raise"] = "raise",
-    source: str | None = None,
+    source: SourceName | None = None,
     variant: str | None = None,
     strict: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
+    default_source: SourceName | None = None,
 ) -> Iterator[Completion]: ...
 
 
@@ -219,10 +241,11 @@ def normalize_many(
     payloads: Iterable[object],
     *,
     on_error: Literal["yield"],
-    source: str | None = None,
+    source: SourceName | None = None,
     variant: str | None = None,
     strict: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
+    default_source: SourceName | None = None,
 ) -> Iterator[Completion | NormalizeError]: ...
 
 
@@ -230,10 +253,11 @@ def normalize_many(
     payloads: Iterable[object],
     *,
     on_error: Literal["raise", "yield"] = "raise",
-    source: str | None = None,
+    source: SourceName | None = None,
     variant: str | None = None,
     strict: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
+    default_source: SourceName | None = None,
 ) -> Iterator[Completion | NormalizeError]:
     """Completions of many payloads, lazily and in order; a page of records yields each of them.
 
@@ -253,17 +277,24 @@ def normalize_many(
             "normalize_many([payload]) reads a payload that holds several, normalize(payload) one response",
             code="not_many",
         )
-    options: dict[str, Any] = {"source": source, "variant": variant, "strict": strict}
+    options: dict[str, Any] = {
+        "source": source,
+        "variant": variant,
+        "strict": strict,
+        "default_source": default_source,
+    }
     return _many(payloads, on_error, max_record_bytes, options)
 
 
 def _many(
     payloads: Iterable[object], on_error: str, max_record_bytes: int, options: dict[str, Any]
 ) -> Iterator[Completion | NormalizeError]:
-    source, variant, strict = options["source"], options["variant"], options["strict"]
+    source, variant, strict, default = options.values()
     for index, payload in enumerate(payloads):
         try:
-            yield normalize(payload, source, variant, strict, max_record_bytes)  # keywords cost a fifth of a body
+            yield normalize(
+                payload, source, variant, strict, max_record_bytes, default
+            )  # keywords cost a fifth of a body
             continue
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)  # which holds this frame, and so the payload
@@ -351,7 +382,13 @@ def _records(page: _Page, options: dict[str, Any]) -> Iterator[Completion | Norm
     engine = default_engine()
     found, beside = page
     for pointer, item in found:
-        findings = Findings(prefix=pointer, source=options["source"], is_clean=False, read=engine.read_inside)
+        findings = Findings(
+            prefix=pointer,
+            source=options["source"],
+            default_source=options["default_source"],
+            is_clean=False,
+            read=engine.read_inside,
+        )
         try:
             completion = engine.from_tree(item, findings)
             add_beside(completion, beside)
@@ -391,11 +428,14 @@ def detect(payload: object) -> Detection:
     if len(raw) > MAX_RECORD_BYTES:
         raise too_long(len(raw), MAX_RECORD_BYTES)
     engine = default_engine()
-    completion = read_any(raw)
+    kind = None if type(payload) in _TEXTS else source_of_object(payload)
+    completion = read_any(raw) if kind is None else by_class(read_any(raw, kind))
     tree = next((parse(text) for text in _texts(raw)), None)
     if isinstance(tree, list):
         tree = tree[0]
     evidence = tuple(evidence_of(engine, tree, completion))
+    if completion.source_basis == "object":
+        evidence = (f"{kind}: an object of `{type(payload).__module__.partition('.')[0]}`", *evidence)
     marked = {line.split(":", 1)[0] for line in evidence}
     certain = completion.source in marked
     others = () if certain else tuple(name for name in engine.registry.sources if name != completion.source)

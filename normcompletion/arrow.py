@@ -747,6 +747,7 @@ class _Conversion(NamedTuple):
 
     body: str
     source: str | None
+    default_source: str | None
     variant: str | None
     strict: bool
     carry: Sequence[str]
@@ -758,6 +759,7 @@ class _Conversion(NamedTuple):
     def check(self, given: pa.Schema) -> pa.Schema:
         """The schema of the result for a schema of the input; raises for a wrong call, never for a record."""
         default_engine().registry.check(self.source, self.variant)
+        default_engine().registry.check(self.default_source, None)
         for name in (self.body, *self.carry):
             if given.get_field_index(name) < 0:
                 raise ValueError(f"not one column is named {name!r}; the columns are {', '.join(given.names)}")
@@ -792,9 +794,10 @@ class _Conversion(NamedTuple):
         ours = [name for name in schema(flat=self.flat, columns=self.columns).names if name != "carried"]
         rows = Rows(flat=self.flat, columns=ours)
         source, variant, strict, limit = self.source, self.variant, self.strict, self.max_record_bytes
+        default = self.default_source
         for place, body in enumerate(_bodies(batch.column(self.body)).to_pylist()):
             try:
-                built.append(normalize(body or b"", source, variant, strict, limit))
+                built.append(normalize(body or b"", source, variant, strict, limit, default))
                 places.append(place)
             except NormalizeError as error:
                 for item in self.others(body, error.with_traceback(None)):
@@ -828,6 +831,7 @@ class _Conversion(NamedTuple):
             [body],
             on_error="yield",
             source=self.source,
+            default_source=self.default_source,
             variant=self.variant,
             strict=self.strict,
             max_record_bytes=self.max_record_bytes,
@@ -889,6 +893,7 @@ def convert_batch(
     body: str = "body",
     *,
     source: str | None = None,
+    default_source: str | None = None,
     variant: str | None = None,
     strict: bool = False,
     carry: Sequence[str] = (),
@@ -910,7 +915,8 @@ def convert_batch(
         batch: a batch, or a table, which gives a table.
         body: the column of the bodies, text or binary (large, view and dictionary ones too). A null is a reject, and
             so is a blank line, with the code `blank`.
-        source: as for `normalize`; so are `variant`, `strict` and `max_record_bytes`.
+        source: as for `normalize`; so are `default_source`, `variant`, `strict` and `max_record_bytes`.
+        default_source: the source where nothing decides.
         variant: the only shape to accept.
         strict: refuse what would need a repair.
         carry: columns that go along as they are, in front, repeated for each record of a page.
@@ -932,7 +938,7 @@ def convert_batch(
 
     """
     conversion = _Conversion(
-        body, source, variant, strict, tuple(carry), flat, columns, completions_only, max_record_bytes
+        body, source, default_source, variant, strict, tuple(carry), flat, columns, completions_only, max_record_bytes
     )
     result = conversion.check(batch.schema)
     if isinstance(batch, pa.RecordBatch):
@@ -945,6 +951,7 @@ def convert_batches(
     body: str = "body",
     *,
     source: str | None = None,
+    default_source: str | None = None,
     variant: str | None = None,
     strict: bool = False,
     carry: Sequence[str] = (),
@@ -959,7 +966,7 @@ def convert_batches(
     batch to batch.
     """
     conversion = _Conversion(
-        body, source, variant, strict, tuple(carry), flat, columns, completions_only, max_record_bytes
+        body, source, default_source, variant, strict, tuple(carry), flat, columns, completions_only, max_record_bytes
     )
     return _convert_all(batches, conversion)
 

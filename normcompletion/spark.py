@@ -30,6 +30,7 @@ def normalize(
     body: str = "body",
     *,
     source: str | None = None,
+    default_source: str | None = None,
     variant: str | None = None,
     strict: bool = False,
     carry: Sequence[str] = (),
@@ -47,6 +48,7 @@ def normalize(
         dataframe: any that has the column `body`, text or binary; `spark.read.text(paths)` has one named `value`.
         body: the column of the bodies.
         source: as for `normcompletion.normalize`; so are `variant`, `strict` and `max_record_bytes`.
+        default_source: the source where nothing decides.
         variant: the only shape to accept.
         strict: refuse what would need a repair.
         carry: columns that go along, in front, repeated for each record of a page.
@@ -63,6 +65,7 @@ def normalize(
     """
     options: dict[str, Any] = {
         "source": source,
+        "default_source": default_source,
         "variant": variant,
         "strict": strict,
         "flat": flat,

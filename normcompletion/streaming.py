@@ -32,7 +32,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import Literal
 
-from .api import answered, check, check_on_broken, default_chunk_reader, encrypted, too_long
+from .api import (
+    SourceName,
+    answered,
+    by_class,
+    check,
+    check_on_broken,
+    default_chunk_reader,
+    encrypted,
+    source_of_object,
+    too_long,
+)
 from .findings import Findings
 from .model import Chunk, Completion
 from .payload import MAX_RECORD_BYTES, parse_checked, to_bytes
@@ -41,7 +51,7 @@ from .streams.events import Event, EventReader, is_line
 
 
 def normalize_chunk(
-    payload: object, *, source: str | None = None, strict: bool = False, max_record_bytes: int = MAX_RECORD_BYTES
+    payload: object, *, source: SourceName | None = None, strict: bool = False, max_record_bytes: int = MAX_RECORD_BYTES
 ) -> Chunk:
     """One chunk of a streamed response, as JSON text, a mapping or an SDK object, as one canonical `Chunk`.
 
@@ -63,6 +73,7 @@ def normalize_chunk(
     reader = default_chunk_reader()
     reader.engine.registry.check(source, None)
     tree, is_clean = parse_checked(raw)
+    source = source or source_of_object(payload)
     chunk = reader.read(tree, Findings(source=source, is_clean=is_clean, read=reader.engine.read_inside))
     if strict:
         check(chunk, [raw])
@@ -92,12 +103,14 @@ class Assembler:
     """
 
     def __init__(
-        self, *, source: str | None = None, strict: bool = False, on_broken: Literal["raise", "skip"] = "raise"
+        self, *, source: SourceName | None = None, strict: bool = False, on_broken: Literal["raise", "skip"] = "raise"
     ) -> None:
         reader = default_chunk_reader()
         reader.engine.registry.check(source, None)
         skips = check_on_broken(on_broken)
-        self._assembly = Assembly(reader, Findings(source=source), strict=strict, skip_broken=skips)
+        self._place = Findings(source=source)
+        self._is_by_class = False
+        self._assembly = Assembly(reader, self._place, strict=strict, skip_broken=skips)
         self._lines: EventReader | None = None  # of the lines that were fed
         self._strict = strict
 
@@ -115,6 +128,8 @@ class Assembler:
             self._add((chunk,))
         else:
             raw = to_bytes(chunk)
+            if self._place.source is None and (source := source_of_object(chunk)) is not None:
+                self._place.source, self._is_by_class = source, True
             if isinstance(chunk, str | bytes) and (self._lines is not None or is_line(raw)):
                 self._lines = self._lines or EventReader(are_lines=True)
                 self._add(self._lines.feed(raw))
@@ -148,13 +163,14 @@ class Assembler:
         return answered(self._completion(final=True), [], strict=self._strict)
 
     def _completion(self, *, final: bool) -> Completion:
-        return self._assembly.completion(Findings(), final=final)
+        completion = self._assembly.completion(Findings(), final=final)
+        return by_class(completion) if self._is_by_class else completion
 
 
 def assemble(
     chunks: Iterable[object],
     *,
-    source: str | None = None,
+    source: SourceName | None = None,
     strict: bool = False,
     on_broken: Literal["raise", "skip"] = "raise",
 ) -> Completion:
@@ -175,7 +191,7 @@ def assemble(
 async def assemble_async(
     chunks: AsyncIterable[object],
     *,
-    source: str | None = None,
+    source: SourceName | None = None,
     strict: bool = False,
     on_broken: Literal["raise", "skip"] = "raise",
 ) -> Completion:

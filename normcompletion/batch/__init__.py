@@ -126,6 +126,7 @@ def convert(
     origin: bool = True,
     strict_inputs: bool = False,
     source: str | None = None,
+    default_source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
     jobs: int = 1,
@@ -181,7 +182,8 @@ def convert(
         origin: write for each record where it is from: `_file`, `_line` and `_offset`, the name of its input, and the
             line and the byte (decompressed) at which its unit starts; for a row of a table its number, and 0.
         strict_inputs: raise `InputError` where a folder holds files that are not logs, in place of passing them over.
-        source: who wrote the responses, where the caller knows.
+        source: who wrote the responses, where the caller knows; it is believed.
+        default_source: who wrote those that no marker and no envelope decides.
         strict: refuse what would need a repair.
         completions_only: refuse failed, pending and encrypted calls too.
         jobs: how many processes convert; 0 stands for one for each processor.
@@ -239,6 +241,7 @@ def convert(
         unfinished=unfinished,
         origin=origin,
         source=source,
+        default_source=default_source,
         strict=strict,
         completions_only=completions_only,
         jobs=jobs,
@@ -271,6 +274,7 @@ def iter_records(
     copy_escapes: bool = False,
     table: str | None = None,
     source: str | None = None,
+    default_source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
@@ -290,6 +294,7 @@ def iter_records(
     copy_escapes: bool = False,
     table: str | None = None,
     source: str | None = None,
+    default_source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
@@ -308,6 +313,7 @@ def iter_records(
     copy_escapes: bool = False,
     table: str | None = None,
     source: str | None = None,
+    default_source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
@@ -324,6 +330,7 @@ def iter_records(
         raise UsageError(f"on_error is {on_error!r:.64}; give 'raise' or 'yield'")
     options = ConverterOptions(
         source=source,
+        default_source=default_source,
         strict=strict,
         completions_only=completions_only,
         keep_raw=True,
@@ -354,6 +361,7 @@ def survey(
     copy_escapes: bool = False,
     table: str | None = None,
     source: str | None = None,
+    default_source: str | None = None,
     jobs: int = 1,
     limit: int | None = None,
     max_record_bytes: int = MAX_RECORD_BYTES,
@@ -370,6 +378,7 @@ def survey(
     """
     options = ConverterOptions(
         source=source,
+        default_source=default_source,
         max_record_bytes=max_record_bytes,
         envelopes=_around(
             envelope,
@@ -416,6 +425,7 @@ def examine(
     copy_escapes: bool = False,
     table: str | None = None,
     source: str | None = None,
+    default_source: str | None = None,
     jobs: int = 1,
     limit: int | None = None,
     max_record_bytes: int = MAX_RECORD_BYTES,
@@ -430,6 +440,7 @@ def examine(
     """
     options = ConverterOptions(
         source=source,
+        default_source=default_source,
         max_record_bytes=max_record_bytes,
         envelopes=_around(
             envelope,

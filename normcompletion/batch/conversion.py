@@ -48,14 +48,15 @@ _EVENT = (b"data:", b"event:")  # how a line begins that is no unit of its own
 class ConverterOptions:
     """What to make of each unit; the same for every worker.
 
-    `source` and `strict` are those of `normalize`. With `completions_only` failed, pending and encrypted calls are
-    rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what stands around a
-    response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are wanted, `None`
-    for all; no layout stands for text, of which `writing` says more. With `origin` it is known where each record is
-    from. With `breakdown` the report has one.
+    `source`, `default_source` and `strict` are those of `normalize`. With `completions_only` failed, pending and
+    encrypted calls are rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what
+    stands around a response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are
+    wanted, `None` for all; no layout stands for text, of which `writing` says more. With `origin` it is known where
+    each record is from. With `breakdown` the report has one.
     """
 
     source: str | None = None
+    default_source: str | None = None
     strict: bool = False
     completions_only: bool = False
     keep_raw: bool = False
@@ -69,7 +70,8 @@ class ConverterOptions:
 
     def check(self) -> None:
         """Raise `UnknownSourceError` for a source that is not registered."""
-        default_engine().registry.check(self.source, None)
+        for name in (self.source, self.default_source):
+            default_engine().registry.check(name, None)
 
 
 Origin: TypeAlias = tuple[str, int, int]
@@ -134,7 +136,10 @@ class Conversion:
         known = options.envelopes if body is None else options.envelopes.with_body(body)
         if body not in self._openers:
             self._openers[body] = known.opener(
-                source=options.source, strict=options.strict, limit=options.max_record_bytes
+                source=options.source,
+                default_source=options.default_source,
+                strict=options.strict,
+                limit=options.max_record_bytes,
             )
         self._opener = self._openers[body]
         self._may_be_bare = self._bare = known.may_be_bare
@@ -268,13 +273,14 @@ class Conversion:
         Where they are not all, the opener must say what the next one is. Every line of the loop is paid for each:
         measure before adding one.
         """
-        read, source, longest = self._read, self._options.source, self._options.max_record_bytes
+        options = self._options
+        read, source, default = self._read, options.source, options.default_source
         completions: list[Completion] = []
         for text in texts:
             if _ORIGIN_MARK in text[-_MARKED:] or text.startswith(_EVENT):
                 break
             try:
-                completion = read(text, source) if len(text) <= longest else None
+                completion = read(text, source, default) if len(text) <= options.max_record_bytes else None
             except NormalizeError:
                 break
             if completion is None or completion.error is not None or completion.variant == "confidential":

@@ -103,6 +103,7 @@ class Options:
     unfinished: Unfinished = "refuse"
     origin: bool = True
     source: str | None = None
+    default_source: str | None = None
     strict: bool = False
     completions_only: bool = False
     jobs: int = 1
@@ -203,6 +204,7 @@ class Options:
             "envelopes": self.envelopes.identity(),
             "origin": self.origin,
             "source": self.source,
+            "default_source": self.default_source,
             "strict": self.strict,
             "completions_only": self.completions_only,
             "rejects": self.rejects,
@@ -520,6 +522,7 @@ class Run:
             raise UsageError(f"--columns: {error}") from None
         self.conversion = ConverterOptions(
             source=options.source,
+            default_source=options.default_source,
             strict=options.strict,
             completions_only=options.completions_only,
             keep_raw=options.rejects_raw,

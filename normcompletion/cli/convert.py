@@ -6,7 +6,18 @@ import argparse
 import sys
 
 from .console import DONE, REJECTS, fail
-from .options import Commands, Group, add_envelopes, add_inputs, add_running, add_source, names, pair, size
+from .options import (
+    Commands,
+    Group,
+    add_default_source,
+    add_envelopes,
+    add_inputs,
+    add_running,
+    add_source,
+    names,
+    pair,
+    size,
+)
 
 _EXAMPLES = """examples:
   normcompletion convert log.jsonl -o canonical.jsonl --rejects rejects.jsonl
@@ -31,6 +42,7 @@ def add(command: Commands) -> None:
     add_envelopes(added)
     group = added.add_argument_group("reading the responses")
     add_source(group)
+    add_default_source(group)
     group.add_argument(
         "--carry",
         metavar="NAME=POINTER",
@@ -151,6 +163,7 @@ def run(options: argparse.Namespace) -> int:
                 unfinished=options.unfinished,
                 origin=options.origin,
                 source=options.source,
+                default_source=options.default_source,
                 strict=options.strict,
                 completions_only=options.completions_only,
                 jobs=options.jobs,

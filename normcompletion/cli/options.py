@@ -106,6 +106,13 @@ def add_source(parser: Group) -> None:
     parser.add_argument("--source", metavar="NAME", help="who wrote the responses; detected one by one otherwise")
 
 
+def add_default_source(parser: Group) -> None:
+    """Who wrote the responses that nothing else decides."""
+    parser.add_argument(
+        "--default-source", metavar="NAME", help="who wrote those that no marker and no envelope decides"
+    )
+
+
 def add_running(parser: Group) -> None:
     """Processes, progress and limits."""
     group = parser.add_argument_group("running")

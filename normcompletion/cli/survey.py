@@ -8,7 +8,7 @@ import os
 import sys
 
 from .console import DONE, INPUT, REJECTS, USAGE, fail, print_json
-from .options import Commands, add_envelopes, add_inputs, add_running, add_source
+from .options import Commands, add_default_source, add_envelopes, add_inputs, add_running, add_source
 
 
 def add(command: Commands) -> None:
@@ -23,6 +23,7 @@ def add(command: Commands) -> None:
     add_envelopes(added)
     group = added.add_argument_group("reading the responses")
     add_source(group)
+    add_default_source(group)
     add_running(added)
     group = added.add_argument_group("writing")
     group.add_argument("--json", action="store_true", help="write the survey as JSON, such as --known takes")
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
                 copy_escapes=options.copy_escapes,
                 table=options.table,
                 source=options.source,
+                default_source=options.default_source,
                 jobs=options.jobs,
                 limit=options.limit,
                 max_record_bytes=options.max_record_bytes,

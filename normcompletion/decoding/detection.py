@@ -79,6 +79,15 @@ class Detector:
         """`source_of` for a parsed object, in either spelling."""
         return self._verdict([(source, marker, marker.holds) for source, marker in self.markers], tree, path, tree)
 
+    def decisive(self, body: Any, payload: Any = None) -> set[str]:
+        """The sources whose decisive markers a body, or a parsed object, has."""
+        rows: list[Row] = [(source, marker, marker.holds) for source, marker in self.markers if marker.decisive]
+        try:
+            found = self._verdict(rows, body, "", payload)
+        except AmbiguousPayloadError as error:
+            return set(error.candidates)
+        return set() if found is None else {found}
+
     def evidence(self, body: Any) -> list[tuple[str, Marker]]:
         """Every marker that holds, with its source; not the copied ones beside a gateway's sign."""
         found = [(source, marker) for source, marker in self.markers if marker.holds(body)]

@@ -65,6 +65,9 @@ class Registry(Protocol):
     failed: dict[str, Variant]
     signs: tuple[Marker, ...]
 
+    def source_of_object(self, value: object) -> str | None:
+        """The source whose SDK an object's class comes from."""
+
     def check(self, source: str | None, variant: str | None) -> None:
         """Raise `UnknownSourceError` for a name that is not registered."""
 
@@ -198,12 +201,12 @@ class Engine:
         self.first = self._preferred(tried[-1], completion)
         return completion
 
-    def read_whole(self, raw: bytes, source: str | None = None) -> Completion:
+    def read_whole(self, raw: bytes, source: str | None = None, default_source: str | None = None) -> Completion:
         """As `read`, for a caller that wants `extra` of every record: what is not in canonical words is parsed once."""
         decoder = self.first
         if decoder is self.canonical or decoder is self.bodies["snake"]:
             try:
-                completion = self._finished(self.canonical.decode(raw), source, None)
+                completion = self._finished(self.canonical.decode(raw), source, default_source)
             except REFUSALS as refusal:
                 completion, following = None, self._following(self.canonical, str(refusal))
             else:
@@ -211,19 +214,19 @@ class Engine:
             if completion is not None:
                 return completion
             if following is None:
-                return self.read(raw, source)
+                return self.read(raw, source, default_source)
             decoder = following
         else:
             self.canonical.compile()  # its leaves are what adapters convert to
         try:
             tree = decode_exactly(raw)
         except REFUSALS:
-            return self.read(raw, source)
-        findings = Findings("", source, None, self.reader)
+            return self.read(raw, source, default_source)
+        findings = Findings("", source, default_source, self.reader)
         tried = [self.canonical]
         completion = self._typed(tree, findings, decoder, tried)
         if completion is None:
-            return self.read(raw, source)
+            return self.read(raw, source, default_source)
         self.first = self._preferred(tried[-1], completion)
         return completion
 
@@ -302,6 +305,8 @@ class Engine:
             elif default_source is not None:
                 sent.source, sent.source_basis = default_source, "caller"
         else:
+            if self.canonical_detector.decisive(sent) - {source}:
+                return None
             sent.source, sent.source_basis = source, "caller"
         if sent.source in self.placeholders:
             return None
@@ -329,7 +334,9 @@ class Engine:
         source, why = findings.source, "caller"
         if not body.choices:
             findings.note("no_choices", [], "choices")
-        if source is None:
+        if source is not None:
+            note_conflict(self.detector, body, payload, findings)
+        else:
             source, why = self.detector.source_of(body, findings.prefix, payload), "marker"
             if source is None:
                 source, why = ("openai", "dialect") if findings.default_source is None else unmarked(findings)
@@ -449,6 +456,7 @@ class Engine:
         if variant.wire is not wire.Failed:
             return _with_basis(completion, findings, "marker")
         if findings.source is not None:
+            note_conflict(self.error_detector, tree, tree, findings)
             return _with_basis(completion, findings, "caller")
         if variant.source != "openai":
             return _with_basis(completion, findings, "marker")
@@ -554,6 +562,12 @@ def refused_key(reason: str) -> str | None:
 
 _UNKNOWN_FIELD = "Object contains unknown field `"
 _KEY_AT = len(_UNKNOWN_FIELD)
+
+
+def note_conflict(detector: Detector, body: Any, payload: Any, findings: Findings) -> None:
+    """Remark that a body has the decisive marker of another source than the one that the caller named."""
+    for other in sorted(detector.decisive(body, payload) - {findings.source}):
+        findings.note_at(findings.prefix, "source_conflict", other)
 
 
 def unmarked(findings: Findings) -> tuple[str, str]:

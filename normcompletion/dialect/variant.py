@@ -155,7 +155,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     * a Struct of its own makes a shape of its own: an object for which one of the markers holds.
 
     `finish_words` are the source's words for why an answer ended. `placeholders` are values that this source writes
-    for "not known", by dotted path in the canonical model. `streams` says whether the source also sends its bodies in
+    for "not known", by dotted path in the canonical model. `packages` are the Python packages of the source's SDKs:
+    the class of an object from there says who wrote it. `streams` says whether the source also sends its bodies in
     chunks; `comments` are comment lines of its event streams. `about` is one line for people.
 
     >>> from normcompletion.sources import openrouter
@@ -172,5 +173,6 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     placeholders: Mapping[str, Any] = types.MappingProxyType({})
     streams: bool = True
     comments: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     spellings: tuple[str, ...] = ("snake", "camel")
     about: str = ""

@@ -156,9 +156,16 @@ class Envelopes:
             "carry": dict(self.carry),
         }
 
-    def opener(self, *, source: str | None = None, strict: bool = False, limit: int = MAX_RECORD_BYTES) -> Opener:
-        """What opens units; `source`, `strict` and the limit of bytes are those of `normalize`."""
-        return Opener(self, source=source, strict=strict, limit=limit)
+    def opener(
+        self,
+        *,
+        source: str | None = None,
+        default_source: str | None = None,
+        strict: bool = False,
+        limit: int = MAX_RECORD_BYTES,
+    ) -> Opener:
+        """What opens units; the sources, `strict` and the limit of bytes are those of `normalize`."""
+        return Opener(self, source=source, default_source=default_source, strict=strict, limit=limit)
 
 
 def _is_glob(rule: str) -> bool:
@@ -177,9 +184,12 @@ def rows_are_units(names: list[str]) -> bool:
 class Opener:
     """Opens units and gives their records; made by `Envelopes.opener`, one for each thread."""
 
-    def __init__(self, envelopes: Envelopes, *, source: str | None, strict: bool, limit: int) -> None:
+    def __init__(
+        self, envelopes: Envelopes, *, source: str | None, default_source: str | None, strict: bool, limit: int
+    ) -> None:
         self._limit = limit
         self._source = source
+        self._default_source = default_source
         self._strict = strict
         self._envelope = envelopes.envelope
         self._custom = _custom(envelopes)
@@ -190,6 +200,11 @@ class Opener:
         # vain attempt, and gives the same.
         self._was_wrapped = False
         self._keys_decide = all(variant.source in BUILT_IN for variant in default_engine().registry.shapes)
+
+    def _findings(self, at: str, *, default_source: str | None = None, is_clean: bool = True) -> Findings:
+        """The findings of a response that is at a pointer; `default_source` is that of its envelope."""
+        source = default_source or self._default_source
+        return Findings(prefix=at, source=self._source, default_source=source, is_clean=is_clean)
 
     def carried(self, text: bytes | None) -> dict[str, Any] | None:
         """The values that go along with a unit's records, `None` where nothing was asked for."""
@@ -280,7 +295,7 @@ class Opener:
         self._was_wrapped = False
         result: Completion | NormalizeError
         try:
-            result = normalize(text, self._source, None, self._strict, self._limit)
+            result = normalize(text, self._source, None, self._strict, self._limit, self._default_source)
         except NormalizeError as refusal:
             result = refusal.with_traceback(None)
         if isinstance(result, UnknownPayloadError | MalformedPayloadError) or is_extended(result, text):
@@ -341,7 +356,7 @@ class Opener:
                 if choice is not None and raw is not None:
                     yield from self._known(choice, raw, at, text)
                     return
-            completion = default_engine().read_inside(item, Findings(prefix=at, source=self._source, is_clean=False))
+            completion = default_engine().read_inside(item, self._findings(at, is_clean=False))
             yield self._wanted(answered(completion, (), strict=self._strict))
         except NormalizeError as error:
             refusal = error.with_traceback(None)
@@ -438,9 +453,7 @@ class Opener:
         texts = (text, *_texts(body)) if self._strict else ()
         engine = default_engine()
         try:
-            completion = engine.read_inside(
-                body, Findings(prefix=opened.at, source=self._source, default_source=source)
-            )
+            completion = engine.read_inside(body, self._findings(opened.at, default_source=source))
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)
             if (plain := extended.plain(body)) is not None:
@@ -462,7 +475,7 @@ class Opener:
             for place, item in page:
                 at = opened.at + place
                 try:
-                    completion = engine.read_inside(item, Findings(prefix=at, source=self._source, is_clean=False))
+                    completion = engine.read_inside(item, self._findings(at, is_clean=False))
                     yield self._finished(completion, opened, texts)
                 except NormalizeError as refusal:
                     refusal.path = refusal.path or at
@@ -485,7 +498,7 @@ class Opener:
                 between.append(Note(code="foreign_text", path=opened.at, before=before))
                 continue
             try:
-                completion = default_engine().read_inside(text, Findings(prefix=opened.at, source=self._source))
+                completion = default_engine().read_inside(text, self._findings(opened.at))
                 completion.notes += between
                 yield self._finished(completion, opened, texts)
             except NormalizeError as refusal:
@@ -494,7 +507,8 @@ class Opener:
             between = []
 
     def _failed(self, opened: Opened) -> Completion:
-        return Completion(source=self._source or "openai", variant="error", error=opened.failure)
+        source = self._source or self._default_source or "openai"
+        return Completion(source=source, variant="error", error=opened.failure)
 
     def _encrypted(self, opened: Opened) -> EncryptedPayloadError:
         """The error for an encrypted body, with what is around it in clear."""

@@ -97,6 +97,7 @@ VARIANTS = (
     Variant(
         source=SOURCE,
         name="chat",
+        packages=("atoma_sdk",),
         wire=wire.Body,
         adapt=from_body,
         markers=MARKERS,

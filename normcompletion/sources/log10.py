@@ -176,6 +176,7 @@ VARIANTS = (
     Variant(
         source=SOURCE,
         name="chat",
+        packages=("log10", "log10py"),
         wire=wire.Body,
         adapt=from_body,
         markers=MARKERS,

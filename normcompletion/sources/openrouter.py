@@ -68,6 +68,7 @@ VARIANTS = (
     Variant(
         source=SOURCE,
         name="chat",
+        packages=("openrouter",),
         wire=wire.Body,
         adapt=from_body,
         markers=MARKERS,

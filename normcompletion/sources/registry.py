@@ -32,6 +32,7 @@ class Registry:
         self.bodies = tuple(variant for variant in self.variants if variant.wire is wire.Body)
         self.errors = tuple(variant for variant in self.variants if variant.wire is wire.Failed)
         self.shapes = tuple(variant for variant in self.variants if variant.wire not in (wire.Body, wire.Failed))
+        self.packages = {package: variant.source for variant in self.variants for package in variant.packages}
         self.dialect: dict[str, Variant] = {}
         for variant in sorted(self.bodies, key=lambda variant: variant.name != "chat"):
             self.dialect.setdefault(variant.source, variant)
@@ -40,6 +41,14 @@ class Registry:
             self.failed.setdefault(variant.source, variant)
         if "openai" not in self.dialect or "openai" not in self.failed:
             raise ValueError("a registry needs the variants of `openai`, which reads unmarked bodies; add them")
+
+    def source_of_object(self, value: object) -> str | None:
+        """The source whose SDK an object's class comes from; an object of `openai` or `litellm` says nothing."""
+        for kind in type(value).__mro__:
+            source = self.packages.get(kind.__module__.partition(".")[0])
+            if source is not None:
+                return source
+        return None
 
     def check(self, source: str | None, variant: str | None) -> None:
         """Raise `UnknownSourceError` for a name that is not registered."""
