@@ -79,14 +79,16 @@ class Detector:
         """`source_of` for a parsed object, in either spelling."""
         return self._verdict([(source, marker, marker.holds) for source, marker in self.markers], tree, path, tree)
 
-    def decisive(self, body: Any, payload: Any = None) -> set[str]:
-        """The sources whose decisive markers a body, or a parsed object, has."""
-        rows: list[Row] = [(source, marker, marker.holds) for source, marker in self.markers if marker.decisive]
+    def contradicting(self, source: str, body: Any, payload: Any) -> list[str]:
+        """The sources, other than the one that a caller named, whose decisive markers a body, or a tree, has."""
         try:
-            found = self._verdict(rows, body, "", payload)
+            found = self.of_tree(body) if isinstance(body, dict) else self.source_of(body, "", payload)
         except AmbiguousPayloadError as error:
-            return set(error.candidates)
-        return set() if found is None else {found}
+            return [name for name in error.candidates if name != source]
+        if found is None or found == source:
+            return []
+        decisive = any(name == found and marker.decisive and marker.holds(body) for name, marker in self.markers)
+        return [found] if decisive else []
 
     def evidence(self, body: Any) -> list[tuple[str, Marker]]:
         """Every marker that holds, with its source; not the copied ones beside a gateway's sign."""

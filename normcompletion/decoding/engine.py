@@ -305,7 +305,7 @@ class Engine:
             elif default_source is not None:
                 sent.source, sent.source_basis = default_source, "caller"
         else:
-            if self.canonical_detector.decisive(sent) - {source}:
+            if self.canonical_detector.contradicting(source, sent, None):
                 return None
             sent.source, sent.source_basis = source, "caller"
         if sent.source in self.placeholders:
@@ -566,7 +566,8 @@ _KEY_AT = len(_UNKNOWN_FIELD)
 
 def note_conflict(detector: Detector, body: Any, payload: Any, findings: Findings) -> None:
     """Remark that a body has the decisive marker of another source than the one that the caller named."""
-    for other in sorted(detector.decisive(body, payload) - {findings.source}):
+    assert findings.source is not None
+    for other in detector.contradicting(findings.source, body, payload):
         findings.note_at(findings.prefix, "source_conflict", other)
 
 
