@@ -220,6 +220,12 @@ def placeholder(case: Case, place: Place, theirs: Any) -> bool:
     return theirs is not None and case.ours(place) is None and case.noted("placeholder", place, theirs)
 
 
+def usage_elsewhere(case: Case, place: Place, theirs: Any) -> bool:
+    """Usage that a service puts in a place of its own is read where the body has no other, with a note."""
+    noted = any(note.code == "usage_elsewhere" for note in case.completion.notes)
+    return place == ("usage",) and theirs is None and noted
+
+
 def milliseconds(case: Case, place: Place, theirs: Any) -> bool:
     """`created` is in Unix seconds; a body in milliseconds is cut to them, with a note."""
     return (
@@ -376,6 +382,7 @@ RULES = (
     finish_word,
     role_word,
     placeholder,
+    usage_elsewhere,
     milliseconds,
     implied_object,
     legacy_call,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from refereeing import Kind, check, fixture_bodies, recorded_bodies, reported_after
+from refereeing import SAMPLE, Kind, check, fixture_bodies, recorded_bodies, reported_after
+
+from normcompletion import assemble, normalize, normalize_chunk
 
 Read = Callable[[bytes], Any]
 
@@ -81,3 +84,60 @@ def test_a_wrong_reading_is_reported(sdk: Sdk) -> None:
         "/created",
         "/usage/prompt_tokens",
     ]
+
+
+CHUNKS = [
+    {
+        "id": "gen-1",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": "m",
+        "system_fingerprint": None,
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hel"}, "finish_reason": None}],
+    },
+    {
+        "id": "gen-1",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": "m",
+        "system_fingerprint": None,
+        "choices": [{"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}],
+    },
+]
+
+
+class Written(NamedTuple):
+    """What the objects of an SDK are: its models of a whole answer and of one event, and the source of either."""
+
+    module: str
+    whole: str
+    event: str
+    source: str
+    wraps: bool = False
+
+
+WRITTEN = [
+    Written("openai.types.chat", "ChatCompletion", "ChatCompletionChunk", "openai"),
+    Written("litellm", "ModelResponse", "ModelResponseStream", "openai"),
+    Written("openrouter.components", "ChatResult", "ChatStreamChunk", "openrouter"),
+    Written("openrouter.components", "ChatResult", "ChatStreamingResponse", "openrouter", wraps=True),
+    Written("atoma_sdk.models", "ChatCompletionResponse", "ChatCompletionChunk", "atoma"),
+    Written("atoma_sdk.models", "ChatCompletionResponse", "ChatCompletionStreamResponse", "atoma", wraps=True),
+]
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=lambda written: f"{written.module}-{written.event}")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # litellm's models are not pydantic's taste
+def test_objects_of_an_sdk_have_its_source(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK's object, whole or streamed, has the source of its package; openai and litellm say nothing."""
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or it asks the network for prices
+    module = pytest.importorskip(written.module)
+    basis = "dialect" if written.source == "openai" else "object"
+    whole = getattr(module, written.whole).model_validate(json.loads(SAMPLE))
+    completion = normalize(whole)
+    assert (completion.text, completion.source, completion.source_basis) == ("Hello", written.source, basis)
+    event = getattr(module, written.event)
+    events = [event.model_validate({"data": chunk} if written.wraps else chunk) for chunk in CHUNKS]
+    assert [normalize_chunk(item).source for item in events] == [written.source] * 2
+    streamed = assemble(events)
+    assert (streamed.text, streamed.source, streamed.source_basis) == ("Hello", written.source, basis)
