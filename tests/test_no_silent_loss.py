@@ -90,7 +90,8 @@ def lost(tree: Any, completion: Completion | Chunk) -> list[str]:
 def changed(tree: Any, completion: Completion | Chunk) -> list[str]:
     """The pointers in `extra` and `notes` that do not lead into the payload, or to another value."""
     found = []
-    notes = (note for note in completion.notes if note.code != "cumulative_delta")  # says what a chunk is, not a value
+    # These say what a chunk is and where something was, not a value.
+    notes = (note for note in completion.notes if note.code not in ("cumulative_delta", "usage_elsewhere"))
     entries = [*completion.extra.items(), *((note.path, note.before) for note in notes)]
     for pointer, value in entries:
         try:

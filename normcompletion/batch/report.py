@@ -26,6 +26,7 @@ REJECT_CODES: Mapping[str, str] = {
     "not_utf8": "a byte that is no UTF-8",
     "utf16": "the text is UTF-16 or UTF-32",
     "bom": "a byte-order mark inside the input; one at its first byte is dropped",
+    "leading_text": "text before the JSON, such as that of a log",
     "truncated": "the JSON text ends too early",
     "syntax": "no JSON text",
     "trailing_data": "a second value behind the first",
@@ -35,6 +36,7 @@ REJECT_CODES: Mapping[str, str] = {
     "number_range": "a number beyond what a 64-bit float can hold",
     # JSON, but no completion: UnknownPayloadError
     "not_object": "the value is not an object",
+    "not_many": "one payload where several are meant (only in Python)",
     "unknown_shape": "an object that is not a completion",
     "list": "a list inside a list of records",
     "missing_response": "a log record without its response",

@@ -334,6 +334,8 @@ class Engine:
         source, why = findings.source, "caller"
         if not body.choices:
             findings.note("no_choices", [], "choices")
+        if body.object == "chat.completion.chunk":  # which a whole body may be called
+            findings.keep(body.object, "object")
         if source is not None:
             note_conflict(self.detector, body, payload, findings)
         else:

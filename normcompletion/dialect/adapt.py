@@ -37,8 +37,6 @@ def completion(body: Any, findings: Findings, *, source: str, finish_words: Fini
     choices, time, counts, word = body.choices, body.created, body.usage, body.object
     if counts is None:
         counts = usage_elsewhere(body, findings)
-    if body.x_groq is not None and body.x_groq.usage is not None:
-        keep_members(body.x_groq.usage, findings, "x_groq", "usage")
     variant = "chat" if choices and choices[0].message is not None else variant_of(body)
     if word and word not in IMPLIED_OBJECTS[variant]:
         findings.keep(word, "object")
@@ -71,9 +69,8 @@ def usage_elsewhere(body: Any, findings: Findings) -> Any:
             findings.note("usage_elsewhere", None, "choices", at, "usage")
             return found
     if body.x_groq is not None and body.x_groq.usage is not None:
-        found, body.x_groq.usage = body.x_groq.usage, None
         findings.note("usage_elsewhere", None, "x_groq", "usage")
-        return found
+        return body.x_groq.usage
     return None
 
 

@@ -109,7 +109,9 @@ class Groq(Wire, kw_only=True):
 
 
 class Body(Wire, kw_only=True):
-    """Any whole chat or text completion in the OpenAI dialect."""
+    """Any whole chat or text completion in the OpenAI dialect. `x_groq` stays in `extra`, whatever is read of it."""
+
+    KEPT: ClassVar[frozenset[str]] = frozenset({"x_groq"})
 
     id: str | None = None
     provider: str | None = None
@@ -125,6 +127,8 @@ class Body(Wire, kw_only=True):
 
 class Failed(Wire, kw_only=True):
     """An error body: the members of all forms of errors (`failures.FORMS`), and what a service put beside them."""
+
+    KEPT: ClassVar[frozenset[str]] = frozenset({"x_groq"})
 
     error: Any = None
     message: Any = None
