@@ -73,10 +73,12 @@ class Walk:
             if value is None:
                 continue
             here = f"{at}/{key}" if field is not None else f"{at}/{escape(key)}"
-            if field is None or field.kept:
+            if field is None:
                 self.findings.extra[here] = value
-            if field is not None:
-                found[field.attribute] = field.read(self, value, here)
+                continue
+            found[field.attribute] = field.read(self, value, here)
+            if field.kept:
+                self._keep(value, here)
         try:
             return wanted(**{name: value for name, value in found.items() if value is not None})
         except TypeError:  # a required field; what was dropped from it has its note
@@ -86,6 +88,14 @@ class Walk:
                 code="missing_field",
                 path=at or None,
             ) from None
+
+    def _keep(self, value: Any, at: str) -> None:
+        """Put a value into `extra` whole, in place of what was put there of its members."""
+        extra = self.findings.extra
+        if isinstance(value, dict):
+            for inner in [pointer for pointer in extra if pointer.startswith(f"{at}/")]:
+                del extra[inner]
+        extra[at] = value
 
     def note(self, code: str, at: str, before: Any) -> None:
         """Record a repair at a pointer."""
