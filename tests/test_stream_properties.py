@@ -72,6 +72,7 @@ def as_assembled(whole: Completion, payload: Tree) -> Completion:
     * neighbouring parts of text, and the pieces of one thought, are one part: nothing marks where one ends;
     * an answer without a finish word has a note `incomplete_stream`, one without choices in place of `no_choices`;
     * the engine that repeats the text so far has a note `cumulative_delta`;
+    * a body that is called a chunk says no more than its chunks do;
     * `chat.completion` where a text stands (OpenRouter) is `chat.completion.chunk` in `extra` too.
     """
     built = copy.deepcopy(whole)
@@ -92,6 +93,8 @@ def as_assembled(whole: Completion, payload: Tree) -> Completion:
     if not built.choices:
         built.notes = [note for note in built.notes if note.code != "no_choices"]
         built.notes.append(Note(code="incomplete_stream", path="/choices"))
+    if built.extra.get("/object") == "chat.completion.chunk":
+        built.extra = {pointer: value for pointer, value in built.extra.items() if pointer != "/object"}
     if built.extra.get("/object") == "chat.completion":
         built.extra = {**built.extra, "/object": "chat.completion.chunk"}
     built.extra = {_in_delta(pointer): value for pointer, value in built.extra.items()}
