@@ -47,7 +47,7 @@ def test_a_whole_body_before_the_end_of_a_stream_is_read(behind: bytes) -> None:
     assert explain(CHAT + behind).lost == []
     with pytest.raises(MalformedPayloadError) as caught:
         normalize(CHAT + CHAT + behind)
-    assert (caught.value.code, caught.value.offset) == ("trailing_data", len(CHAT))
+    assert caught.value.code == "trailing_data"
 
 
 @pytest.mark.parametrize("before", ["2025-11-01 INFO ", "[INFO] {3} ", "Größe: ", "response = "])

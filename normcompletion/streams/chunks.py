@@ -127,7 +127,7 @@ class ChunkReader:
                     found.add(self.detector.of_tree({**tree, "id": identity}))
                 else:
                     body.id = identity
-                    found.add(self.detector.source_of(body))
+                    found.add(self.detector.source_of(body, "", tree))
             except AmbiguousPayloadError as error:
                 found.update(error.candidates)
         return {source for source in found if source is not None}
