@@ -9,7 +9,6 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -325,10 +324,10 @@ class Conversion:
         found.rejects.append((len(found.completions), reject))
 
 
-def _reader(options: ConverterOptions) -> Callable[[bytes, str | None], Completion]:
+def _reader(options: ConverterOptions) -> Callable[[bytes, str | None, str | None], Completion]:
     """What reads a body of a source; where `extra` is wanted of every record, it is parsed once."""
     if options.strict:
-        return partial(normalize, strict=True)
+        return lambda raw, source, default: normalize(raw, source, strict=True, default_source=default)
     engine = default_engine()
     return engine.read if options.layout == "flat" else engine.read_whole
 
