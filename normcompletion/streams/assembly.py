@@ -505,6 +505,9 @@ class Assembly:
         `final` says that the stream is over: what is missing then is noted. Raises `NormalizeError` where no event was
         a chunk.
         """
+        if final and self.body is not None and not self.extra.notes:  # a body in place of a stream
+            findings.source, findings.default_source = self.place.source, self.place.default_source
+            return self.reader.engine.read_inside(self.body, findings)
         error = self.error if self.has_chunks else self._nothing()
         source, why = self._source()
         findings.camel = self.camel > 0
@@ -652,8 +655,6 @@ def read_stream(
         another = assembly.add(frames(payload), payload)
         if another is not None:
             raise several(_offset_of(payload, assembly.events))
-        if assembly.body is not None and not assembly.extra.notes:
-            return reader.engine.read_inside(assembly.body, findings)
     elif not all(assembly.add_event(Event(to_json(chunk))) for chunk in payload):
         raise several(None)
     return assembly.completion(findings, final=True)
@@ -676,7 +677,7 @@ def broken(number: int, offset: int, refusal: MalformedPayloadError, completion:
     error = MalformedPayloadError(
         f"event {number}, at byte {offset} of the stream, is broken: {reason}; "
         'its error has what came before in .completion, on_broken="skip" goes on behind it',
-        code="syntax" if refusal.code == "truncated" else refusal.code,
+        code="syntax" if refusal.code in ("truncated", "leading_text") else refusal.code,
         offset=offset,
     )
     error.completion = completion
