@@ -714,9 +714,10 @@ def _with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError
             "it, or --line-prefix '[^{]*' otherwise",
             code="syntax",
         )
-    if start > 0 and error.code == "syntax" and _is_object(text[start:]):
+    if start > 0 and error.code in ("syntax", "leading_text") and _is_object(text[start:]):
         return MalformedPayloadError(
-            f"the JSON of the line begins at byte {start}; say what is before it: --line-prefix '[^{{]*'", code="syntax"
+            f"the JSON of the line begins at byte {start}; say what is before it: --line-prefix '[^{{]*'",
+            code=error.code,
         )
     if b"\\\\" in text and _is_object(without_copy_escapes(text)):
         return MalformedPayloadError(
