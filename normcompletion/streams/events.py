@@ -23,6 +23,7 @@ _FIELD_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":", b"{", 
 _UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR = b"\n\ndata: "
+_COMMENT_AS_DATA = re.compile(rb"\bdata: *:")  # see `_take`
 _LONGEST_COMMENT = 200
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -174,7 +175,8 @@ class EventReader:
                 self._start = self._start if self.comment else None
             return
         field, colon, value = line.partition(b":")
-        if colon and field in _FIELDS and not (self._block and self._balance):
+        # No line inside of JSON starts with a field, but one may start with a colon.
+        if colon and field in _FIELDS and (field or not (self._block and self._balance)):
             self.end_block(events)
             if self._start is None:
                 self._start = start
@@ -305,7 +307,7 @@ def _is_whole(line: bytes) -> bool:
 def frames(raw: bytes) -> Iterable[bytes | Event]:
     """The events of a whole stream; of one that is a single line of data, only the data. Offsets are not known."""
     pieces = raw.split(_SEPARATOR)
-    if len(pieces) < 3 or b"\r" in raw or not raw.endswith(b"\n"):
+    if len(pieces) < 3 or b"\r" in raw or not raw.endswith(b"\n") or _COMMENT_AS_DATA.search(raw):
         return iter_events((raw,))
     pieces[-1] = pieces[-1].rstrip(b"\n")
     if pieces[0].startswith(b"data: "):
