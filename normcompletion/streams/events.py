@@ -23,7 +23,7 @@ _FIELD_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":", b"{", 
 _UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR = b"\n\ndata: "
-_COMMENT_AS_DATA = re.compile(rb"\bdata: *:")  # see `_take`
+_COMMENT_AS_DATA = re.compile(rb"\bdata:[ \t]*:")  # see `_take`
 _LONGEST_COMMENT = 200
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 

@@ -54,12 +54,12 @@ def below(depth: int, call: Callable[[], Fate]) -> Fate:
 
 
 def one_of_many(payload: object, *, strict: bool) -> Completion:
-    """What `normalize_many` gives for one payload; a page, which it opens, is what `normalize` says of it."""
+    """What `normalize_many` gives for one payload; of what it opens (a page, several streams) what `normalize` says."""
     items = list(normalize_many([payload], strict=strict, on_error="yield"))
     try:
         normalize(payload)
     except UnknownPayloadError as error:
-        if error.code == "list":
+        if error.code in ("list", "streams"):
             raise
     except NormalizeError:
         pass
