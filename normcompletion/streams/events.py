@@ -132,7 +132,8 @@ class EventReader:
         self._pending, self._pending_size = [], 0
         if b"\r" in text:
             end = 0
-            for found in _LINE.finditer(text):
+            last = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1  # behind it the pattern would look for an end in vain
+            for found in _LINE.finditer(text, 0, last):
                 if found.end() == len(text) and text.endswith(b"\r"):
                     break  # a line feed may follow
                 end = found.end()
