@@ -34,7 +34,9 @@ LABELS = frozenset(
     }
 )
 # Of these a change means nothing: signatures and encrypted texts of single chunks.
-UNNOTED = frozenset({"ciphertext", "nonce", "responseHash", "response_hash", "signature", "thought_signature"})
+UNNOTED = frozenset(
+    {"ciphertext", "nonce", "obfuscation", "p", "responseHash", "response_hash", "signature", "thought_signature"}
+)
 
 
 class Values:
