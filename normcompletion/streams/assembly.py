@@ -405,6 +405,8 @@ class Assembly:
             self.named.add(chunk.source)
         self.is_sealed = self.is_sealed or chunk.variant == "confidential"
         routes: Routes = []
+        if any(note.path == "/x_groq/usage" for note in notes):  # it stays in `extra`, as in a chunk that was not read
+            sent.usage, notes = None, [note for note in notes if note.path != "/x_groq/usage"]
         self.merge(sent, routes)
         for note in notes:
             owner, rest = _owner(note.path, routes)
