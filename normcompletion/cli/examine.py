@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .console import DONE, REJECTS, fail, print_json
-from .options import Commands, add_envelopes, add_inputs, add_running, add_source
+from .options import Commands, add_envelopes, add_inputs, add_running, add_source, reading
 
 if TYPE_CHECKING:
     from ..batch.examination import Told
@@ -48,23 +48,7 @@ def run(options: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     with Terminal(inputs, options.progress) as terminal, batch.Signals() as signals:
         try:
-            for examined in batch.examine(
-                inputs,
-                kind,
-                envelope=options.envelope,
-                body=options.body,
-                body_encoding=options.body_encoding,
-                envelope_fields=dict(options.envelope_field),
-                line_prefix=options.line_prefix,
-                copy_escapes=options.copy_escapes,
-                table=options.table,
-                source=options.source,
-                jobs=options.jobs,
-                limit=options.limit,
-                max_record_bytes=options.max_record_bytes,
-                listener=terminal,
-                signals=signals,
-            ):
+            for examined in batch.examine(inputs, kind, listener=terminal, signals=signals, **reading(options)):
                 counts += examined.counts
                 counts["rejected"] += examined.report.rejected
                 counts["blank"] += examined.report.blank

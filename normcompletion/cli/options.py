@@ -135,6 +135,23 @@ def add_running(parser: Group) -> None:
     )
 
 
+def reading(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that all commands about logs have, as arguments of a function of `batch`."""
+    return {
+        "envelope": options.envelope,
+        "body": options.body,
+        "body_encoding": options.body_encoding,
+        "envelope_fields": dict(options.envelope_field),
+        "line_prefix": options.line_prefix,
+        "copy_escapes": options.copy_escapes,
+        "table": options.table,
+        "source": options.source,
+        "jobs": options.jobs,
+        "limit": options.limit,
+        "max_record_bytes": options.max_record_bytes,
+    }
+
+
 def pair(text: str) -> tuple[str, str]:
     """The value of an option `NAME=POINTER`."""
     name, equals, pointer = text.partition("=")

@@ -8,7 +8,7 @@ import os
 import sys
 
 from .console import DONE, INPUT, REJECTS, USAGE, fail, print_json
-from .options import Commands, add_default_source, add_envelopes, add_inputs, add_running, add_source
+from .options import Commands, add_default_source, add_envelopes, add_inputs, add_running, add_source, reading
 
 
 def add(command: Commands) -> None:
@@ -60,20 +60,10 @@ def run(options: argparse.Namespace) -> int:
         try:
             found = batch.survey(
                 inputs,
-                envelope=options.envelope,
-                body=options.body,
-                body_encoding=options.body_encoding,
-                envelope_fields=dict(options.envelope_field),
-                line_prefix=options.line_prefix,
-                copy_escapes=options.copy_escapes,
-                table=options.table,
-                source=options.source,
                 default_source=options.default_source,
-                jobs=options.jobs,
-                limit=options.limit,
-                max_record_bytes=options.max_record_bytes,
                 listener=terminal,
                 signals=signals,
+                **reading(options),
             )
         except batch.Interrupted as stop:
             return fail(128 + stop.signal, stop)

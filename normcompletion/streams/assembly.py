@@ -629,12 +629,8 @@ class Assembly:
             path = camel(note.path) if findings.camel and note.code == "conflicting_value" else note.path
             findings.note_at(findings.prefix + base + path, note.code, note.before)
         for at, choice in enumerate(completion.choices):
-            for place, call in enumerate(choice.message.tool_calls or ()):
-                text = None if call.function is None else call.function.arguments
-                if text is not None and text.startswith("{'"):
-                    findings.note(
-                        "python_arguments", text, "choices", at, "delta", "tool_calls", place, "function", "arguments"
-                    )
+            if choice.message.tool_calls:  # which are canonical already: this notes what is odd in them
+                adapt.tool_calls(choice.message.tool_calls, findings, "choices", at, "delta")
         if not final or completion.error is not None:
             return
         if self.cut is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..dialect.wire import PADDING
 from ..model import Note
 from ..pointer import escape
 
@@ -33,9 +34,9 @@ LABELS = frozenset(
         "type",
     }
 )
-# Of these a change means nothing: signatures and encrypted texts of single chunks.
+# Of these a change means nothing: signatures and encrypted texts of single chunks, and padding.
 UNNOTED = frozenset(
-    {"ciphertext", "nonce", "obfuscation", "p", "responseHash", "response_hash", "signature", "thought_signature"}
+    {"ciphertext", "nonce", "responseHash", "response_hash", "signature", "thought_signature", *PADDING}
 )
 
 
