@@ -101,6 +101,7 @@ LINES = {
     "a list in a string cut": b'["abc\n[1]\n',
     "words": b"hello\nworld\n",
     "a short first line": b"{}\n{\n}\n",
+    "a number before an open bracket": b"1\n{\n",
 }
 
 

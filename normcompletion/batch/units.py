@@ -58,7 +58,11 @@ _TO_BRACKET = re.compile(
 )
 _WORD = re.compile(rb"[^,\] \t\r\n]*+")
 _LINE = re.compile(rb"[^\n]*+")
-_STREAMS = re.compile(rb"^data: ?[{\[]|\AHTTP/\d|\A[^{\[\"\s][^\n]*\n(?:[^\n]*\n){0,20}?\{[ \t\r]*\n", re.MULTILINE)
+# Events; an HTTP message; text, but no number on a line of its own, with JSON over several lines behind it.
+_STREAMS = re.compile(
+    rb"^data: ?[{\[]|\AHTTP/\d|\A(?!-?\d+(?:\.\d+)?[ \t\r]*\n)[^{\[\"\s][^\n]*\n(?:[^\n]*\n){0,20}?\{[ \t\r]*\n",
+    re.MULTILINE,
+)
 # What `curl -i` and `curl -v` show of an HTTP message: its first line and its fields, or lines with a mark before them.
 _HEADERS = re.compile(rb"(?:HTTP/\d[^\n]*\n(?:[\w-]+:[^\n]*\n)*(?:\r?\n)*|(?:[*<>{}](?: [^\n]*)?\r?\n|\r?\n)+)+")
 _LOG = re.compile(

@@ -313,7 +313,8 @@ class Assembly:
         natives = ("native_finish_reason", "nativeFinishReason")
         if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
             choices = []  # of a shape of its own
-        self.has_native = self.has_native or any(each.get(name) for each in choices for name in natives)
+        sent = [each.get(name) for each in choices for name in natives]
+        self.has_native = self.has_native or any(isinstance(word, str) and word for word in sent)
         # As the marker of Atoma's engine, which looks at the first choice.
         self.has_maps = self.has_maps or (bool(choices) and isinstance(choices[0].get("logprobs"), list))
         return self.add_chunk(chunk, is_named=chunk.variant not in VARIANTS.values(), items=choices)
