@@ -117,6 +117,9 @@ def _thoughts(part: Part) -> list[ThinkingText] | None:
     return [ThinkingText(text=part.thinking)] if isinstance(part.thinking, str) else part.thinking and [*part.thinking]
 
 
+_EMPTY = wire.ChunkDelta()
+
+
 class Answer:
     """One choice in the making.
 
@@ -179,7 +182,8 @@ class Answer:
         that is like what is left, but for a text, adds no more than that text.
         """
         self._count_roles()
-        self.has_delta, self._has_role = True, bool(delta.role)
+        self.has_delta = self.has_delta or delta != _EMPTY  # an object of nulls says nothing
+        self._has_role = bool(delta.role)
         is_plain = self.parts is None and delta.content.__class__ is not list
         if delta.content is not None:
             self._add_content(delta, places)
