@@ -44,11 +44,11 @@ FIXTURES = ROOT / "fixtures"
 
 
 settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=100)
-settings.register_profile("slow", deadline=None, database=None, max_examples=1000)
+settings.register_profile("slow", deadline=None, derandomize=True, database=None, max_examples=1000)
 
 
 def examples(count: int) -> settings:
-    """So many examples of Hypothesis, the same in every run; with `--slow` ten times as many, others each time."""
+    """So many examples of Hypothesis, the same in every run; with `--slow` ten times as many."""
     return settings(max_examples=count * settings.default.max_examples // 100, suppress_health_check=list(HealthCheck))
 
 

@@ -363,7 +363,6 @@ def test_all_roads_read_any_chunks_alike(chunks: list[Tree], strict: bool) -> No
     raw = write(chunks, Style())
     saved = result(lambda: normalize(raw, strict=strict))
     assert result(lambda: assemble(iter_events([raw]), strict=strict)) == saved
-    assume('"role": ""' not in str(chunks).replace("'", '"'))  # of a message, its note has another pointer and place
     assert result(lambda: by_chunks(raw, strict=strict)) == saved
 
 

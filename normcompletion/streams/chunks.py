@@ -21,7 +21,7 @@ from ..decoding.lenient import Walk
 from ..decoding.spelling import compiled, is_struct
 from ..decoding.unknown import extra_of
 from ..dialect import adapt, wire
-from ..dialect.finish import meaning
+from ..dialect.finish import PLACEHOLDERS, meaning
 from ..envelopes import wrappers
 from ..envelopes.unsupported import recognise
 from ..errors import AmbiguousPayloadError, InvalidPayloadError, UnknownPayloadError
@@ -285,7 +285,8 @@ def as_wire(chunk: Chunk, *, has_natives: bool) -> tuple[wire.Chunk, dict[str, A
         delta: wire.ChunkDelta | None = wire.ChunkDelta(**{name: getattr(choice.delta, name) for name in _DELTA})
         assert delta is not None
         delta.content = choice.delta.content if choice.delta.parts is None else choice.delta.parts
-        if (said := _said_before(notes, ("placeholder", "unknown_role"), (f"{base}/delta/role",))) is not None:
+        roles = (f"{base}/delta/role", f"{base}/message/role")
+        if (said := _said_before(notes, ("placeholder", "unknown_role"), roles)) is not None:
             delta.role = said
         sent = wire.ChunkChoice(index=choice.index, delta=delta)
         sent.logprobs, sent.error = choice.logprobs, choice.error  # type: ignore[assignment]  # more than the wire has
@@ -341,4 +342,4 @@ def _sent_words(
     said = said if displaced is None else displaced
     if said is None:
         return word, native
-    return said, None if said == native else native
+    return said, None if said == native and said not in PLACEHOLDERS else native  # which no adapter copies
