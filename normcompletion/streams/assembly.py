@@ -556,7 +556,8 @@ class Assembly:
         """Who wrote the stream, by the markers of what all chunks said together, and how that is known."""
         if self.place.source is not None:
             return self.place.source, "caller"
-        found = self.reader.sources_of(self._union(), list(self.ids), is_camel=self.camel > 0) or self.named
+        # A chunk that was read may have had a marker of which nothing is left in it.
+        found = {*self.reader.sources_of(self._union(), list(self.ids), is_camel=self.camel > 0), *self.named}
         if len(found) > 1:
             raise ambiguous(sorted(found))
         return (next(iter(found)), "marker") if found else unmarked(self.place)
