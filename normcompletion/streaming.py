@@ -51,7 +51,12 @@ from .streams.events import Event, EventReader, is_line
 
 
 def normalize_chunk(
-    payload: object, *, source: SourceName | None = None, strict: bool = False, max_record_bytes: int = MAX_RECORD_BYTES
+    payload: object,
+    *,
+    source: SourceName | None = None,
+    strict: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    default_source: SourceName | None = None,
 ) -> Chunk:
     """One chunk of a streamed response, as JSON text, a mapping or an SDK object, as one canonical `Chunk`.
 
@@ -72,9 +77,15 @@ def normalize_chunk(
         raise too_long(len(raw), max_record_bytes)
     reader = default_chunk_reader()
     reader.engine.registry.check(source, None)
+    reader.engine.registry.check(default_source, None)
     tree, is_clean = parse_checked(raw)
-    source = source or source_of_object(payload)
-    chunk = reader.read(tree, Findings(source=source, is_clean=is_clean, read=reader.engine.read_inside))
+    findings = Findings(
+        source=source or source_of_object(payload),
+        default_source=default_source,
+        is_clean=is_clean,
+        read=reader.engine.read_inside,
+    )
+    chunk = reader.read(tree, findings)
     if strict:
         check(chunk, [raw])
     if chunk.variant == "confidential":
@@ -93,6 +104,7 @@ class Assembler:
         source: who writes the stream, where the caller knows; it is believed. Detected otherwise.
         strict: let `finish` raise one `InvalidPayloadError` that names every fault.
         on_broken: `"skip"` goes on behind an event that is not JSON, with the note `broken_event`.
+        default_source: the source of a stream that nothing else decides.
 
     >>> assembler = Assembler()
     >>> for text in ("Hi", " you"):
@@ -103,12 +115,18 @@ class Assembler:
     """
 
     def __init__(
-        self, *, source: SourceName | None = None, strict: bool = False, on_broken: Literal["raise", "skip"] = "raise"
+        self,
+        *,
+        source: SourceName | None = None,
+        strict: bool = False,
+        on_broken: Literal["raise", "skip"] = "raise",
+        default_source: SourceName | None = None,
     ) -> None:
         reader = default_chunk_reader()
         reader.engine.registry.check(source, None)
+        reader.engine.registry.check(default_source, None)
         skips = check_on_broken(on_broken)
-        self._place = Findings(source=source)
+        self._place = Findings(source=source, default_source=default_source)
         self._is_by_class = False
         self._assembly = Assembly(reader, self._place, strict=strict, skip_broken=skips)
         self._lines: EventReader | None = None  # of the lines that were fed
@@ -173,6 +191,7 @@ def assemble(
     source: SourceName | None = None,
     strict: bool = False,
     on_broken: Literal["raise", "skip"] = "raise",
+    default_source: SourceName | None = None,
 ) -> Completion:
     """The completion of a stream's chunks; options and errors are those of `Assembler`.
 
@@ -182,7 +201,7 @@ def assemble(
     >>> assemble([{"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}]).text
     'Hi'
     """
-    assembler = Assembler(source=source, strict=strict, on_broken=on_broken)
+    assembler = Assembler(source=source, strict=strict, on_broken=on_broken, default_source=default_source)
     for chunk in chunks:
         assembler.feed(chunk)
     return assembler.finish()
@@ -194,6 +213,7 @@ async def assemble_async(
     source: SourceName | None = None,
     strict: bool = False,
     on_broken: Literal["raise", "skip"] = "raise",
+    default_source: SourceName | None = None,
 ) -> Completion:
     """`assemble` for an asynchronous iterable.
 
@@ -203,7 +223,7 @@ async def assemble_async(
     >>> asyncio.run(assemble_async(events())).text
     'Hi'
     """
-    assembler = Assembler(source=source, strict=strict, on_broken=on_broken)
+    assembler = Assembler(source=source, strict=strict, on_broken=on_broken, default_source=default_source)
     async for chunk in chunks:
         assembler.feed(chunk)
     return assembler.finish()

@@ -131,6 +131,62 @@ def test_a_named_source_is_believed_with_a_remark_where_a_marker_contradicts(bod
     assert not any(note.code == "source_conflict" for note in normalize(PLAIN, source="atoma").notes)
 
 
+MARKED_CHUNKS = [
+    {"id": "a", "provider": "Inc", "choices": [{"index": 0, "delta": {"content": "h"}, "native_finish_reason": None}]},
+    {
+        "id": "a",
+        "provider": "Inc",
+        "choices": [{"index": 0, "delta": {"content": "i"}, "finish_reason": "stop", "native_finish_reason": "end"}],
+    },
+]
+
+
+@pytest.mark.parametrize("member", [{}, {"vendor": 1}, {"created": "1"}], ids=["plain", "unknown key", "fault"])
+def test_a_named_source_of_a_stream_is_believed_with_the_same_remark(member: dict[str, Any]) -> None:
+    """A stream that is saved, fed live or read chunk by chunk has one remark, as the whole body has."""
+    chunks = [{**chunk, **member} for chunk in MARKED_CHUNKS]
+    saved = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+    by_chunk = Assembler(source="atoma")
+    for chunk in chunks:
+        by_chunk.feed(normalize_chunk(chunk, source="atoma"))
+    for completion in (normalize(saved, source="atoma"), assemble(chunks, source="atoma"), by_chunk.finish()):
+        assert (completion.source, completion.source_basis) == ("atoma", "caller")
+        assert [(note.path, note.before) for note in completion.notes if note.code == "source_conflict"] == [
+            ("", "openrouter")
+        ]
+    assert not any(note.code == "source_conflict" for note in normalize(saved, source="openrouter").notes)
+
+
+def test_a_default_source_is_that_of_a_stream_that_nothing_else_decides() -> None:
+    """`assemble`, `Assembler` and `normalize_chunk` take a default source, and a marker wins over it."""
+    plain = {"id": "a", "choices": [{"index": 0, "delta": {"content": "h"}, "finish_reason": "stop"}]}
+    completion = assemble([plain], default_source="atoma")
+    assert (completion.source, completion.source_basis) == ("atoma", "caller")
+    assert assemble([plain]).source == "openai"
+    assert assemble([normalize_chunk(plain, default_source="atoma")], default_source="atoma") == completion
+    assert assemble(MARKED_CHUNKS, default_source="atoma").source == "openrouter"
+    assert normalize_chunk(plain, default_source="atoma").source == "atoma"
+    assert normalize_chunk(MARKED_CHUNKS[1], default_source="atoma").source == "openrouter"
+    for refused in (assemble, normalize_chunk):
+        with pytest.raises(UnknownSourceError, match="did you mean 'atoma'"):
+            refused([plain], default_source="atmoa")  # type: ignore[operator]
+
+
+def test_a_comment_of_another_source_contradicts_the_named_one() -> None:
+    """A comment line that only OpenRouter writes is remarked where the caller names another source."""
+    saved = b': OPENROUTER PROCESSING\n\ndata: {"choices": [{"delta": {"content": "h"}, "finish_reason": "stop"}]}\n\n'
+    assert [note.before for note in normalize(saved, source="log10").notes] == ["openrouter"]
+
+
+def test_a_chunk_with_a_contradicting_marker_is_remarked() -> None:
+    """A single chunk, and an error in a stream, have the remark too."""
+    assert [note.before for note in normalize_chunk(MARKED_CHUNKS[1], source="atoma").notes] == ["openrouter"]
+    failed = b'data: {"error": {"code": 400, "message": "no"}, "user_id": "user_2a"}\n\n'
+    with pytest.raises(SourceReportedError) as caught:
+        normalize(failed, source="atoma")
+    assert [note.before for note in caught.value.completion.notes] == ["openrouter"]
+
+
 def test_a_reported_error_with_a_contradicting_marker_is_remarked() -> None:
     """An error body with another source's marker has the remark too."""
     with pytest.raises(SourceReportedError) as caught:

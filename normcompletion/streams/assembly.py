@@ -411,7 +411,9 @@ class Assembly:
         self.merge(sent, routes)
         for note in notes:
             owner, rest = _owner(note.path, routes)
-            if note.code == "cumulative_delta" and owner is not None:
+            if note.code == "source_conflict":
+                self.named.add(note.before)
+            elif note.code == "cumulative_delta" and owner is not None:
                 owner.cumulative = wire.ATOMA_ENGINE
             elif note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
                 (self.extra if owner is None else owner.extra).note(note.code, rest, note.before)
@@ -513,7 +515,7 @@ class Assembly:
             findings.source, findings.default_source = self.place.source, self.place.default_source
             return self.reader.engine.read_inside(self.body, findings)
         error = self.error if self.has_chunks else self._nothing()
-        source, why = self._source()
+        source, why = self._source(findings)
         findings.camel = self.camel > 0
         held = dict.fromkeys(self.answers.values())  # one may have several keys
         answers = as_one([answer.settled() for answer in sorted(held, key=lambda answer: answer.index or 0)])
@@ -552,12 +554,19 @@ class Assembly:
             "the stream holds no event with a chunk; log the body, not only the keep-alives", code="empty"
         )
 
-    def _source(self) -> tuple[str, str]:
-        """Who wrote the stream, by the markers of what all chunks said together, and how that is known."""
-        if self.place.source is not None:
-            return self.place.source, "caller"
+    def _source(self, findings: Findings) -> tuple[str, str]:
+        """Who wrote the stream, and how that is known: the caller, or the markers of what all chunks said together.
+
+        Where a marker names another source than the caller, the findings say so.
+        """
+        body, ids, is_camel, caller = self._union(), list(self.ids), self.camel > 0, self.place.source
         # A chunk that was read may have had a marker of which nothing is left in it.
-        found = {*self.reader.sources_of(self._union(), list(self.ids), is_camel=self.camel > 0), *self.named}
+        if caller is not None:
+            others = self.reader.contradicting(caller, body, ids, is_camel=is_camel) | self.named
+            for other in sorted(others - {caller}):
+                findings.note_at(findings.prefix, "source_conflict", other)
+            return caller, "caller"
+        found = self.reader.sources_of(body, ids, is_camel=is_camel) | self.named
         if len(found) > 1:
             raise ambiguous(sorted(found))
         return (next(iter(found)), "marker") if found else unmarked(self.place)

@@ -8,7 +8,7 @@ becomes a canonical `Chunk`; so does every chunk for `normalize_chunk`. `as_wire
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, cached_property
 from typing import Any, get_args
@@ -16,7 +16,7 @@ from typing import Any, get_args
 import msgspec
 
 from ..decoding.detection import Detector
-from ..decoding.engine import Engine, json_word, unmarked
+from ..decoding.engine import Engine, json_word, note_conflict, unmarked
 from ..decoding.lenient import Walk
 from ..decoding.spelling import compiled, is_struct
 from ..decoding.unknown import extra_of
@@ -96,6 +96,8 @@ class ChunkReader:
         walk = Walk(findings)
         body = walk.struct(tree, self.form, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
+        if findings.source is not None:
+            note_conflict(self.detector, body, tree, findings)
         marked = findings.source or self.detector.source_of(body, findings.prefix, tree)
         known = marked or source or unmarked(findings)[0]
         for at, item in enumerate(body.choices):
@@ -117,20 +119,32 @@ class ChunkReader:
     def sources_of(self, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> set[str]:
         """The sources whose markers a body has, under any of some ids."""
         found: set[str | None] = set()
+        for body in self._bodies(tree, ids, is_camel=is_camel):
+            try:
+                found.add(
+                    self.detector.of_tree(body) if isinstance(body, dict) else self.detector.source_of(body, "", tree)
+                )
+            except AmbiguousPayloadError as error:
+                found.update(error.candidates)
+        return {source for source in found if source is not None}
+
+    def contradicting(self, source: str, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> set[str]:
+        """The sources whose decisive markers a body has under some id, other than the one that a caller named."""
+        bodies = self._bodies(tree, ids, is_camel=is_camel)
+        return {other for body in bodies for other in self.detector.contradicting(source, body, tree)}
+
+    def _bodies(self, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> Iterator[Any]:
+        """A body under each of some ids: a tree, or the same Struct each time where the tree has the types of one."""
         body: Any = None
         if not is_camel:
             with suppress(msgspec.ValidationError, UnicodeEncodeError):  # a vendor's value has another type there
                 body = msgspec.convert(tree, self.engine.loose["snake"].struct)
         for identity in ids or [""]:
-            try:
-                if body is None:
-                    found.add(self.detector.of_tree({**tree, "id": identity}))
-                else:
-                    body.id = identity
-                    found.add(self.detector.source_of(body, "", tree))
-            except AmbiguousPayloadError as error:
-                found.update(error.candidates)
-        return {source for source in found if source is not None}
+            if body is None:
+                yield {**tree, "id": identity}
+            else:
+                body.id = identity
+                yield body
 
     def loosen(self, tree: Any) -> Loosened | None:
         """A parsed chunk whose unknown keys are taken out of it, in snake_case; `None` where it has another fault.
