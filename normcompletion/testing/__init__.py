@@ -110,7 +110,7 @@ def load_pairs(folder: str | Path) -> list[Pair]:
 
 @cache
 def own_fixtures() -> tuple[Pair, ...]:
-    """The fixtures of this library's own sources, which come with it; chunks and whole logs among them left out.
+    """The fixtures of this library's own sources, without chunks and whole logs; a wheel holds their payloads only.
 
     >>> len(own_fixtures()) > 300
     True
