@@ -76,6 +76,21 @@ def test_unfinished_answers_can_be_skipped(log, tmp_path, capsys):
     assert "1 records: 1 answers; 2 skipped" in capsys.readouterr().err
 
 
+def test_answers_without_a_request_are_refused_skipped_or_written(tmp_path, capsys):
+    """Without a logged request an answer is a reject; `--without-request` skips and counts it, or writes it alone."""
+    log, out = tmp_path / "log.jsonl", tmp_path / "train.jsonl"
+    alone = {**WHOLE, "choices": [ANSWER]}
+    log.write_text("".join(json.dumps(row) + "\n" for row in (ROWS[0], alone)))
+    report = batch.convert(log, out, to="messages")
+    assert (len(lines(out)), report.rejects) == (1, {"no_request": 1})
+    arguments = ["convert", str(log), "-o", str(out), "--to", "messages", "--overwrite", "--without-request"]
+    assert main([*arguments, "skip"]) == 0
+    assert "1 records: 1 answers; 1 skipped" in capsys.readouterr().err
+    assert main([*arguments, "write"]) == 0
+    answer = {"role": "assistant", "content": ANSWER["message"]["content"]}
+    assert lines(out) == [{"messages": [*ASKED["messages"], answer]}, {"messages": [answer]}]
+
+
 def test_openai_bodies_are_those_of_the_function(tmp_path):
     """`openai` writes what `to_openai` gives, with `fill` and `extras`; without `fill` the incomplete are rejects."""
     log, out = tmp_path / "log.jsonl", tmp_path / "bodies.jsonl.gz"
@@ -172,6 +187,7 @@ def test_a_report_can_be_a_page(log, tmp_path):
         (["--fill"], "--fill is for --to openai"),
         (["--extras", "--to", "messages"], "--extras is for --to openai"),
         (["--unfinished", "skip"], "--unfinished is for --to messages"),
+        (["--without-request", "write"], "--without-request is for --to messages"),
         (["--omit-null", "--to", "openai"], "--omit-null is for --to jsonl"),
         (["--to", "openai", "--columns", "id"], "--columns is for Parquet and CSV"),
         (["--to", "csv", "--columns", "id,modle"], "did you mean 'model'?"),

@@ -204,6 +204,17 @@ def test_a_training_line_is_the_request_and_the_answer():
         assert caught.value.code == "unfinished"
 
 
+@pytest.mark.parametrize("request_logged", [None, {}, {"messages": []}, {"prompt": "?"}])
+def test_an_answer_without_a_question_is_a_training_line_on_demand(request_logged):
+    """Where no request with messages was logged, the answer alone is refused unless it is asked for."""
+    record = {"organization_id": "o", "request": request_logged, "response": CHAT}
+    with pytest.raises(ExportError, match="no request") as caught:
+        to_training_line(normalize(record))
+    assert (caught.value.code, caught.value.path) == ("no_request", "/envelope/request")
+    line = to_training_line(normalize(record), answer_alone=True)
+    assert line == {"messages": [{"role": "assistant", "content": "High tide."}]}
+
+
 def test_telemetry_has_attributes_without_content():
     """Span attributes are scalars and lists of texts, and no text that was said is among them; the event has it."""
     for _, completion in completions():

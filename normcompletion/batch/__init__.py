@@ -46,7 +46,7 @@ from .signals import Interrupted, Signals
 from .survey import Survey, SurveyError, survey_inputs
 from .units import Unit
 from .workers import WorkerError
-from .written import To, Unfinished
+from .written import To, Unfinished, WithoutRequest
 
 __all__ = [
     "REJECT_CODES",
@@ -123,6 +123,7 @@ def convert(
     extras: bool = False,
     fill: bool = False,
     unfinished: Unfinished = "refuse",
+    without_request: WithoutRequest = "refuse",
     origin: bool = True,
     strict_inputs: bool = False,
     source: str | None = None,
@@ -179,6 +180,8 @@ def convert(
         extras: with `to="openai"`, also write what that shape has no place for.
         fill: with `to="openai"`, write substitutes for what it requires; otherwise such answers are rejects.
         unfinished: with `to="messages"`, refuse failed calls and answers that are not whole, or skip and count them.
+        without_request: with `to="messages"`, refuse answers with which no request was logged, skip and count them, or
+            write the answer alone.
         origin: write for each record where it is from: `_file`, `_line` and `_offset`, the name of its input, and the
             line and the byte (decompressed) at which its unit starts; for a row of a table its number, and 0.
         strict_inputs: raise `InputError` where a folder holds files that are not logs, in place of passing them over.
@@ -239,6 +242,7 @@ def convert(
         extras=extras,
         fill=fill,
         unfinished=unfinished,
+        without_request=without_request,
         origin=origin,
         source=source,
         default_source=default_source,

@@ -22,7 +22,7 @@ from .breakdown import Breakdown
 from .inputs import IncompleteInput
 from .report import Reject, Report
 from .units import Block, Range, Unit, read_range, units_of
-from .written import SKIPPED_CODES, Writing, csv_rows, without_nulls
+from .written import Writing, csv_rows, without_nulls
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -311,7 +311,7 @@ class Conversion:
         try:
             found.exported.append(export(completion) + b"\n")
         except NormalizeError as error:
-            if self._options.writing.unfinished == "refuse" or error.code not in SKIPPED_CODES:
+            if not self._options.writing.skips(error.code):
                 return error
             found.report.skipped += 1
             return None

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -40,7 +40,7 @@ from .report import Reject, Report
 from .signals import Signals
 from .units import BLOCK_BYTES, Block, Range, Unit, blocks
 from .workers import Workers
-from .written import To, Unfinished, Writing
+from .written import To, Unfinished, WithoutRequest, Writing
 
 Result = TypeVar("Result")
 
@@ -101,6 +101,7 @@ class Options:
     extras: bool = False
     fill: bool = False
     unfinished: Unfinished = "refuse"
+    without_request: WithoutRequest = "refuse"
     origin: bool = True
     source: str | None = None
     default_source: str | None = None
@@ -158,10 +159,18 @@ class Options:
             ("extras", "openai"),
             ("fill", "openai"),
             ("unfinished", "messages"),
+            ("without_request", "messages"),
         ):
             if getattr(self, name) not in {False, "refuse"} and to != form:
                 raise UsageError(f"--{name.replace('_', '-')} is for --to {form}; leave it out, or use that")
-        return Writing(to=to, omit_null=self.omit_null, extras=self.extras, fill=self.fill, unfinished=self.unfinished)
+        return Writing(
+            to=to,
+            omit_null=self.omit_null,
+            extras=self.extras,
+            fill=self.fill,
+            unfinished=self.unfinished,
+            without_request=self.without_request,
+        )
 
     def layout_of(self, kind: Kind) -> Layout | None:
         """The layout of the Arrow rows to write; `None` for JSON lines. A name of the flat layout alone implies it."""
@@ -199,7 +208,7 @@ class Options:
             "layout": self.layout,
             "columns": None if self.columns is None else list(self.columns),
             "rows_per_part": self.rows_per_part,
-            "writing": [self.form(output), self.omit_null, self.extras, self.fill, self.unfinished],
+            "writing": list(astuple(self.writing(output))),
             "checkpoint_every": self.checkpoint_every,
             "envelopes": self.envelopes.identity(),
             "origin": self.origin,

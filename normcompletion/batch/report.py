@@ -56,6 +56,7 @@ REJECT_CODES: Mapping[str, str] = {
     "missing_members": "the form requires members that the answer does not have",
     "unfinished": "the answer is not whole, as a line to train on must be",
     "no_answer": "there is no choice, or nothing in it",
+    "no_request": "no request was logged with the answer; --without-request skip leaves it out, write keeps it alone",
 }
 """Why a unit was refused, code by code; `--strict` adds the codes of `normcompletion.NOTES` that are faults."""
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 To = Literal["jsonl", "parquet", "csv", "openai", "messages"]
 Unfinished = Literal["refuse", "skip"]
+WithoutRequest = Literal["refuse", "skip", "write"]
 
-SKIPPED_CODES = frozenset({"provider_error", "encrypted", "unfinished", "no_answer"})
-"""Codes of what `unfinished="skip"` leaves out: failed calls, and answers that are not whole."""
+_UNFINISHED_CODES = frozenset({"provider_error", "encrypted", "unfinished", "no_answer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,8 @@ class Writing:
     """What to write of each completion.
 
     `extras` and `fill` are those of `to_openai`; `omit_null` is of canonical JSON lines; `unfinished` says what becomes
-    of failed calls and answers that are not whole where lines to train on are written.
+    of failed calls and answers that are not whole where lines to train on are written, `without_request` what becomes
+    of answers with which no request was logged.
     """
 
     to: To = "jsonl"
@@ -35,20 +36,27 @@ class Writing:
     extras: bool = False
     fill: bool = False
     unfinished: Unfinished = "refuse"
+    without_request: WithoutRequest = "refuse"
+
+    def skips(self, code: str) -> bool:
+        """Whether an answer that was refused with this code is left out and counted, as was asked for."""
+        if code == "no_request":
+            return self.without_request == "skip"
+        return self.unfinished == "skip" and code in _UNFINISHED_CODES
 
     def line(self) -> Callable[[Completion], bytes] | None:
         """What makes the line of a completion, and may raise `ExportError`; `None` where all are written at once."""
         if self.to == "openai":
             return partial(_openai_line, extras=self.extras, fill=self.fill)
-        return _messages_line if self.to == "messages" else None
+        return partial(_messages_line, alone=self.without_request == "write") if self.to == "messages" else None
 
 
 def _openai_line(completion: Completion, *, extras: bool, fill: bool) -> bytes:
     return to_json(to_openai(completion, extras=extras, fill=fill))
 
 
-def _messages_line(completion: Completion) -> bytes:
-    return to_json(to_training_line(completion))
+def _messages_line(completion: Completion, *, alone: bool) -> bytes:
+    return to_json(to_training_line(completion, answer_alone=alone))
 
 
 def without_nulls(completion: Completion) -> bytes:

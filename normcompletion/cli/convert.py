@@ -101,6 +101,12 @@ def _add_outputs(parser: Group) -> None:
         "default), or skip and count them",
     )
     group.add_argument(
+        "--without-request",
+        choices=("refuse", "skip", "write"),
+        default="refuse",
+        help="the same for answers with which no request was logged, in lines to train on; write: the answer alone",
+    )
+    group.add_argument(
         "--layout",
         choices=("nested", "flat"),
         help="the columns of Parquet: everything (the default), or the first choice, for SQL; --columns can imply it",
@@ -155,6 +161,7 @@ def run(options: argparse.Namespace) -> int:
                 extras=options.extras,
                 fill=options.fill,
                 unfinished=options.unfinished,
+                without_request=options.without_request,
                 origin=options.origin,
                 default_source=options.default_source,
                 strict=options.strict,

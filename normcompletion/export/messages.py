@@ -118,14 +118,18 @@ def _lacks_type(call: ToolCall) -> bool:
     return call.type is None and call.function is not None
 
 
-def to_training_line(completion: Completion) -> Exported:
+def to_training_line(completion: Completion, *, answer_alone: bool = False) -> Exported:
     """The logged request's messages and the answer, as one line of a fine-tuning file: `{"messages": […]}`.
 
-    Where the request named tools, the line names them too. Without a logged request it holds the answer alone.
+    Where the request named tools, the line names them too.
+
+    Args:
+        completion: the completion; the request is that of its envelope.
+        answer_alone: where no request with `messages` was logged, write the answer without a question.
 
     Raises:
-        ExportError: as `to_message`; besides where the answer is not whole: `finish_reason` is neither `stop` nor
-            `tool_calls`, or the choice has an error.
+        ExportError: as `to_message`; besides where the answer is not whole (`finish_reason` is neither `stop` nor
+            `tool_calls`, or the choice has an error), and where no request with `messages` was logged.
 
     >>> from normcompletion import normalize
     >>> record = '''{"organization_id": "o", "request": {"messages": [{"role": "user", "content": "Hi"}]},
@@ -144,7 +148,16 @@ def to_training_line(completion: Completion) -> Exported:
     request = completion.envelope.request if completion.envelope is not None else None
     asked = request if isinstance(request, dict) else {}
     sent = asked.get("messages")
-    line: dict[str, Any] = {"messages": [*(sent if isinstance(sent, list) else ()), dict(message)]}
+    if not isinstance(sent, list) or not sent:
+        if not answer_alone:
+            raise ExportError(
+                "no request with `messages` was logged with the answer; answer_alone=True "
+                "(--without-request write) writes it alone",
+                code="no_request",
+                path="/envelope/request",
+            )
+        sent = []
+    line: dict[str, Any] = {"messages": [*sent, dict(message)]}
     if asked.get("tools"):
         line["tools"] = asked["tools"]
     last = f"/messages/{len(line['messages']) - 1}"

@@ -20,7 +20,8 @@ class ExportError(NormalizeError):
 
     `code` says why: `missing_members` (the form requires members that the completion does not have; `missing` names
     them by JSON Pointer), `provider_error` (the service reported an error), `encrypted`, `unfinished` (the answer was
-    cut off, filtered or ended for a reason that nobody knows) or `no_answer` (there is no choice, or nothing in it).
+    cut off, filtered or ended for a reason that nobody knows), `no_answer` (there is no choice, or nothing in it) or
+    `no_request` (no request was logged with the answer).
 
     >>> from normcompletion import normalize
     >>> from normcompletion.export import to_openai
