@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,37 @@ settings.register_profile("slow", deadline=None, derandomize=True, database=None
 def examples(count: int) -> settings:
     """So many examples of Hypothesis, the same in every run; with `--slow` ten times as many."""
     return settings(max_examples=count * settings.default.max_examples // 100, suppress_health_check=list(HealthCheck))
+
+
+def for_each(cases: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Run a test for every case, a tuple as several arguments, and name all cases for which it fails.
+
+    It is `pytest.mark.parametrize` as one test, for hundreds of cases that take less time than a test of their own.
+    """
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(test)
+        def run(**fixtures: Any) -> None:
+            failures: list[BaseException] = []
+            for case in chosen:
+                values = case if type(case) is tuple else (case,)
+                try:
+                    test(*values, **fixtures)
+                except (Exception, pytest.fail.Exception) as failure:  # noqa: BLE001 - all of them are raised below
+                    failure.add_note(f"for {getattr(case, 'name', case)!s:.200}")
+                    failures.append(failure)
+            if len(failures) == 1:
+                raise failures[0]
+            if failures:
+                raise BaseExceptionGroup(f"fails for {len(failures)} of {len(chosen)}", failures)
+
+        chosen = list(cases)
+        taken = len(chosen[0]) if type(chosen[0]) is tuple else 1
+        parameters = list(inspect.signature(test).parameters.values())[taken:]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
 
 
 def slow(*values: Any) -> list[Any]:
@@ -130,7 +162,7 @@ STREAMS = [pair for pair in PAIRS if pair.is_stream]
 CHUNKS = [pair for pair in FOUND if pair.is_chunk]  # what `normalize_chunk` takes
 
 
-@cache
+@functools.cache
 def invented() -> list[tuple[str, bytes]]:
     """Invented bodies in the shapes of recorded ones, of all sources and spellings, with a name each."""
     return [

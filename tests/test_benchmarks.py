@@ -11,11 +11,12 @@ from benchmarks.generate_streams import SOURCES, Shape, draw, every_shape, gener
 from benchmarks.stream_readers import cut, our_facts, readers
 from benchmarks.streams import faults, judge, possible
 from normcompletion import assemble, iter_events, normalize
+from tests.conftest import for_each
 
 SHAPES = [*every_shape(chunks=11), *(draw(source, seed) for source in SOURCES for seed in range(6))]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@for_each(SHAPES)
 def test_a_generated_stream_is_read_as_it_was_meant(shape):
     """Saved or live, the facts and the source come back; only a missing finish reason is noted."""
     stream = generate(shape, 5)

@@ -10,14 +10,10 @@ import pytest
 import normcompletion
 from normcompletion import Completion, normalize
 from normcompletion.testing import check_expected
-from tests.conftest import CHUNKS, FIXTURES, PAIRS, STREAMS, Pair
+from tests.conftest import CHUNKS, FIXTURES, PAIRS, STREAMS, Pair, for_each
 
 ACCEPTED = [pair for pair in PAIRS if pair.error is None]
 REFUSED = [pair for pair in PAIRS if pair.error is not None]
-
-
-def name(pair: Pair) -> str:
-    return pair.name
 
 
 def expected_of(pair: Pair) -> Completion:
@@ -63,13 +59,13 @@ def test_every_expectation_belongs_to_a_payload() -> None:
     assert expectations <= {pair.name.rpartition("/")[2] + ".expected.json" for pair in (*carried, *CHUNKS)}
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=name)
+@for_each(PAIRS)
 def test_a_fixture_gives_what_is_expected(pair: Pair) -> None:
     """The completion is the expected one to the last note; an error is exactly of the class that names the folder."""
     check_expected(pair, normalize)
 
 
-@pytest.mark.parametrize("pair", [pair for pair in REFUSED if pair.error == "SourceReportedError"], ids=name)
+@for_each([pair for pair in REFUSED if pair.error == "SourceReportedError"])
 def test_a_reported_error_is_that_of_its_completion(pair: Pair) -> None:
     """`SourceReportedError.error` is the `error` of its completion, and its text holds at most 500 characters."""
     with pytest.raises(normcompletion.SourceReportedError) as caught:
@@ -78,7 +74,7 @@ def test_a_reported_error_is_that_of_its_completion(pair: Pair) -> None:
     assert len(str(caught.value)) <= 500
 
 
-@pytest.mark.parametrize("pair", ACCEPTED, ids=name)
+@for_each(ACCEPTED)
 def test_an_expected_file_has_every_field_and_no_other(pair: Pair) -> None:
     """An expected file holds every field of the model, absent ones as null, and nothing that is no field."""
     assert pair.expected is not None
@@ -86,7 +82,7 @@ def test_an_expected_file_has_every_field_and_no_other(pair: Pair) -> None:
     assert json.loads(pair.expected) == json.loads(decoded.to_json())
 
 
-@pytest.mark.parametrize("pair", ACCEPTED, ids=name)
+@for_each(ACCEPTED)
 def test_an_accepted_fixture_gives_the_same_bytes_each_time(pair: Pair) -> None:
     """Same bytes in, same bytes out, at the second and the third call too."""
     first, second, third = (normalize(pair.raw).to_json() for _ in range(3))

@@ -30,7 +30,7 @@ from benchmarks.corpora.mix import SOURCES
 from benchmarks.corpora.shape import SIZES, SPELLINGS, TRAITS, size_of
 from normcompletion import NormalizeError, normalize
 from normcompletion.api import read_any
-from tests.conftest import FOUND
+from tests.conftest import FOUND, for_each
 
 EVERYTHING = "openrouter=4,openai=4,atoma=4,log10=4,openai/batch=1,openrouter//camel=1,openai/chat///logprobs=1"
 # Changes whenever the generator does; must be the same on every machine and every Python.
@@ -58,7 +58,7 @@ def truths(mix: str, count: int, seed: int = 3) -> list[Truth]:
     ]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@for_each(SHAPES)
 def test_a_record_is_read_as_it_was_meant(shape):
     """Each shape, detected: ids, texts, calls, counts, cost, what goes to `extra`, and every repair."""
     for record in records(parse_mix(shape), seed=3, stop=25):

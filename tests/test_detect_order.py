@@ -20,6 +20,7 @@ from tests.conftest import (
     Pair,
     canonical,
     examples,
+    for_each,
     fresh_engine,
     outcome,
     read_outcome,
@@ -87,7 +88,7 @@ def test_the_order_of_recorded_bodies_changes_no_verdict(corpus: Path) -> None:
     assert [name for name, raw in bodies if read(back, raw) != first[name]] == []
 
 
-@pytest.mark.parametrize("pair", [pair for pair in WHOLE if pair.expected is not None], ids=lambda pair: pair.name)
+@for_each([pair for pair in WHOLE if pair.expected is not None])
 def test_detect_names_the_source_and_variant_of_the_completion(pair: Pair) -> None:
     """`detect` gives the `source` and `variant` that stand in the completion."""
     error, completion, _ = outcome(lambda: normalize(pair.raw))

@@ -15,6 +15,7 @@ from normcompletion.dialect import wire
 from normcompletion.payload import REFUSALS
 from normcompletion.pointer import camel
 from normcompletion.sources.registry import built_in
+from tests.conftest import for_each
 
 STRUCTS = list(dict.fromkeys([wire.Body, *(variant.wire for variant in built_in() if variant.wire is not wire.Failed)]))
 
@@ -56,7 +57,7 @@ def levels(struct: type[msgspec.Struct], spelling: Spelling, place: str = "", ar
 
 
 CASES = [
-    pytest.param(struct, spelling, inside, around, id=f"{struct.__name__}-{spelling}{place}")
+    (struct, spelling, inside, around)
     for struct in STRUCTS
     for spelling in ("snake", "camel")
     for place, inside, around in levels(struct, spelling)
@@ -64,7 +65,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize(("struct", "spelling", "inside", "around"), CASES)
+@for_each(CASES)
 def test_a_level_refuses_the_keys_of_the_other_spelling(
     struct: Any, spelling: Any, inside: Any, around: Any, strict: Any
 ) -> None:

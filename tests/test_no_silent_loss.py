@@ -16,7 +16,7 @@ import pytest
 
 from normcompletion import Chunk, Completion, normalize, normalize_chunk
 from normcompletion.testing.twins import twin
-from tests.conftest import CHUNKS, WHOLE, Pair, invented, outcome, recorded, resolve, without_nulls
+from tests.conftest import CHUNKS, WHOLE, Pair, for_each, invented, outcome, recorded, resolve, without_nulls
 
 # The one word that a variant implies: a `chat` completion says so by being one.
 IMPLIED = {
@@ -27,10 +27,6 @@ IMPLIED = {
     "error": "chat.completion.chunk",  # an error that stands in a chunk
 }
 COMPLETIONS = [pair for pair in WHOLE if pair.expected is not None]
-
-
-def name(pair: Pair) -> str:
-    return pair.name
 
 
 def leaves(tree: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
@@ -115,7 +111,7 @@ def _has_half_pairs(text: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("pair", COMPLETIONS, ids=name)
+@for_each(COMPLETIONS)
 def test_no_leaf_of_a_fixture_is_lost(pair: Pair) -> None:
     """Every leaf of the payload is in a field, in `extra` or in a note."""
     completion = outcome(lambda: normalize(pair.raw)).completion
@@ -123,7 +119,7 @@ def test_no_leaf_of_a_fixture_is_lost(pair: Pair) -> None:
     assert lost(pair.tree, completion) == []
 
 
-@pytest.mark.parametrize("pair", COMPLETIONS, ids=name)
+@for_each(COMPLETIONS)
 def test_extra_and_notes_point_into_the_payload(pair: Pair) -> None:
     """The pointers of `extra` and `notes` lead to the values they stand beside."""
     completion = outcome(lambda: normalize(pair.raw)).completion
@@ -131,7 +127,7 @@ def test_extra_and_notes_point_into_the_payload(pair: Pair) -> None:
     assert changed(pair.tree, completion) == []
 
 
-@pytest.mark.parametrize("pair", COMPLETIONS, ids=name)
+@for_each(COMPLETIONS)
 def test_the_same_holds_for_the_camel_twin(pair: Pair) -> None:
     """Nothing is lost or moved when the payload is spelled in camelCase."""
     tree, _ = twin(pair.tree)
@@ -140,7 +136,7 @@ def test_the_same_holds_for_the_camel_twin(pair: Pair) -> None:
     assert (lost(tree, completion), changed(tree, completion)) == ([], [])
 
 
-@pytest.mark.parametrize("pair", CHUNKS, ids=name)
+@for_each(CHUNKS)
 def test_the_same_holds_for_a_chunk_and_its_camel_twin(pair: Pair) -> None:
     """Every leaf of a chunk is in a field, in `extra` or in a note, and every pointer leads to its value."""
     for tree in (pair.tree, twin(pair.tree)[0]):

@@ -17,7 +17,7 @@ from normcompletion import (
 )
 from normcompletion.dialect.finish import WORDS
 from normcompletion.findings import NOTES
-from tests.conftest import canonical
+from tests.conftest import canonical, for_each
 
 
 def chat(**members: Any) -> dict[str, Any]:
@@ -150,8 +150,8 @@ def test_the_table_of_finish_words_is_the_one_above() -> None:
 
 
 @pytest.mark.parametrize("source", ["openai", "openrouter", "atoma", "log10"])
-@pytest.mark.parametrize(("word", "read"), [(word, read) for read, words in READ_AS.items() for word in words])
-def test_each_finish_word_means_one_thing(source: str, word: str, read: Any) -> None:
+@for_each((word, read) for read, words in READ_AS.items() for word in words)
+def test_each_finish_word_means_one_thing(word: str, read: Any, source: str) -> None:
     """Each finish word means the same for every source, and stays readable where it is not the canonical one."""
     body = {"choices": [{"message": {"content": "hi"}, "finish_reason": word}]}
     (choice,) = (completion := normalize(body, source=source)).choices

@@ -18,6 +18,7 @@ from tests.conftest import (
     Outcome,
     Pair,
     canonical,
+    for_each,
     fresh_engine,
     invented,
     outcome,
@@ -28,10 +29,6 @@ from tests.conftest import (
 Read = Callable[[bytes], Outcome]
 JSON_OBJECTS = [pair for pair in WHOLE if isinstance(pair.tree, dict)]
 ENGINE = fresh_engine()
-
-
-def name(pair: Pair) -> str:
-    return pair.name
 
 
 def by_default(raw: bytes) -> Outcome:
@@ -74,7 +71,7 @@ def compared(found: Outcome) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("path", [by_lenient_decode, by_typed_decode, by_one_parse])
-@pytest.mark.parametrize("pair", JSON_OBJECTS, ids=name)
+@for_each(JSON_OBJECTS)
 def test_every_path_agrees_with_normalize(pair: Pair, path: Read) -> None:
     """`normalize` and each path alone give the same completion, or the same error, code and path."""
     assert compared(by_default(pair.raw)) == compared(path(pair.raw))
@@ -94,14 +91,14 @@ def test_every_path_agrees_on_recorded_bodies(path: Read, corpus: Path) -> None:
     assert disagreements(recorded(corpus, "chat", "text", "log_record", "error"), by_default, path) == []
 
 
-@pytest.mark.parametrize("pair", CHUNKS, ids=name)
+@for_each(CHUNKS)
 def test_a_chunk_is_the_same_from_bytes_and_from_a_mapping(pair: Pair) -> None:
     """`normalize_chunk` gives the expected chunk for bytes and for a mapping."""
     assert pair.expected is not None
     assert canonical(normalize_chunk(pair.raw)) == canonical(normalize_chunk(pair.tree))
 
 
-@pytest.mark.parametrize("pair", JSON_OBJECTS, ids=name)
+@for_each(JSON_OBJECTS)
 def test_a_mapping_gives_what_its_bytes_give(pair: Pair) -> None:
     """`normalize(mapping)` equals `normalize(bytes)` for every payload that a mapping can hold."""
     if pair.name.endswith("/surrogate_half"):  # JSON text can hold it, a mapping with it cannot be written
@@ -113,7 +110,7 @@ def test_a_mapping_gives_what_its_bytes_give(pair: Pair) -> None:
     assert compared(from_bytes) == compared(from_mapping)
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=name)
+@for_each(PAIRS)
 def test_text_and_buffers_give_what_bytes_give(pair: Pair) -> None:
     """bytearray, memoryview and, where the bytes are UTF-8, str are read as the bytes are."""
     expected = by_default(pair.raw)

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from normcompletion import normalize, normalize_chunk
 from normcompletion.testing import check_spelling, has_twin, levelled, respelled
 from normcompletion.testing.twins import camel, follow, twin
-from tests.conftest import CHUNKS, WHOLE, Pair
+from tests.conftest import CHUNKS, WHOLE, Pair, for_each
 
 TWINS = [pair for pair in WHOLE if has_twin(pair)]
 
 
-def name(pair: Pair) -> str:
-    return pair.name
-
-
-@pytest.mark.parametrize("pair", TWINS, ids=name)
+@for_each(TWINS)
 def test_a_twin_gives_an_equal_completion_with_re_cased_pointers(pair: Pair) -> None:
     """Values are equal; the pointers of `extra` and `notes` are those of the re-cased payload."""
     check_spelling(pair, normalize)
 
 
-@pytest.mark.parametrize("pair", [pair for pair in CHUNKS if twin(pair.tree)[0] != pair.tree], ids=name)
+@for_each([pair for pair in CHUNKS if twin(pair.tree)[0] != pair.tree])
 def test_the_twin_of_a_chunk_gives_an_equal_chunk_with_re_cased_pointers(pair: Pair) -> None:
     """Values are equal; the pointers of `extra` and `notes` are those of the re-cased chunk."""
     tree, moved = twin(pair.tree)

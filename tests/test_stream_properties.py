@@ -28,7 +28,7 @@ from normcompletion import (
     normalize_chunk,
 )
 from normcompletion.model import Note, Part, ThinkingText
-from tests.conftest import FIXTURES, PAIRS, canonical, examples
+from tests.conftest import FIXTURES, PAIRS, canonical, examples, for_each
 from tests.fuzz.mutations import BYTES, IN_STRINGS, NUMBERS, mutant
 from tests.splitting import (
     ENDINGS,
@@ -132,7 +132,7 @@ def comparable(completion: Completion) -> str | None:
     return canonical(completion)
 
 
-@pytest.mark.parametrize("name", sorted(RESPONSES))
+@for_each(sorted(RESPONSES))
 @examples(3)
 @given(random=randoms)
 def test_a_response_and_the_stream_of_it_give_one_completion(name: str, random: Random) -> None:
@@ -207,8 +207,8 @@ def assert_cuts_agree(raw: bytes, random: Random, *, strict: bool) -> None:
         assert result(lambda pieces=pieces: assemble(iter_events(pieces), strict=strict)) == whole  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", sorted(SAVED))
 @pytest.mark.parametrize("strict", [False, True])
+@for_each(sorted(SAVED))
 def test_a_saved_stream_has_one_result_in_any_cut(name: str, strict: bool) -> None:  # noqa: FBT001
     """Each fixture gives one completion, or one class and code of error, whole, byte by byte and re-cut."""
     assert_cuts_agree(SAVED[name], Random(1), strict=strict)
@@ -238,8 +238,8 @@ def test_framing_says_nothing(name: str, random: Random) -> None:
     assert result(lambda: normalize(raw)) == result(lambda: assemble(map(to_text, chunks)))
 
 
-@pytest.mark.parametrize("name", sorted(SAVED))
 @pytest.mark.parametrize("strict", [False, True])
+@for_each(sorted(SAVED))
 def test_a_saved_stream_read_chunk_by_chunk_is_the_same(name: str, strict: bool) -> None:  # noqa: FBT001
     """Each fixture gives the same completion, extra and notes, or the same error, when fed as canonical chunks."""
     raw = SAVED[name]

@@ -31,7 +31,7 @@ from normcompletion import (
     normalize,
     normalize_chunk,
 )
-from tests.conftest import CHUNKS, FIXTURES, STREAMS, Pair, canonical, outcome
+from tests.conftest import CHUNKS, FIXTURES, STREAMS, Pair, canonical, for_each, outcome
 
 SSE = [path for path in sorted(FIXTURES.rglob("*.sse")) if not path.read_bytes().startswith(b"\xef\xbb\xbf")]
 Item = TypeVar("Item")
@@ -68,7 +68,7 @@ async def later(items: Iterable[Item]) -> AsyncIterator[Item]:
 # -- chunks
 
 
-@pytest.mark.parametrize("pair", CHUNKS, ids=lambda pair: pair.name)
+@for_each(CHUNKS)
 def test_a_chunk_fixture_gives_its_expected_chunk(pair: Pair) -> None:
     """The chunk, encoded, is the expected one to the last note, and strict mode reads it so where it has no fault."""
     assert pair.expected is not None
@@ -134,7 +134,7 @@ def test_normalize_refuses_a_single_chunk_with_a_word_about_the_right_verb() -> 
 # -- events
 
 
-@pytest.mark.parametrize("path", SSE, ids=lambda path: path.relative_to(FIXTURES).as_posix())
+@for_each(SSE)
 def test_the_events_of_a_stream_assemble_to_what_normalize_gives(path: Any) -> None:
     """`assemble(iter_events(…))`, byte by byte and at once, and its asynchronous twin give what `normalize` gives."""
     raw = path.read_bytes()
@@ -253,7 +253,7 @@ def test_a_saved_stream_has_the_source_that_the_caller_names() -> None:
     assert normalize(text_of(ANSWER), source="openrouter").source == "openrouter"
 
 
-@pytest.mark.parametrize("pair", [pair for pair in STREAMS if pair.expected is not None], ids=lambda pair: pair.name)
+@for_each([pair for pair in STREAMS if pair.expected is not None])
 def test_detect_names_the_source_and_variant_of_a_saved_stream(pair: Pair) -> None:
     """`detect` gives the `source` and `variant` that stand in the completion of a saved stream."""
     completion = outcome(lambda: normalize(pair.raw)).completion

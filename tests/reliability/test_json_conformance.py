@@ -9,6 +9,7 @@ import pytest
 
 from normcompletion import Completion, MalformedPayloadError, SourceReportedError, UnknownPayloadError, normalize
 from normcompletion.errors import NormalizeError
+from tests.conftest import for_each
 from tests.fuzz.oracle import judge, parse
 from tests.reliability.json_cases import ACCEPTED, CASES, REFUSED, STRUCTURE, STRUCTURE_CODES, Case
 
@@ -23,10 +24,6 @@ POSITIONS = {
     "free_form_last": b'{"choices":[],"error":{"message":"m","metadata":{"a":%s}}}',
 }
 ARGUMENTS = b'{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":%s}}]}}]}'
-
-
-def named(case: Case) -> str:
-    return case.name
 
 
 def read(payload: bytes, *, strict: bool = False) -> Completion:
@@ -70,7 +67,7 @@ def test_the_table_is_what_the_standard_says() -> None:
 SKIPPED_CODES = ("number_range", "too_deep")
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@for_each(CASES)
 def test_the_verdict_is_the_same_in_every_position(case: Case) -> None:
     """A text is accepted, or refused with the table's code, in a known field, an unknown key and a free-form member.
 
@@ -91,7 +88,7 @@ def test_the_verdict_is_the_same_in_every_position(case: Case) -> None:
             assert verdict(payload, strict=True) == got, position
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@for_each(CASES)
 def test_the_verdict_of_a_text_alone(case: Case) -> None:
     """A text that is the whole payload is refused as no completion where it is JSON, else with the table's code."""
     wanted = case.alone or case.code
@@ -104,7 +101,7 @@ def test_the_verdict_of_a_text_alone(case: Case) -> None:
         assert caught.value.code == wanted
 
 
-@pytest.mark.parametrize("case", ACCEPTED, ids=named)
+@for_each(ACCEPTED)
 def test_an_accepted_text_keeps_its_value(case: Case) -> None:
     """What an accepted text says is in `extra`, digit for digit; in a field half a surrogate pair is U+FFFD."""
     wanted = parse(case.text.decode())
@@ -123,7 +120,7 @@ def test_an_accepted_text_keeps_its_value(case: Case) -> None:
         assert field.model is None or isinstance(wanted, int | float)
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@for_each(CASES)
 def test_tool_arguments_are_text_whatever_they_hold(case: Case) -> None:
     """A text inside tool arguments is kept letter by letter, legal JSON or not, unless its bytes are no UTF-8."""
     try:

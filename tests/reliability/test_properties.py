@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from normcompletion import Chunk, Completion, InvalidPayloadError, NormalizeError, normalize, normalize_chunk
-from tests.conftest import FOUND, Pair, canonical, examples
+from tests.conftest import FOUND, Pair, canonical, examples, for_each
 from tests.fuzz.oracle import parse
 from tests.reliability.inputs import Fate, fate
 from tests.test_errors import JSON
@@ -35,10 +35,6 @@ def read(pair: Pair, *, strict: bool = False) -> Fate:
     return fate(lambda: verb(pair.raw, strict=strict))
 
 
-def name(pair: Pair) -> str:
-    return pair.name
-
-
 def same(result: Completion | Chunk) -> None:
     """Check that a result comes back from its JSON as it was, to the byte."""
     text = result.to_json()
@@ -48,7 +44,7 @@ def same(result: Completion | Chunk) -> None:
     assert back.to_json() == text
 
 
-@pytest.mark.parametrize("pair", FOUND, ids=name)
+@for_each(FOUND)
 def test_a_fixture_comes_back_from_its_json(pair: Pair) -> None:
     """Canonical to JSON to canonical is identity; the JSON is legal to the strict reader of the standard library."""
     result = read(pair).completion
@@ -82,7 +78,7 @@ def check_copies(got: Fate) -> None:
             assert (str(other), other.args, vars(other)) == (str(got.error), got.error.args, vars(got.error))
 
 
-@pytest.mark.parametrize("pair", FOUND, ids=name)
+@for_each(FOUND)
 def test_copies_of_fixtures_are_equal(pair: Pair) -> None:
     """Copied, deep-copied or pickled completions, chunks and errors equal their originals, in both modes."""
     for strict in (False, True):
