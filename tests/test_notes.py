@@ -129,7 +129,7 @@ READ_AS: dict[str, tuple[str, ...]] = {
         *("content_filter", "refusal", "content_filtered", "guardrail_intervened", "CONTENT_FILTERED", "sensitive"),
         *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "ERROR_TOXIC"),
         *("safety", "recitation", "blocklist", "prohibited_content", "spii", "content-filter"),
-        *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+        *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "blacklist"),
     ),
     "error": (
         *("error", "MALFORMED_FUNCTION_CALL", "malformed_function_call", "malformed_model_output"),

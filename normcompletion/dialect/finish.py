@@ -23,16 +23,17 @@ TITAN = "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-t
 GEMINI = "https://cloud.google.com/python/docs/reference/vertexai/latest/vertexai.generative_models.FinishReason"
 GEMINI_2026 = "https://ai.google.dev/api/generate-content#FinishReason; BerriAI/litellm 004c2c4 core_helpers.py"
 GEMINI_LOWER = "log10-io/log10 462a441: the names of Gemini's enum in lower case"
-COHERE = "https://docs.cohere.com/reference/chat (v2); Portkey-AI/gateway 6498dbd src/providers/cohere/types.ts"
-COHERE_V1 = "https://docs.oracle.com/en-us/iaas/tools/dotnet/90.4.0/api/ (`CohereChatResponse.FinishReasonEnum`)"
-TGI = "huggingface/text-generation-inference: `FinishReason` (`length`, `eos_token`, `stop_sequence`)"
+COHERE = "cohere-ai/cohere-python src/cohere/types/chat_finish_reason.py"
+COHERE_V1 = "cohere-ai/cohere-python src/cohere/types/finish_reason.py"
+TGI = "huggingface/text-generation-inference router/src/lib.rs `FinishReason`; spring-projects/spring-ai#4900"
 TOGETHER = "openai/openai-dotnet#267; vespa-engine/vespa#33327; recorded OpenRouter bodies"
-MISTRAL = "https://docs.mistral.ai/api/#tag/chat (`finish_reason`); Portkey-AI/gateway providers/mistral-ai/types.ts"
-ZHIPU = "https://docs.z.ai/api-reference/llm/chat-completion; earendil-works/pi#1509; anomalyco/opencode#18813"
-DEEPSEEK = "https://api-docs.deepseek.com/api/create-chat-completion (`finish_reason`)"
-WATSONX = "https://ibm.github.io/watsonx-ai-node-sdk/interfaces/0_1_x.WatsonXAI.TextGenResult-1.html (`stop_reason`)"
-BAIDU = "https://cloud.baidu.com/doc/WENXINWORKSHOP/s/plx2p4w8z (`finish_reason`)"
-VLLM = "vllm-project/vllm: vllm/v1/engine/__init__.py `FINISH_REASON_STRINGS`; sgl-project/sglang `FINISH_ABORT`"
+MISTRAL = "https://docs.rs/crate/mistral-openapi-client/latest/source/src/models/chat_completion_choice.rs"
+ZHIPU = "earendil-works/pi#2313 (`network_error`), #978 (`sensitive`)"
+DEEPSEEK = "https://docs.rs/crate/ds-api/latest/source/src/raw/response/non_streaming/finish_reason.rs"
+WATSONX = "https://ibm.github.io/watsonx-ai-node-sdk/interfaces/0_1_x.WatsonXAI.TextGenResult-1.html"
+BAIDU = "langchain-ai/langchain community/langchain_community/chat_models/baidu_qianfan_endpoint.py (the example)"
+GIGACHAT = "https://developers.sber.ru/docs/ru/gigachat/api/reference/rest/post-chat (`finish_reason`)"
+VLLM = "vllm-project/vllm vllm/v1/engine/__init__.py; sgl-project/sglang `FINISH_ABORT`; openclaw/openclaw#16252"
 ATOMA = "atoma-network/atoma-infer 02aca05 server/src/api/chat_completions.rs"
 MISTRALRS = "EricLBuehler/mistral.rs: `StopReason`"
 AI_SDK = "https://ai-sdk.dev/docs/reference/ai-sdk-core/generate-text (`finishReason`)"
@@ -52,7 +53,7 @@ WORDS: tuple[tuple[str, FinishReason, str], ...] = (
     ("end_turn", "stop", ANTHROPIC),
     ("stop_sequence", "stop", ANTHROPIC),
     ("max_tokens", "length", ANTHROPIC),
-    ("model_context_window_exceeded", "length", ANTHROPIC),
+    ("model_context_window_exceeded", "length", "anomalyco/opencode#18813"),
     ("tool_use", "tool_calls", ANTHROPIC),
     ("refusal", "content_filter", ANTHROPIC),
     ("content_filtered", "content_filter", BEDROCK),
@@ -104,6 +105,7 @@ WORDS: tuple[tuple[str, FinishReason, str], ...] = (
     ("token_limit", "length", WATSONX),
     ("cancelled", "error", WATSONX),
     ("normal", "stop", BAIDU),
+    ("blacklist", "content_filter", GIGACHAT),  # the request falls under limits of topic
     ("abort", "error", VLLM),  # the engine broke the answer off
     ("aborted", "error", ATOMA),
     ("stopped", "stop", ATOMA),
