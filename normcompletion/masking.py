@@ -15,9 +15,10 @@ MASK = "***"
 PREFIXES: tuple[tuple[str, str], ...] = (
     (r"sk-", "OpenAI, Anthropic (`sk-ant-`), OpenRouter (`sk-or-`), DeepSeek, LiteLLM, Langfuse (`sk-lf-`)"),
     (
-        r"(?:csk|pk-lf|gsk|xai|pplx|nvapi|tgp_v1|fw|r8|hf|jina|voyage|tvly|lsv2_[ps]t|vck|rpa|ak|esecret)[-_](?=[\w-]*\d)",
+        r"(?:csk|pk-lf|gsk|xai|pplx|nvapi|tgp_v1|fw|r8|hf|sk|jina|voyage|tvly|lsv2_[ps]t|vck|rpa|ak)[-_](?=[\w-]*\d)",
         "model hosts",
     ),
+    (r"hf_(?=[A-Za-z]{34})", "Hugging Face, drawn without a digit"),
     (r"(?:sk|rk|pk)_(?:live|test)_", "https://docs.stripe.com/keys"),
     (r"AIza", "Google API keys"),
     (r"ya29\.", "Google OAuth tokens"),
@@ -44,18 +45,19 @@ _KEY = re.compile(
 )
 # `Bearer` and `Basic` before what is no plain word; a private key in PEM form; what an address holds before `@`.
 _SCHEME = re.compile(
-    r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)(\s+)(?=[\w.~+/=*-]*(?:[\d+/=_-]|[a-z][A-Z])|\w{20})[\w.~+/=*-]{8,}", re.ASCII
+    r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)(\s+)(?=[\w.~+/=:*-]*(?:[\d+/=_-]|[a-z][A-Z])|\w{20})[\w.~+/=:*-]{8,}",
+    re.ASCII,
 )
 _PEM = re.compile(r"(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----).*", re.DOTALL)
 _USERINFO = re.compile(r"(://[^\s/:@]{0,64}:)[^\s/@]{1,128}(?=@)")
-# A word for a secret, at most a few plain words, and what may be the secret itself.
+# A word for a secret, at most a few plain words that do not announce an id, and what may be the secret itself.
 _NAMED = re.compile(
-    r"(?P<name>(?:key|token|secret|password|passwd|pwd|credential|signature|authorization)s?\b[^\w]{0,4}"
-    r"(?:[a-z]{1,12}[^\w]{1,4}){0,4}?)(?P<value>[\w.~+/=-]{8,})",
+    r"(?P<name>(?:key|token|secret|password|passwd|pwd|credential|signature|authorization)s?\b\W{0,4}"
+    r"(?:(?!(?:id|request|trace|call|account|model)s?\b)[a-z]{1,12}\W{0,3}[\s:'\"(]){0,4})(?P<value>[\w.~+/=:-]{8,})",
     re.ASCII | re.IGNORECASE,
 )
 _ASSIGNED = re.compile(
-    r"(?P<name>(?:secret|password|passwd|pwd|AccountKey|SharedAccessKey)=)[^\s;&\"']{4,}", re.IGNORECASE
+    r"(?P<name>(?:secret|password|passwd|pwd|AccountKey|SharedAccessKey|sig)=)[^\s;&\"']{4,}", re.IGNORECASE
 )
 _RUN = re.compile(r"[A-Za-z0-9]{12,}")
 # What ids start with: they tell people which call it was.

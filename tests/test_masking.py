@@ -25,7 +25,7 @@ def drawn(length: int, letters: str = string.ascii_letters + string.digits) -> s
 
 
 HEX = "0123456789abcdef"
-# Twenty-six kinds of secrets, each in a sentence as a service writes it; the second half has no prefix that is known.
+# Kinds of secrets, each in a sentence as a service writes it; the second half has no prefix that is known.
 KNOWN: dict[str, tuple[str, str]] = {
     "openai": ("Incorrect API key provided: {}. You can find it at https://example.com", f"sk-{drawn(48)}"),
     "openai project": ("Incorrect API key provided: {}", f"sk-proj-{drawn(60)}_{drawn(20)}"),
@@ -48,12 +48,16 @@ KNOWN: dict[str, tuple[str, str]] = {
     "aws": ("The security token {} is invalid", f"AKIA{drawn(18, string.ascii_uppercase).upper()[:16]}"),
     "stripe": ("No such key: {}", f"sk_live_{drawn(24)}"),
     "databricks": ("Invalid access token {}", f"dapi{drawn(32, HEX)[:30]}ab"),
+    "hugging face, letters": ("denied: {}", "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"),
     "private key": ("could not load -----BEGIN PRIVATE KEY-----{}", drawn(64)),
 }
 OTHER: dict[str, tuple[str, str]] = {
     "azure": ("Access denied due to invalid subscription key: {}", drawn(32, HEX)),
     "query": ("GET /v1/models?api_key={} failed", drawn(40)),
     "json": ('got {{"access_token": "{}"}}', drawn(40)),
+    "after provided": ("Incorrect API key provided: {}. You can find your API key in the harbour.", drawn(32)),
+    "bot": ("The token {} has expired", f"123456789:AA{drawn(33)}"),
+    "shared access": ("cannot reach https://lamp.example/?sv=1&sig={}", f"{drawn(43)}%3D"),
     "quoted": ("The token '{}' has expired", drawn(24)),
     "some words": ("The API key that you have sent {} is unknown", drawn(32)),
     "letters": ("invalid token: {}", "qWeRtYuIoPaSdFgHjKlZxCv"),
@@ -129,6 +133,7 @@ IDS = (
     "chatcmpl-BXq2dPZk1mN8sT4vWcYgHjLrQaEoU",
     "gen-1786001072-Lamp72QuayFogBell00x",
     "request id 3f2b8c1e-77aa-4d10-9b1c-0a1b2c3d4e5f",
+    "the token limit of request 3f2b8c1e-77aa-4d10-9b1c-0a1b2c3d4e5f",
     "org-Qm3nR8sT2vWx on tokens per min: limit 40000",
     "the key `response_format.json_schema` is unknown",
     "too many tokens for gpt-4o-mini-2024-07-18",

@@ -19,7 +19,7 @@ class Sign(NamedTuple):
     seen: str
 
 
-_VERCEL = "https://vercel.com/docs/ai-gateway/openai-compat; public bug reports (`usage.market_cost`)"
+_VERCEL = "https://vercel.com/docs/ai-gateway/sdks-and-apis/openai-chat-completions; public bug reports (`market_cost`)"
 
 SIGNS: tuple[Sign, ...] = (
     Sign("Vercel AI Gateway", pattern("id", "gen_", r".+", "gen_<ULID>"), _VERCEL),
@@ -34,7 +34,7 @@ SIGNS: tuple[Sign, ...] = (
         key("choices.message.provider_specific_fields"),
         "https://docs.litellm.ai/docs/completion/output",
     ),
-    Sign("Portkey", key("hook_results"), "https://portkey.ai/docs/product/guardrails"),
+    Sign("Portkey", key("hook_results"), "Portkey-AI/gateway src/handlers/handlerUtils.ts"),
 )
 
 
