@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "normcompletion"
 
 # Each module may import from those above it; sources never import one another.
 LAYERS = [
-    {"extra", "pointer", "masking"},
+    {"extra", "pointer", "masking", "plugins"},
     {"model"},
     {"errors"},
     {"payload"},
@@ -32,6 +32,7 @@ LAYERS = [
         "decoding.spelling",
         "decoding.detection",
     },
+    {"sources.checks"},
     {"sources.registry", "decoding.unknown"},
     {"decoding.lenient"},
     {"decoding.engine"},

@@ -182,6 +182,8 @@ def _compiled(condition: Condition) -> Test:
     path, values = condition.path, condition.values
     if condition.pattern is not None or len(path) > 2 or path[-1] == "*":
         return condition.holds
+    if len(path) == 2 and path[0] not in ("choices", "usage"):
+        return condition.holds  # it may be in a tree
     get = attrgetter(path[-1])
     if condition.absent:
         name = path[-1]

@@ -482,7 +482,7 @@ _BODY_FIELDS = frozenset(item.encode_name for item in msgspec.structs.fields(wir
 def _paths(variant: Variant) -> list[tuple[str, ...]]:
     """The paths that the markers of a variant look at."""
     paths = [condition.path for marker in variant.markers for condition in marker.conditions]
-    return [path for path in paths if path[-1] != "*"]
+    return [path[:-1] if path[-1] == "*" else path for path in paths]
 
 
 def _telling_keys(variant: Variant) -> frozenset[str]:

@@ -102,7 +102,12 @@ class Preset:
     adjust: Callable[[Opened], None] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a field that there is not, and what is not a pointer. Raises `ValueError`."""
+        """Refuse what is no tuple (`TypeError`), no field and no pointer (`ValueError`)."""
+        for what, tuples in (("fields", self.fields.values()), ("error_parts", self.error_parts.values())):
+            if any(isinstance(places, str) for places in tuples):
+                raise TypeError(f'the {what} of the envelope {self.name} are tuples of pointers: ("/id",)')
+        if isinstance(self.error, str):
+            raise TypeError(f'the error of the envelope {self.name} is a tuple of pointers: ("/error",)')
         for name in self.fields:
             if name not in FIELDS:
                 raise ValueError(f"the envelope {self.name} has no field {name!r}; known are {', '.join(FIELDS)}")
@@ -128,6 +133,14 @@ class Preset:
     def match(self, unit: Members) -> bool:
         """Whether an object has the keys of this envelope."""
         return any(keys.match(unit) for keys in self.told_by)
+
+
+def check(preset: object) -> None:
+    """Raise `TypeError` or `ValueError` for what a plugin offers and is not a preset that can be told."""
+    if not isinstance(preset, Preset):
+        raise TypeError(f"PRESETS holds {type(preset).__name__} objects; it must be a tuple of Preset(…)")
+    if not isinstance(preset.told_by, tuple) or not all(isinstance(keys, Keys) and keys.has for keys in preset.told_by):
+        raise ValueError(f'told_by of the envelope {preset.name} is a tuple of keys: (has("acme_id"),)')
 
 
 class Around:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 
+from ..plugins import offered
 from .fragments import FRAGMENTS
 from .members import Members
-from .preset import Fragment, Preset
+from .preset import Fragment, Preset, check
 
 BUILT_IN = (
     "openai_batch",
@@ -55,16 +56,16 @@ NATIVE: Mapping[str, str] = {
 def presets() -> Mapping[str, Preset]:
     """The presets by name: the built-in ones, then those of every package that offers the entry point.
 
-    Raises `ValueError` where two have the same name.
+    Raises `ImportError` for a plugin that cannot be used, or whose preset has the name of another.
     """
-    from importlib import metadata  # costs a third of the whole import, and only a log in an envelope needs it
-
-    known: list[Preset] = [import_module(f".{name}", __package__).PRESET for name in BUILT_IN]
-    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        known.extend(entry.load().PRESETS)
-    by_name = {preset.name: preset for preset in known}
-    if len(by_name) < len(known) or not NATIVE.keys().isdisjoint(by_name):
-        raise ValueError("two envelopes have the same name; rename one")
+    by_name: dict[str, Preset] = {}
+    built_in = (import_module(f".{name}", __package__).PRESET for name in BUILT_IN)
+    for preset in (*built_in, *offered(ENTRY_POINTS, "PRESETS", check)):
+        if preset.name in by_name or preset.name in NATIVE:
+            raise ImportError(
+                f"the plugins that are installed do not go together: there are two envelopes {preset.name}"
+            )
+        by_name[preset.name] = preset
     return by_name
 
 

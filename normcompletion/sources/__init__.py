@@ -45,6 +45,9 @@ Keys that the Struct does not declare land in `extra` by themselves, and camelCa
 >>> completion.text, completion.choices[0].finish_reason, dict(completion.extra)
 ('hello', 'unknown', {'/mood': {'glad': True}})
 
+A service that answers in the OpenAI dialect needs no Struct: its variant has `wire=wire.Body`, an adapter that calls
+`adapt.completion` (both in `normcompletion.dialect`), and markers at any key, `key("usage.acme_cents")` among them.
+
 Name the module in your package's entry points, and prove it with `normcompletion.testing`:
 
     [project.entry-points."normcompletion.sources"]

@@ -8,6 +8,8 @@ from importlib import import_module
 from ..dialect import wire
 from ..dialect.variant import Variant
 from ..errors import UnknownSourceError, did_you_mean, excerpt
+from ..plugins import offered
+from .checks import check
 from .gateways import signs
 
 BUILT_IN = ("openai", "atoma", "log10", "openrouter")
@@ -24,11 +26,14 @@ class Registry:
 
     def __init__(self, variants: Iterable[Variant]) -> None:
         self.variants = tuple(variants)
+        self.by_name: dict[tuple[str, str], Variant] = {}
+        for variant in self.variants:
+            check(variant)
+            if (variant.source, variant.name) in self.by_name:
+                raise ValueError(f"there are two variants {variant.source}/{variant.name}; rename one")
+            self.by_name[variant.source, variant.name] = variant
         self.signs = signs()
         self.sources = tuple(dict.fromkeys(variant.source for variant in self.variants))
-        self.by_name = {(variant.source, variant.name): variant for variant in self.variants}
-        if len(self.by_name) < len(self.variants):
-            raise ValueError("two variants have the same source and name; rename one")
         self.bodies = tuple(variant for variant in self.variants if variant.wire is wire.Body)
         self.errors = tuple(variant for variant in self.variants if variant.wire is wire.Failed)
         self.shapes = tuple(variant for variant in self.variants if variant.wire not in (wire.Body, wire.Failed))
@@ -71,10 +76,12 @@ def built_in() -> tuple[Variant, ...]:
 
 
 def installed() -> Registry:
-    """The built-in variants and those of every package that offers the entry point."""
-    from importlib import metadata  # costs a third of the whole import, and only the first call needs it
+    """The built-in variants and those of every package that offers the entry point.
 
-    variants = list(built_in())
-    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        variants.extend(entry.load().VARIANTS)
-    return Registry(variants)
+    Raises `ImportError` for a plugin that cannot be used.
+    """
+    variants = [*built_in(), *offered(ENTRY_POINTS, "VARIANTS", check)]
+    try:
+        return Registry(variants)
+    except ValueError as error:
+        raise ImportError(f"the plugins that are installed do not go together: {error}") from error
