@@ -212,34 +212,38 @@ def read(log: str, layout: str) -> None:
 
 def count(log: str, layout: str) -> None:
     """Make completions, count what the report says of them, and drop them."""
-    from normcompletion.batch.conversion import Conversion, ConverterOptions
+    from normcompletion.batch.conversion import Conversion
 
     start(log, layout)
-    convert = Conversion(ConverterOptions())
+    convert = Conversion(_options(layout))
     for task in _tasks(log, layout):
-        convert(task, drain=lambda found: found.completions.clear())
+        convert(task, drain=lambda found: (found.completions.clear(), found.origins.clear()))
 
 
 def build(log: str, layout: str) -> None:
     """Make canonical lines or rows of them, and drop these."""
-    from normcompletion.batch.conversion import Converter, ConverterOptions
+    from normcompletion.batch.conversion import Converter
 
     start(log, layout)
-    convert = Converter(ConverterOptions(**LAYOUTS[layout]))
+    convert = Converter(_options(layout))
     for task in _tasks(log, layout):
         convert(task)
 
 
+def _options(layout: str) -> Any:
+    """What `convert` would be asked to do."""
+    from normcompletion.batch.options import Options
+
+    return Options(**LAYOUTS[layout]).for_output(f"canonical.{layout}")
+
+
 def _tasks(log: str, layout: str) -> Iterator[list[Any]]:
     """The log in the pieces that `convert` makes of it."""
-    from normcompletion.batch.conversion import ConverterOptions
-    from normcompletion.batch.engine import Listener, Reader
-    from normcompletion.batch.inputs import Input
-    from normcompletion.batch.journal import Position
+    from normcompletion.batch import Listener, expand
+    from normcompletion.batch.engine import Reader
 
     gc.disable()
-    reader = Reader([Input(log, log)], ConverterOptions(**LAYOUTS[layout]), Listener())
-    for task in reader.tasks(Position()):
+    for task in Reader(expand([log]), _options(layout), Listener()).tasks():
         yield task.blocks
 
 

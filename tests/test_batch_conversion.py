@@ -18,7 +18,8 @@ from normcompletion import (
     normalize_many,
 )
 from normcompletion.batch import convert
-from normcompletion.batch.conversion import Conversion, Converter, ConverterOptions, Found, units
+from normcompletion.batch.conversion import Conversion, Converter, Found, units
+from normcompletion.batch.options import Options
 from normcompletion.batch.units import Block, Range, Unit
 from normcompletion.envelopes.opener import Envelopes
 from tests.conftest import WHOLE, invented
@@ -88,7 +89,7 @@ def test_a_block_gives_what_its_lines_give_one_by_one(source):
     chance = random.Random(7)
     for _ in range(12):
         some = [chance.choice(TIGHT if chance.random() < 0.8 else lines) for _ in range(chance.randrange(1, 400))]
-        found = Conversion(ConverterOptions(source=source, envelopes=Envelopes(envelope="bare")))([block(some)])
+        found = Conversion(Options(source=source, envelopes=Envelopes(envelope="bare")))([block(some)])
         assert as_json(in_order(found)) == as_json(item for line in some for item in singly(line, source))
         assert found.report.units == len(some) == found.report.converted + found.report.rejected
 
@@ -96,7 +97,7 @@ def test_a_block_gives_what_its_lines_give_one_by_one(source):
 def test_what_was_read_before_changes_nothing():
     """The same block gives the same, whatever the same conversion has read before."""
     lines = everything()
-    conversion = Conversion(ConverterOptions())
+    conversion = Conversion(Options())
     first = as_json(in_order(conversion([block(lines)])))
     for some in (TIGHT * 100, lines[::-1], [BROKEN] * 70, TIGHT * 40):
         conversion([block(some)])
@@ -113,7 +114,7 @@ KINDS: dict[str, Callable[[list[bytes]], Block]] = {
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_unit_is_converted_rejected_or_blank(kind):
     """Units are counted, and a reject has the unit's line, byte offset, length and code."""
-    found = Conversion(ConverterOptions())([kind(LOG)])
+    found = Conversion(Options())([kind(LOG)])
     report = found.report
     assert (report.units, report.converted, report.rejected, report.blank) == (7, 4, 1, 2)
     assert report.empty_pages == 1
@@ -128,7 +129,7 @@ def test_every_unit_is_converted_rejected_or_blank(kind):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_an_empty_page_is_one_unit_without_records(kind, page):
     """A line `[]` among others, like `{"data": []}`, is converted and has no records; so it is for `normalize_many`."""
-    report = Conversion(ConverterOptions())([kind([chat(1), page, chat(2)])]).report
+    report = Conversion(Options())([kind([chat(1), page, chat(2)])]).report
     assert (report.units, report.converted, report.rejected, report.records) == (3, 3, 0, 2)
     assert report.empty_pages == 1
     assert list(normalize_many([page])) == []
@@ -151,9 +152,16 @@ def test_streams_in_one_file_are_never_merged(tmp_path):
 
 def test_a_line_of_a_stream_among_lines_of_json_is_refused():
     """A line of `data:` in a block of lines is no answer of its own."""
-    found = Conversion(ConverterOptions())([block([chat(1), b"data: " + chat(2), chat(3)])])
+    found = Conversion(Options())([block([chat(1), b"data: " + chat(2), chat(3)])])
     assert [item.id for item in found.completions] == ["c-1", "c-3"]
     assert [reject.code for _, reject in found.rejects] == ["foreign_text"]
+
+
+def test_a_byte_order_mark_where_files_were_joined_is_refused(tmp_path):
+    """A byte-order mark is dropped at the first byte of a file, and refused at the beginning of a later line."""
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(b"\xef\xbb\xbf" + chat(number) for number in (1, 2)))
+    report = convert(tmp_path / "a.jsonl", tmp_path / "out.jsonl")
+    assert (report.records, report.rejects) == (1, {"bom": 1})
 
 
 @pytest.mark.parametrize("text", [b"[]", b" \n[ \n ]\n"])
@@ -167,7 +175,7 @@ def test_a_file_that_is_an_empty_array_has_no_units(text, tmp_path):
 def test_the_last_line_may_have_no_line_feed():
     """The length of a unit is that of its bytes in the input, with its line feed where it has one."""
     data = b"\n".join([chat(1), BROKEN])
-    ((_, reject),) = Conversion(ConverterOptions())([Block(0, 1, 0, data)]).rejects
+    ((_, reject),) = Conversion(Options())([Block(0, 1, 0, data)]).rejects
     assert (reject.offset, reject.length) == (len(chat(1)) + 1, len(BROKEN))
 
 
@@ -177,7 +185,7 @@ def test_records_and_rejects_know_where_they_are_from(tmp_path):
     path.write_bytes(b"\n".join([chat(1), b"", chat(2), BROKEN, b""]))
     whole = Range(str(path), 0, path.stat().st_size)
     page = json.dumps({"data": [json.loads(chat(4)), json.loads(chat(5))]}).encode()
-    found = Conversion(ConverterOptions(origin=True))(
+    found = Conversion(Options(origin=True))(
         [
             Block(0, 10, 0, whole, name="first"),
             Block(1, 40, 900, chat(3) + b"\n" + BROKEN + b"\n", name="second"),
@@ -195,18 +203,18 @@ def test_records_and_rejects_know_where_they_are_from(tmp_path):
 
 def test_json_lines_say_where_they_are_from():
     """The origin stands at the end of a line, behind what goes along; converting the line again keeps it."""
-    options = ConverterOptions(origin=True, envelopes=Envelopes(carry={"run": "/run"}))
+    options = Options(origin=True, envelopes=Envelopes(carry={"run": "/run"}))
     name = 'a "b"\udcff.jsonl'
     data = Converter(options)([block([chat(1, run=7), chat(2)])._replace(name=name)]).data
     first, second = (json.loads(line) for line in data.splitlines())
     assert list(second)[-4:] == ["carried", "_file", "_line", "_offset"]
     assert (first["_file"], first["_line"], first["_offset"]) == ('a "b"\\udcff.jsonl', 1, 0)
     assert (second["_line"], second["_offset"]) == (2, len(chat(1, run=7)) + 1)
-    once = Converter(ConverterOptions(origin=True))([block(LOG)._replace(name="log")]).data
-    again = Converter(ConverterOptions(origin=True))([Block(0, 1, 0, once, name="out.jsonl")]).data
+    once = Converter(Options(origin=True))([block(LOG)._replace(name="log")]).data
+    again = Converter(Options(origin=True))([Block(0, 1, 0, once, name="out.jsonl")]).data
     assert again == once
-    plain = Converter(ConverterOptions())([block(LOG)]).data
-    assert Converter(ConverterOptions())([Block(0, 1, 0, once)]).data == plain
+    plain = Converter(Options(origin=False))([block(LOG)]).data
+    assert Converter(Options(origin=False))([Block(0, 1, 0, once)]).data == plain
 
 
 @pytest.mark.parametrize("layout", ["nested", "flat"])
@@ -214,11 +222,11 @@ def test_arrow_rows_say_where_they_are_from(layout):
     """The origin has columns of its own, which can be chosen like others."""
     pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
     blocks = [block(LOG)._replace(name="log")]
-    batch = Converter(ConverterOptions(layout=layout, origin=True))(blocks).data
+    batch = Converter(Options(layout=layout, origin=True))(blocks).data
     assert batch.schema.names[-3:] == ["_file", "_line", "_offset"]
     lines = [row["_line"] for row in batch.select(["_file", "_line", "_offset"]).to_pylist()]
     assert lines == [1, 5, 6]
-    some = ConverterOptions(layout=layout, origin=True, columns=("_line", "id"))
+    some = Options(layout=layout, origin=True, columns=("_line", "id"))
     assert Converter(some)(blocks).data.to_pylist()[0] == {"_line": 1, "id": "c-1"}
 
 
@@ -226,7 +234,7 @@ def test_a_file_that_shrinks_gives_what_is_left(tmp_path):
     """Where a range of a file is no longer there, what was read is kept, and the input is named as broken."""
     path = tmp_path / "log"
     path.write_bytes(chat(1) + b"\n")
-    found = Conversion(ConverterOptions())([Block(3, 0, 0, Range(str(path), 0, 5000))])
+    found = Conversion(Options())([Block(3, 0, 0, Range(str(path), 0, 5000))])
     assert found.report.converted == 1
     ((index, broken),) = found.broken
     assert index == 3
@@ -237,7 +245,7 @@ def test_a_file_that_shrinks_gives_what_is_left(tmp_path):
 def test_a_limit_counts_units(limit):
     """With a limit, just the first units are taken, of lines and of other units alike."""
     for kind in KINDS.values():
-        report = Conversion(ConverterOptions())([kind(LOG), kind(LOG)], limit).report
+        report = Conversion(Options())([kind(LOG), kind(LOG)], limit).report
         assert report.units == limit
         assert report.rejected == sum(at % 7 == 2 for at in range(limit))
 
@@ -250,10 +258,10 @@ def test_only_completions_where_nothing_else_is_wanted():
         b'{"id":"r","organization_id":"o","status":"started","request":{}}',
         b'{"nonce":"n","ciphertext":"c","usage":{"total_tokens":3}}',
     ]
-    every = Conversion(ConverterOptions())([block(lines)])
+    every = Conversion(Options())([block(lines)])
     assert (every.report.records, every.report.failed, every.report.pending, every.report.encrypted) == (4, 1, 1, 1)
     assert [item.error is None for item in every.completions] == [True, False, False, False]
-    only = Conversion(ConverterOptions(completions_only=True))([block(lines)])
+    only = Conversion(Options(completions_only=True))([block(lines)])
     assert [each.code for _, each in only.rejects] == ["provider_error", "pending", "encrypted"]
     assert (only.report.records, only.report.rejected) == (1, 3)
 
@@ -261,13 +269,13 @@ def test_only_completions_where_nothing_else_is_wanted():
 def test_the_bytes_of_a_refused_unit_are_kept_on_request_alone():
     """A reject has the unit's bytes only where they were asked for."""
     for keep in (False, True):
-        ((_, reject),) = Conversion(ConverterOptions(keep_raw=keep))([block([b'{"\xff'])]).rejects
+        ((_, reject),) = Conversion(Options(rejects_raw=keep))([block([b'{"\xff'])]).rejects
         assert reject.raw == (b'{"\xff' if keep else None)
 
 
 def test_json_lines_have_what_goes_along():
     """What is carried stands under `carried` in the JSON line, with null where the unit has no such value."""
-    options = ConverterOptions(envelopes=Envelopes(carry={"run": "/run", "model": "/model"}))
+    options = Options(envelopes=Envelopes(carry={"run": "/run", "model": "/model"}))
     converted = Converter(options)([block([chat(1, run=7, model="m"), chat(2)])])
     rows = [json.loads(line) for line in converted.data.splitlines()]
     assert [row["carried"] for row in rows] == [{"run": 7, "model": "m"}, {"run": None, "model": None}]
@@ -277,8 +285,8 @@ def test_json_lines_have_what_goes_along():
 
 def test_json_lines_are_the_canonical_completions():
     """Each output line is the JSON of the completion, nothing else."""
-    converted = Converter(ConverterOptions())([block(LOG)])
-    completions = Conversion(ConverterOptions())([block(LOG)]).completions
+    converted = Converter(Options(origin=False))([block(LOG)])
+    completions = Conversion(Options())([block(LOG)]).completions
     assert converted.data == b"".join(item.to_json() + b"\n" for item in completions)
 
 
@@ -286,13 +294,13 @@ def test_arrow_rows_hold_the_same_records():
     """Arrow rows, read back, are the completions of the JSON lines; flat rows are as many."""
     pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
     arrow = pytest.importorskip("normcompletion.arrow")
-    expected = Conversion(ConverterOptions())([block(LOG)]).completions
-    nested = Converter(ConverterOptions(layout="nested"))([block(LOG)]).data
+    expected = Conversion(Options())([block(LOG)]).completions
+    nested = Converter(Options(layout="nested", origin=False))([block(LOG)]).data
     assert list(arrow.completions(nested)) == expected
-    assert Converter(ConverterOptions(layout="flat"))([block(LOG)]).data.num_rows == len(expected)
+    assert Converter(Options(layout="flat"))([block(LOG)]).data.num_rows == len(expected)
 
 
 def test_a_source_must_be_known():
     """A source that is not registered is refused before anything is read."""
     with pytest.raises(UnknownSourceError):
-        Conversion(ConverterOptions(source="acme"))
+        Options(source="acme")

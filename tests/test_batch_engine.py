@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from normcompletion import Completion, UnknownSourceError
 from normcompletion.batch import (
     BudgetError,
+    Converting,
     IncompleteInput,
     IncompleteInputError,
     InputError,
@@ -37,6 +39,8 @@ from normcompletion.batch import (
     survey,
     workers,
 )
+from normcompletion.batch.options import Options
+from normcompletion.envelopes.opener import Envelopes
 from tests.conftest import slow
 
 BROKEN = b'{"choices":['
@@ -303,6 +307,22 @@ def test_a_limit_is_the_first_units(logs, tmp_path, limit):
     assert (tmp_path / "whole" / "out.jsonl").read_bytes().startswith((tmp_path / "out" / "out.jsonl").read_bytes())
 
 
+def test_options_are_those_of_a_run():
+    """Every option that a caller can give has its member in the object that workers get, or is around the responses."""
+    given = Converting.__annotations__.keys()
+    members = {field.name for field in fields(Options)} - {"envelopes", "breakdown"}
+    around = {field.name for field in fields(Envelopes)} - {"encoding", "fields"} | {"body_encoding", "envelope_fields"}
+    assert members | around == given
+
+
+def test_an_option_that_is_not_known_is_refused(logs):
+    """A mistyped option, and one of another function, raise a TypeError that names what was meant."""
+    with pytest.raises(TypeError, match="no option 'souce'; did you mean 'source'"):
+        convert(logs, "-", souce="openai")
+    with pytest.raises(TypeError, match="no option 'rejects'"):
+        survey(logs, rejects="a.jsonl")
+
+
 def test_a_dry_run_writes_nothing(logs, tmp_path):
     """A dry run gives the report of the real one, and leaves no file."""
     report = run(logs, "out.jsonl", tmp_path / "dry", dry_run=True)
@@ -333,7 +353,7 @@ def test_a_rate_is_judged_over_enough_units(logs, tmp_path, monkeypatch):
     run(logs, "out.jsonl", tmp_path / "same", max_error_rate=rate)
     with pytest.raises(BudgetError, match=f"of {total.units} units"):
         run(logs, "out.jsonl", tmp_path / "less", max_error_rate=rate * 0.99)
-    monkeypatch.setattr(engine, "RATE_UNITS", 10)
+    monkeypatch.setattr("normcompletion.batch.run.RATE_UNITS", 10)
     with pytest.raises(BudgetError) as stop:
         run(logs, "out.jsonl", tmp_path / "soon", max_error_rate=0.01)
     assert f"of {total.units} units" not in str(stop.value)

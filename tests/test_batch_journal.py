@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from normcompletion.batch import durable, journal
+from normcompletion.batch.blocks import Position
 from normcompletion.batch.durable import OutputError
 from normcompletion.batch.journal import (
     Checkpoint,
     Fingerprint,
     Header,
     Journal,
-    Position,
     check_unchanged,
     fingerprint,
 )
@@ -212,7 +212,8 @@ def test_starting_over_gives_back_what_was_moved_away(tmp_path: Path) -> None:
 HOLDER = """
 import os, signal, sys
 sys.path[:0] = [{root!r}]
-from normcompletion.batch.journal import Checkpoint, Header, Journal, Position
+from normcompletion.batch.blocks import Position
+from normcompletion.batch.journal import Checkpoint, Header, Journal
 with Journal({outputs!r}, Header(program="1.0", options={{"strict": False}}, inputs=[])) as journal:
     for number in range({saves}):
         journal.append(Checkpoint(position=Position(number), report={{}}))

@@ -16,11 +16,12 @@ import pytest
 from normcompletion import Completion, Envelope, NormalizeError
 from normcompletion.audit import lost
 from normcompletion.batch import Reject, convert, iter_records
-from normcompletion.batch.conversion import Conversion, ConverterOptions
-from normcompletion.batch.engine import Listener, Position, Reader
+from normcompletion.batch.conversion import Conversion
+from normcompletion.batch.engine import Listener, Reader
 from normcompletion.batch.folders import expand
 from normcompletion.batch.forms import reading
 from normcompletion.batch.inputs import open_decoded
+from normcompletion.batch.options import Options
 from normcompletion.batch.units import blocks
 from normcompletion.cli import main
 from normcompletion.cli.options import ENVELOPES
@@ -525,11 +526,11 @@ def test_a_sample_gives_what_its_form_has(name: str) -> None:
     assert tuple(item.code for item in items if isinstance(item, Reject)) == sample.rejects
 
 
-def options_of(sample: Sample) -> ConverterOptions:
+def options_of(sample: Sample) -> Options:
     known = dict(sample.options)
     if "body" in known:
         known["body"] = (known["body"],)
-    return ConverterOptions(envelopes=Envelopes(**known))
+    return Options(envelopes=Envelopes(**known))
 
 
 def units(name: str) -> Iterator[tuple[Any, list[Completion]]]:
@@ -537,7 +538,7 @@ def units(name: str) -> Iterator[tuple[Any, list[Completion]]]:
     options = options_of(SAMPLES[name])
     convert_unit = Conversion(options)
     reader = Reader(expand([str(FORMS / name)]), options, Listener())
-    for task in reader.tasks(Position()):
+    for task in reader.tasks():
         for block in task.blocks:
             for found in _units_of(block):
                 records = convert_unit([block._replace(data=[found])]).completions

@@ -16,41 +16,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, TypeAlias, overload
+from dataclasses import replace
+from typing import Literal, TypeAlias, Unpack, overload
 
 from ..envelopes import opener as _opener
-from ..envelopes.encodings import Encoding
-from ..envelopes.opener import Envelopes
 from ..errors import NormalizeError
 from ..model import Completion
-from ..payload import MAX_RECORD_BYTES
 from . import report as _report
-from .conversion import Conversion, ConverterOptions, Layout
+from .conversion import Conversion
 from .durable import OutputError
-from .engine import (
-    BudgetError,
-    IncompleteInputError,
-    Listener,
-    Options,
-    Reader,
-    Run,
-    UsageError,
-)
+from .engine import Listener, Reader
 from .examination import Examined, Examiner, examine_inputs
 from .folders import Inputs, expand
 from .inputs import IncompleteInput, Input, InputError
-from .journal import Position
+from .options import Converting, Options, Reading, Running, UsageError
 from .outputs import OutputRefusedError
 from .report import Reject, Report
+from .run import BudgetError, IncompleteInputError, Run
 from .signals import Interrupted, Signals
 from .survey import Survey, SurveyError, survey_inputs
 from .units import Unit
 from .workers import WorkerError
-from .written import To, Unfinished, WithoutRequest
 
 __all__ = [
     "REJECT_CODES",
     "BudgetError",
+    "Converting",
     "IncompleteInput",
     "IncompleteInputError",
     "InputError",
@@ -59,9 +50,11 @@ __all__ = [
     "Listener",
     "OutputError",
     "OutputRefusedError",
+    "Reading",
     "Reject",
     "RejectError",
     "Report",
+    "Running",
     "Signals",
     "Survey",
     "SurveyError",
@@ -107,43 +100,10 @@ def convert(
     output: Name,
     *,
     files_from: Name | None = None,
-    to: To | None = None,
-    layout: Layout | None = None,
-    columns: Iterable[str] | None = None,
-    rows_per_part: int | None = None,
-    envelope: str = "auto",
-    body: str | Iterable[str] | None = None,
-    body_encoding: Encoding = "auto",
-    envelope_fields: Mapping[str, str] | None = None,
-    line_prefix: str | None = None,
-    copy_escapes: bool = False,
-    table: str | None = None,
-    carry: Mapping[str, str] | None = None,
-    omit_null: bool = False,
-    extras: bool = False,
-    fill: bool = False,
-    unfinished: Unfinished = "refuse",
-    without_request: WithoutRequest = "refuse",
-    origin: bool = True,
     strict_inputs: bool = False,
-    source: str | None = None,
-    default_source: str | None = None,
-    strict: bool = False,
-    completions_only: bool = False,
-    jobs: int = 1,
-    rejects: Name | None = None,
-    rejects_raw: bool = False,
-    report: Name | None = None,
-    max_errors: int | None = None,
-    max_error_rate: float | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    limit: int | None = None,
-    dry_run: bool = False,
-    checkpoint_every: int | None = None,
-    max_record_bytes: int = MAX_RECORD_BYTES,
     listener: Listener | None = None,
     signals: Signals | None = None,
+    **options: Unpack[Converting],
 ) -> Report:
     """Convert logs to one output, in the order of the inputs; what `normcompletion convert` does.
 
@@ -223,45 +183,8 @@ def convert(
     (6, 6, 0)
 
     """
-    options = Options(
-        to=to,
-        layout=layout,
-        columns=None if columns is None else tuple(columns),
-        rows_per_part=rows_per_part,
-        envelopes=_around(
-            envelope,
-            body,
-            body_encoding,
-            fields=envelope_fields,
-            line_prefix=line_prefix,
-            table=table,
-            copy_escapes=copy_escapes,
-            carry=carry,
-        ),
-        omit_null=omit_null,
-        extras=extras,
-        fill=fill,
-        unfinished=unfinished,
-        without_request=without_request,
-        origin=origin,
-        source=source,
-        default_source=default_source,
-        strict=strict,
-        completions_only=completions_only,
-        jobs=jobs,
-        rejects=None if rejects is None else os.fspath(rejects),
-        rejects_raw=rejects_raw,
-        report=None if report is None else os.fspath(report),
-        max_errors=max_errors,
-        max_error_rate=max_error_rate,
-        resume=resume,
-        overwrite=overwrite,
-        limit=limit,
-        dry_run=dry_run,
-        checkpoint_every=checkpoint_every,
-        max_record_bytes=max_record_bytes,
-    )
-    run = Run(_inputs(inputs, files_from, strict=strict_inputs), os.fspath(output), options, listener or Listener())
+    found = _inputs(inputs, files_from, strict=strict_inputs)
+    run = Run(found, os.fspath(output), Options.of(Converting, options), listener or Listener())
     return run(signals or Signals())
 
 
@@ -270,18 +193,9 @@ def iter_records(
     inputs: Logs,
     *,
     on_error: Literal["raise"] = "raise",
-    envelope: str = "auto",
-    body: str | Iterable[str] | None = None,
-    body_encoding: Encoding = "auto",
-    envelope_fields: Mapping[str, str] | None = None,
-    line_prefix: str | None = None,
-    copy_escapes: bool = False,
-    table: str | None = None,
-    source: str | None = None,
-    default_source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
-    max_record_bytes: int = MAX_RECORD_BYTES,
+    **options: Unpack[Reading],
 ) -> Iterator[Completion]: ...
 
 
@@ -290,18 +204,9 @@ def iter_records(
     inputs: Logs,
     *,
     on_error: Literal["yield"],
-    envelope: str = "auto",
-    body: str | Iterable[str] | None = None,
-    body_encoding: Encoding = "auto",
-    envelope_fields: Mapping[str, str] | None = None,
-    line_prefix: str | None = None,
-    copy_escapes: bool = False,
-    table: str | None = None,
-    source: str | None = None,
-    default_source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
-    max_record_bytes: int = MAX_RECORD_BYTES,
+    **options: Unpack[Reading],
 ) -> Iterator[Completion | Reject]: ...
 
 
@@ -309,18 +214,9 @@ def iter_records(
     inputs: Logs,
     *,
     on_error: Literal["raise", "yield"] = "raise",
-    envelope: str = "auto",
-    body: str | Iterable[str] | None = None,
-    body_encoding: Encoding = "auto",
-    envelope_fields: Mapping[str, str] | None = None,
-    line_prefix: str | None = None,
-    copy_escapes: bool = False,
-    table: str | None = None,
-    source: str | None = None,
-    default_source: str | None = None,
     strict: bool = False,
     completions_only: bool = False,
-    max_record_bytes: int = MAX_RECORD_BYTES,
+    **options: Unpack[Reading],
 ) -> Iterator[Completion | Reject]:
     """The records of logs, lazily and in order, a bounded piece of the input at a time.
 
@@ -332,24 +228,10 @@ def iter_records(
     """
     if on_error not in ("raise", "yield"):
         raise UsageError(f"on_error is {on_error!r:.64}; give 'raise' or 'yield'")
-    options = ConverterOptions(
-        source=source,
-        default_source=default_source,
-        strict=strict,
-        completions_only=completions_only,
-        keep_raw=True,
-        max_record_bytes=max_record_bytes,
-        envelopes=_around(
-            envelope,
-            body,
-            body_encoding,
-            fields=envelope_fields,
-            line_prefix=line_prefix,
-            table=table,
-            copy_escapes=copy_escapes,
-        ),
+    known = replace(
+        Options.of(Reading, options), strict=strict, completions_only=completions_only, rejects_raw=True, origin=False
     )
-    items = _items(_inputs(inputs, None), options)
+    items = _items(_inputs(inputs, None), known)
     return items if on_error == "yield" else _raised(items)
 
 
@@ -357,20 +239,9 @@ def survey(
     inputs: Logs,
     *,
     files_from: Name | None = None,
-    envelope: str = "auto",
-    body: str | Iterable[str] | None = None,
-    body_encoding: Encoding = "auto",
-    envelope_fields: Mapping[str, str] | None = None,
-    line_prefix: str | None = None,
-    copy_escapes: bool = False,
-    table: str | None = None,
-    source: str | None = None,
-    default_source: str | None = None,
-    jobs: int = 1,
-    limit: int | None = None,
-    max_record_bytes: int = MAX_RECORD_BYTES,
     listener: Listener | None = None,
     signals: Signals | None = None,
+    **options: Unpack[Running],
 ) -> Survey:
     """Which variants, words, notes, unknown keys and refusals logs hold, how often and where first.
 
@@ -380,40 +251,17 @@ def survey(
     >>> survey("fixtures/log.jsonl").report["records"]
     6
     """
-    options = ConverterOptions(
-        source=source,
-        default_source=default_source,
-        max_record_bytes=max_record_bytes,
-        envelopes=_around(
-            envelope,
-            body,
-            body_encoding,
-            fields=envelope_fields,
-            line_prefix=line_prefix,
-            table=table,
-            copy_escapes=copy_escapes,
-        ),
-        origin=True,
-        breakdown=True,
-    )
-    return survey_inputs(
-        _inputs(inputs, files_from),
-        options,
-        jobs=jobs,
-        limit=limit,
-        listener=listener or Listener(),
-        signals=signals or Signals(),
-    )
+    known = replace(Options.of(Running, options), breakdown=True)
+    return survey_inputs(_inputs(inputs, files_from), known, listener or Listener(), signals or Signals())
 
 
-def iter_units(inputs: Logs, *, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[tuple[Input, Unit]]:
+def iter_units(inputs: Logs, **options: Unpack[Reading]) -> Iterator[tuple[Input, Unit]]:
     """The units of logs, blank ones too, as they stand there, with their inputs. Errors are those of `iter_records`.
 
     >>> sum(1 for source, unit in iter_units("fixtures/log.jsonl"))
     6
     """
-    options = ConverterOptions(max_record_bytes=max_record_bytes)
-    return Reader(_inputs(inputs, None), options, Listener()).units()
+    return Reader(_inputs(inputs, None), Options.of(Reading, options), Listener()).units()
 
 
 def examine(
@@ -421,20 +269,9 @@ def examine(
     kind: type[Examiner],
     *,
     files_from: Name | None = None,
-    envelope: str = "auto",
-    body: str | Iterable[str] | None = None,
-    body_encoding: Encoding = "auto",
-    envelope_fields: Mapping[str, str] | None = None,
-    line_prefix: str | None = None,
-    copy_escapes: bool = False,
-    table: str | None = None,
-    source: str | None = None,
-    default_source: str | None = None,
-    jobs: int = 1,
-    limit: int | None = None,
-    max_record_bytes: int = MAX_RECORD_BYTES,
     listener: Listener | None = None,
     signals: Signals | None = None,
+    **options: Unpack[Running],
 ) -> Iterator[Examined]:
     """What an `examination.Verifier`, `Detector` or `Explainer` says of each unit; arguments as for `survey`.
 
@@ -442,56 +279,8 @@ def examine(
     >>> sum(found.counts["lost"] for found in examine("fixtures/log.jsonl", Verifier))
     0
     """
-    options = ConverterOptions(
-        source=source,
-        default_source=default_source,
-        max_record_bytes=max_record_bytes,
-        envelopes=_around(
-            envelope,
-            body,
-            body_encoding,
-            fields=envelope_fields,
-            line_prefix=line_prefix,
-            table=table,
-            copy_escapes=copy_escapes,
-        ),
-    )
-    return examine_inputs(
-        _inputs(inputs, files_from),
-        kind,
-        options,
-        jobs=jobs,
-        limit=limit,
-        listener=listener or Listener(),
-        signals=signals or Signals(),
-    )
-
-
-def _around(
-    envelope: str,
-    body: str | Iterable[str] | None,
-    encoding: Encoding,
-    *,
-    fields: Mapping[str, str] | None,
-    line_prefix: str | None,
-    table: str | None,
-    copy_escapes: bool,
-    carry: Mapping[str, str] | None = None,
-) -> Envelopes:
-    places = () if body is None else (body,) if isinstance(body, str) else tuple(body)
-    try:
-        return Envelopes(
-            envelope=envelope,
-            body=places,
-            encoding=encoding,
-            fields=dict(fields or {}),
-            carry=dict(carry or {}),
-            line_prefix=line_prefix,
-            table=table,
-            copy_escapes=copy_escapes,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    known = Options.of(Running, options)
+    return examine_inputs(_inputs(inputs, files_from), kind, known, listener or Listener(), signals or Signals())
 
 
 def _inputs(inputs: Logs, files_from: Name | None, *, strict: bool = False) -> Inputs:
@@ -501,10 +290,10 @@ def _inputs(inputs: Logs, files_from: Name | None, *, strict: bool = False) -> I
     return expand(paths, None if files_from is None else os.fspath(files_from), strict=strict)
 
 
-def _items(inputs: list[Input], options: ConverterOptions) -> Iterator[Completion | Reject]:
+def _items(inputs: Inputs, options: Options) -> Iterator[Completion | Reject]:
     reader = Reader(inputs, options, Listener())
     read = Conversion(options)
-    for task in reader.tasks(Position()):
+    for task in reader.tasks():
         found = read(task.blocks)
         done = 0
         for place, reject in found.rejects:
@@ -512,10 +301,8 @@ def _items(inputs: list[Input], options: ConverterOptions) -> Iterator[Completio
             done = place
             yield reject
         yield from found.completions[done:]
-        for index, broken in found.broken:
-            reader.broken.setdefault(index, broken)
-    if reader.broken:
-        raise reader.broken[min(reader.broken)]
+        reader.note(found.broken)
+    reader.check_whole()
 
 
 def _raised(items: Iterator[Completion | Reject]) -> Iterator[Completion]:

@@ -32,6 +32,14 @@ class Range(NamedTuple):
     stop: int
 
 
+class Position(NamedTuple):
+    """Where reading begins: the input's place in the list, a byte of it, decoded, and the line that is there."""
+
+    input: int = 0
+    offset: int = 0
+    line: int = 1
+
+
 class Block(NamedTuple):
     """A bounded piece of one input.
 
@@ -47,3 +55,10 @@ class Block(NamedTuple):
     data: bytes | list[Unit] | Range
     body: tuple[str, ...] | None = None
     name: str = ""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        if isinstance(self.data, Range):
+            return self.data.stop - self.data.start
+        return len(self.data) if isinstance(self.data, bytes) else sum(len(unit.text or b"") for unit in self.data)

@@ -14,21 +14,27 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from ..api import default_engine, normalize, too_long
-from ..envelopes.opener import NOT_A_CALL, Envelopes, Opener, is_extended, may_be_quiz
-from ..errors import EncryptedPayloadError, NormalizeError, SourceReportedError, UnknownPayloadError
+from ..envelopes.opener import NOT_A_CALL, Opener, is_extended, may_be_quiz
+from ..errors import (
+    EncryptedPayloadError,
+    MalformedPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    UnknownPayloadError,
+)
 from ..model import Completion, ServiceError, to_json, to_json_lines
-from ..payload import MAX_RECORD_BYTES, escape_surrogates
+from ..payload import escape_surrogates
 from .breakdown import Breakdown
 from .inputs import IncompleteInput
+from .options import ORIGIN, Options
 from .report import Reject, Report
 from .units import Block, Range, Unit, read_range, units_of
-from .written import Writing, csv_rows, without_nulls
+from .written import csv_rows, is_skipped, line_of, without_nulls
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Carried: TypeAlias = "dict[str, Any] | None"
-Layout = Literal["nested", "flat"]
 
 _BLANK = b" \t\r\n\x1e"
 PIECE_UNITS = 64
@@ -40,43 +46,13 @@ _ORIGIN_AT_END = re.compile(
 )
 _LONGEST = 1 << 13  # bytes of that
 _FOREIGN = "text among responses that is none, or a line of an event stream among lines of JSON; log each on its own"
+_BOM = b"\xef\xbb\xbf"
 _EVENT = (b"data:", b"event:")  # how a line begins that is no unit of its own
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConverterOptions:
-    """What to make of each unit; the same for every worker.
-
-    `source`, `default_source` and `strict` are those of `normalize`. With `completions_only` failed, pending and
-    encrypted calls are rejects. `keep_raw` puts the bytes of a refused unit into its reject. `envelopes` says what
-    stands around a response. `layout` is that of the Arrow rows to write, `columns` are those of its columns that are
-    wanted, `None` for all; no layout stands for text, of which `writing` says more. With `origin` it is known where
-    each record is from. With `breakdown` the report has one.
-    """
-
-    source: str | None = None
-    default_source: str | None = None
-    strict: bool = False
-    completions_only: bool = False
-    keep_raw: bool = False
-    max_record_bytes: int = MAX_RECORD_BYTES
-    envelopes: Envelopes = field(default_factory=Envelopes)
-    layout: Layout | None = None
-    columns: tuple[str, ...] | None = None
-    writing: Writing = field(default_factory=Writing)
-    origin: bool = False
-    breakdown: bool = False
-
-    def check(self) -> None:
-        """Raise `UnknownSourceError` for a source that is not registered."""
-        for name in (self.source, self.default_source):
-            default_engine().registry.check(name, None)
+_NOT_BARE = (*_EVENT, _BOM)
 
 
 Origin: TypeAlias = tuple[str, int, int]
 """Where a record is from: its input, and the line and the byte offset at which its unit starts."""
-ORIGIN = ("_file", "_line", "_offset")
-"""The names of these in what is written."""
 
 
 @dataclass(slots=True)
@@ -120,12 +96,11 @@ def _split(data: bytes) -> list[bytes]:
 class Conversion:
     """Turns blocks into completions and rejects. Its state only makes it faster."""
 
-    def __init__(self, options: ConverterOptions) -> None:
-        options.check()
+    def __init__(self, options: Options) -> None:
         self._options = options
         self._read = _reader(options)
         self._carries = bool(options.envelopes.carry)
-        self._export = options.writing.line()
+        self._export = line_of(options)
         self._openers: dict[tuple[str, ...] | None, Opener] = {}
         self._tasks = 0
 
@@ -260,6 +235,8 @@ class Conversion:
             return [too_long(unit.length, self._options.max_record_bytes)]
         if unit.kind == "foreign":
             return [UnknownPayloadError(_FOREIGN, code="foreign_text")]
+        if unit.text.startswith(_BOM):
+            return [MalformedPayloadError("a byte-order mark, where files were joined; take it out", code="bom")]
         if self._bare and (bodies := self._bare_bodies([unit.text])):
             return bodies
         records = list(self._opener.records(unit.text))
@@ -276,7 +253,7 @@ class Conversion:
         read, source, default = self._read, options.source, options.default_source
         completions: list[Completion] = []
         for text in texts:
-            if _ORIGIN_MARK in text[-_MARKED:] or text.startswith(_EVENT):
+            if _ORIGIN_MARK in text[-_MARKED:] or text.startswith(_NOT_BARE):
                 break
             try:
                 completion = read(text, source, default) if len(text) <= options.max_record_bytes else None
@@ -311,7 +288,7 @@ class Conversion:
         try:
             found.exported.append(export(completion) + b"\n")
         except NormalizeError as error:
-            if not self._options.writing.skips(error.code):
+            if not is_skipped(error.code, self._options):
                 return error
             found.report.skipped += 1
             return None
@@ -319,12 +296,12 @@ class Conversion:
 
     def _refuse(self, unit: Unit, error: NormalizeError, found: Found) -> None:
         found.report.rejects[error.code] += 1
-        raw = unit.text if self._options.keep_raw else None
+        raw = unit.text if self._options.rejects_raw else None
         reject = Reject(self._name, unit.line, unit.offset, unit.length, error.code, error.path, str(error), raw)
         found.rejects.append((len(found.completions), reject))
 
 
-def _reader(options: ConverterOptions) -> Callable[[bytes, str | None, str | None], Completion]:
+def _reader(options: Options) -> Callable[[bytes, str | None, str | None], Completion]:
     """What reads a body of a source; where `extra` is wanted of every record, it is parsed once."""
     if options.strict:
         return lambda raw, source, default: normalize(raw, source, strict=True, default_source=default)
@@ -361,19 +338,14 @@ class Converted:
 class Converter:
     """Turns tasks into what is written: canonical JSON lines, or Arrow rows."""
 
-    def __init__(self, options: ConverterOptions) -> None:
+    def __init__(self, options: Options) -> None:
         self._conversion = Conversion(options)
         self._options = options
 
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
         """What comes of some blocks, or of their first `limit` units."""
         options = self._options
-        is_csv = options.writing.to == "csv"
-        written: _Lines | _Rows
-        if is_csv or options.layout is not None:
-            written = _Rows(options.layout or "flat", options.columns, origin=options.origin)
-        else:
-            written = _Lines(omit_null=options.writing.omit_null)
+        written: _Lines | _Rows = _Lines(omit_null=options.omit_null) if options.layout is None else _Rows(options)
 
         def drain(found: Found) -> None:
             written.add(found)
@@ -384,7 +356,7 @@ class Converter:
 
         found = self._conversion(blocks, limit, drain)
         data = written.data()
-        if is_csv and not isinstance(data, bytes):
+        if options.to == "csv" and not isinstance(data, bytes):
             data = csv_rows(data)
         return Converted(data, [reject for _, reject in found.rejects], found.report, found.broken)
 
@@ -424,14 +396,14 @@ def _json_lines(found: Found, *, omit_null: bool) -> bytes:
 
 
 class _Rows:
-    """Arrow rows in the making, of `arrow_schema(layout, columns, origin=origin)`."""
+    """Arrow rows in the making, of the schema of some options."""
 
-    def __init__(self, layout: Layout, columns: tuple[str, ...] | None, *, origin: bool) -> None:
+    def __init__(self, options: Options) -> None:
         from ..arrow import Rows
 
-        self._schema = arrow_schema(layout, columns, origin=origin)
+        self._schema = arrow_schema(options)
         self._names = [name for name in self._schema.names if name not in ORIGIN]
-        self._rows = Rows(flat=layout == "flat", columns=self._names)
+        self._rows = Rows(flat=options.layout == "flat", columns=self._names)
         self._carried: list[Carried] = []
         self._origins: list[Origin] = []
 
@@ -456,24 +428,19 @@ class _Rows:
         return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
 
 
-def csv_header(columns: tuple[str, ...] | None = None, *, origin: bool = False) -> bytes:
-    """The first line of CSV. Raises as `arrow_schema` does."""
-    return csv_rows(arrow_schema("flat", columns, origin=origin).empty_table(), header=True)
-
-
-def arrow_schema(layout: Layout, columns: tuple[str, ...] | None = None, *, origin: bool = False) -> pa.Schema:
-    """The schema of a layout, or of some of its columns, with the columns of `ORIGIN` or without.
+def arrow_schema(options: Options) -> pa.Schema:
+    """The schema of a layout, or of some of its columns, with the columns of `ORIGIN` where they are wanted.
 
     Raises `ValueError` where there is no such column, `ImportError` where pyarrow is missing.
     """
     from ..arrow import schema
 
-    if not origin:
-        return schema(flat=layout == "flat", columns=columns)
+    columns, flat = options.columns, options.layout == "flat"
+    if not options.origin:
+        return schema(flat=flat, columns=columns)
     import pyarrow as pa
 
-    ours = None if columns is None else [name for name in columns if name not in ORIGIN]
-    whole = schema(flat=layout == "flat", columns=ours)
+    whole = schema(flat=flat, columns=None if columns is None else [name for name in columns if name not in ORIGIN])
     fields = {field.name: field for field in whole}
     fields |= {name: pa.field(name, pa.string() if name == "_file" else pa.int64()) for name in ORIGIN}
     return pa.schema([fields[name] for name in columns or fields], metadata=whole.metadata)

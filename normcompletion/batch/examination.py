@@ -14,11 +14,11 @@ from ..errors import NormalizeError, excerpt
 from ..model import Completion
 from ..payload import parse
 from .blocks import Block, Unit
-from .conversion import Conversion, ConverterOptions, Found, units
-from .engine import Listener, Reader, results
+from .conversion import Conversion, Found, units
+from .engine import Listener, Reader
 from .folders import Inputs
 from .inputs import IncompleteInput
-from .journal import Position
+from .options import Options
 from .report import Report
 from .signals import Signals
 
@@ -46,7 +46,7 @@ class Examined:
 class Examiner:
     """Turns tasks into what is said of their units; a subclass says it."""
 
-    def __init__(self, options: ConverterOptions) -> None:
+    def __init__(self, options: Options) -> None:
         self._options = options
         self._conversion = Conversion(options)
         self.counts: Counter[str] = Counter()  # of the task at hand
@@ -158,31 +158,17 @@ class Explainer(Examiner):
 
 
 def examine_inputs(
-    inputs: Inputs,
-    kind: type[Examiner],
-    options: ConverterOptions,
-    *,
-    jobs: int,
-    limit: int | None,
-    listener: Listener,
-    signals: Signals,
+    inputs: Inputs, kind: type[Examiner], options: Options, listener: Listener, signals: Signals
 ) -> Iterator[Examined]:
     """What is said of the units of some inputs, task by task, in order.
 
     Raises `Interrupted`, `InputError`, `IncompleteInput` and `WorkerError`, as `survey` does.
     """
     report = Report()
-
-    def left() -> int | None:
-        return None if limit is None else limit - report.units
-
     reader = Reader(inputs, options, listener)
-    with closing(results(reader.tasks(Position()), kind, options, jobs=jobs, signals=signals, left=left)) as every:
+    with closing(reader.results(kind, signals)) as every:
         for task, examined in every:
             report.add(examined.report)
-            for index, broken in examined.broken:
-                reader.broken.setdefault(index, broken)
             yield examined
             listener.progress(task.consumed, report)
-    if reader.broken:
-        raise reader.broken[min(reader.broken)]
+    reader.check_whole()

@@ -17,11 +17,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 
 from . import durable
+from .blocks import Position
 from .durable import OutputError
 from .outputs import OutputRefusedError, final_path, is_stream, restore
 
@@ -55,14 +56,6 @@ class Header(msgspec.Struct, kw_only=True):
     program: str
     options: dict[str, Any]
     inputs: list[Fingerprint]
-
-
-class Position(NamedTuple):
-    """Where a part begins: the input's place in the list, a byte of it, decoded, and the line that is there."""
-
-    input: int = 0
-    offset: int = 0
-    line: int = 1
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):

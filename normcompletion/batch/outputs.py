@@ -29,17 +29,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from . import durable
 from .durable import OutputError
+from .options import Kind
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
     import pyarrow as pa
-
-Kind = Literal["jsonl", "parquet", "parquet_parts"]
 
 PARTIAL = ".partial"
 FRAME_BYTES = 4 << 20  # of text in a gzip member or zstd frame, at least
@@ -280,9 +279,9 @@ def _check_final(path: str, final: Path, kind: Kind, *, overwrite: bool) -> None
 
 def _compressor(path: str) -> Callable[[bytes], bytes] | None:
     """What compresses a frame, by the suffix of a name; the whole frame in one call, so that the bytes are the same."""
-    if path.endswith(".gz"):
+    if path.lower().endswith(".gz"):
         return lambda content: zlib.compress(content, 6, 31)  # 31: with a gzip header, which holds no time and no name
-    if path.endswith(".zst"):
+    if path.lower().endswith(".zst"):
         try:
             if sys.version_info >= (3, 14):
                 from compression import zstd

@@ -15,11 +15,11 @@ import msgspec
 
 from ..errors import excerpt
 from ..model import Completion
-from .conversion import Conversion, ConverterOptions
-from .engine import Listener, Reader, results
+from .conversion import Conversion
+from .engine import Listener, Reader
 from .folders import Inputs
 from .inputs import IncompleteInput
-from .journal import Position
+from .options import Options
 from .report import OTHER_CODES, Report
 from .signals import Signals
 from .units import Block
@@ -154,7 +154,7 @@ class Surveyed(msgspec.Struct):
 class Surveyor:
     """Turns tasks into what was seen in them."""
 
-    def __init__(self, options: ConverterOptions) -> None:
+    def __init__(self, options: Options) -> None:
         self._conversion = Conversion(options)
 
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Surveyed:
@@ -206,15 +206,7 @@ def _pattern(pointer: str) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-def survey_inputs(
-    inputs: Inputs,
-    options: ConverterOptions,
-    *,
-    jobs: int,
-    limit: int | None,
-    listener: Listener,
-    signals: Signals,
-) -> Survey:
+def survey_inputs(inputs: Inputs, options: Options, listener: Listener, signals: Signals) -> Survey:
     """The survey of some inputs.
 
     Raises:
@@ -225,20 +217,13 @@ def survey_inputs(
 
     """
     survey, report = Survey(), inputs.report()
-
-    def left() -> int | None:
-        return None if limit is None else limit - report.units
-
     reader = Reader(inputs, options, listener)
-    with closing(results(reader.tasks(Position()), Surveyor, options, jobs=jobs, signals=signals, left=left)) as every:
+    with closing(reader.results(Surveyor, signals)) as every:
         for task, surveyed in every:
             for (section, name), (number, first) in surveyed.sightings.items():
                 survey.add(section, name, number, first)
             report.add(surveyed.report)
-            for index, broken in surveyed.broken:
-                reader.broken.setdefault(index, broken)
             listener.progress(task.consumed, report)
-    if reader.broken:
-        raise reader.broken[min(reader.broken)]
+    reader.check_whole()
     survey.report = report.to_builtins()
     return survey

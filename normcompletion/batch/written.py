@@ -4,51 +4,32 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..export import to_openai, to_training_line
 from ..export.record import plain
 from ..model import Completion, to_json
+from .options import Options
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-To = Literal["jsonl", "parquet", "csv", "openai", "messages"]
-Unfinished = Literal["refuse", "skip"]
-WithoutRequest = Literal["refuse", "skip", "write"]
-
 _UNFINISHED_CODES = frozenset({"provider_error", "encrypted", "unfinished", "no_answer"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Writing:
-    """What to write of each completion.
+def is_skipped(code: str, options: Options) -> bool:
+    """Whether an answer that was refused with this code is left out and counted, as was asked for."""
+    if code == "no_request":
+        return options.without_request == "skip"
+    return options.unfinished == "skip" and code in _UNFINISHED_CODES
 
-    `extras` and `fill` are those of `to_openai`; `omit_null` is of canonical JSON lines; `unfinished` says what becomes
-    of failed calls and answers that are not whole where lines to train on are written, `without_request` what becomes
-    of answers with which no request was logged.
-    """
 
-    to: To = "jsonl"
-    omit_null: bool = False
-    extras: bool = False
-    fill: bool = False
-    unfinished: Unfinished = "refuse"
-    without_request: WithoutRequest = "refuse"
-
-    def skips(self, code: str) -> bool:
-        """Whether an answer that was refused with this code is left out and counted, as was asked for."""
-        if code == "no_request":
-            return self.without_request == "skip"
-        return self.unfinished == "skip" and code in _UNFINISHED_CODES
-
-    def line(self) -> Callable[[Completion], bytes] | None:
-        """What makes the line of a completion, and may raise `ExportError`; `None` where all are written at once."""
-        if self.to == "openai":
-            return partial(_openai_line, extras=self.extras, fill=self.fill)
-        return partial(_messages_line, alone=self.without_request == "write") if self.to == "messages" else None
+def line_of(options: Options) -> Callable[[Completion], bytes] | None:
+    """What makes the line of a completion, and may raise `ExportError`; `None` for canonical records and rows."""
+    if options.to == "openai":
+        return partial(_openai_line, extras=options.extras, fill=options.fill)
+    return partial(_messages_line, alone=options.without_request == "write") if options.to == "messages" else None
 
 
 def _openai_line(completion: Completion, *, extras: bool, fill: bool) -> bytes:

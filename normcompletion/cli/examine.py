@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .console import DONE, REJECTS, fail, print_json
-from .options import Commands, add_envelopes, add_inputs, add_running, add_source, reading
+from .options import Commands, add_envelopes, add_inputs, add_running, add_source, given
 
 if TYPE_CHECKING:
     from ..batch.examination import Told
@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     with Terminal(inputs, options.progress) as terminal, batch.Signals() as signals:
         try:
-            for examined in batch.examine(inputs, kind, listener=terminal, signals=signals, **reading(options)):
+            chosen = given(options, batch.Running)
+            for examined in batch.examine(inputs, kind, listener=terminal, signals=signals, **chosen):
                 counts += examined.counts
                 counts["rejected"] += examined.report.rejected
                 counts["blank"] += examined.report.blank

@@ -77,6 +77,7 @@ def add_envelopes(parser: Group) -> None:
     group.add_argument(
         "--envelope-field",
         metavar="FIELD=POINTER",
+        dest="envelope_fields",
         action="append",
         default=[],
         type=pair,
@@ -135,21 +136,9 @@ def add_running(parser: Group) -> None:
     )
 
 
-def reading(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that all commands about logs have, as arguments of a function of `batch`."""
-    return {
-        "envelope": options.envelope,
-        "body": options.body,
-        "body_encoding": options.body_encoding,
-        "envelope_fields": dict(options.envelope_field),
-        "line_prefix": options.line_prefix,
-        "copy_escapes": options.copy_escapes,
-        "table": options.table,
-        "source": options.source,
-        "jobs": options.jobs,
-        "limit": options.limit,
-        "max_record_bytes": options.max_record_bytes,
-    }
+def given(options: argparse.Namespace, known: Any) -> dict[str, Any]:
+    """What was given of the options that a function of `batch` takes."""
+    return {name: value for name, value in vars(options).items() if name in known.__annotations__}
 
 
 def pair(text: str) -> tuple[str, str]:

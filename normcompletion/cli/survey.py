@@ -8,7 +8,7 @@ import os
 import sys
 
 from .console import DONE, INPUT, REJECTS, USAGE, fail, print_json
-from .options import Commands, add_default_source, add_envelopes, add_inputs, add_running, add_source, reading
+from .options import Commands, add_default_source, add_envelopes, add_inputs, add_running, add_source, given
 
 
 def add(command: Commands) -> None:
@@ -58,13 +58,7 @@ def run(options: argparse.Namespace) -> int:
         batch.Signals() as signals,
     ):
         try:
-            found = batch.survey(
-                inputs,
-                default_source=options.default_source,
-                listener=terminal,
-                signals=signals,
-                **reading(options),
-            )
+            found = batch.survey(inputs, listener=terminal, signals=signals, **given(options, batch.Running))
         except batch.Interrupted as stop:
             return fail(128 + stop.signal, stop)
     if options.html is not None:

@@ -143,19 +143,6 @@ class Envelopes:
             return replace(self, body=body)
         return replace(self, body=(), encoding="auto", fields={})
 
-    def identity(self) -> dict[str, Any]:
-        """The same as plain values: what a run must have been called with, to be resumed."""
-        return {
-            "envelope": self.envelope,
-            "body": list(self.body),
-            "encoding": self.encoding,
-            "line_prefix": self.line_prefix,
-            "copy_escapes": self.copy_escapes,
-            "table": self.table,
-            "fields": dict(self.fields),
-            "carry": dict(self.carry),
-        }
-
     def opener(
         self,
         *,

@@ -30,7 +30,8 @@ from normcompletion import (
     normalize_chunk,
     normalize_many,
 )
-from normcompletion.batch.conversion import Conversion, ConverterOptions
+from normcompletion.batch.conversion import Conversion
+from normcompletion.batch.options import Options
 from normcompletion.batch.units import Block
 from tests.conftest import FOUND, Pair
 from tests.reliability.inputs import SEED
@@ -168,7 +169,7 @@ def test_no_error_tells_a_secret(caplog: pytest.LogCaptureFixture, capfd: pytest
     assert capfd.readouterr() == ("", "")
 
 
-CONVERSIONS = {strict: Conversion(ConverterOptions(strict=strict)) for strict in (False, True)}
+CONVERSIONS = {strict: Conversion(Options(strict=strict)) for strict in (False, True)}
 
 
 def rejected(line: bytes, *, strict: bool) -> Iterator[str]:
