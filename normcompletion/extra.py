@@ -55,15 +55,13 @@ class Extra(_Slots):
 
     def _filled(self) -> dict[str, Any]:
         """The values. Another thread may do the same at the same time: both find the same ones."""
-        try:
-            return self._values
-        except AttributeError:
-            pass
-        try:
-            collect, *arguments = self._pending
-        except AttributeError:  # empty, or filled by another thread just now
-            values: dict[str, Any] = getattr(self, "_values", {})
+        values: dict[str, Any] | None = getattr(self, "_values", None)
+        if values is not None:
             return values
+        pending: Pending | None = getattr(self, "_pending", None)
+        if pending is None:  # empty, or filled by another thread just now
+            return getattr(self, "_values", {})
+        collect, *arguments = pending
         found = collect(*arguments)
         self._values = {pointer: found[pointer] for pointer in sorted(found)}
         with suppress(AttributeError):  # another thread was here first

@@ -129,7 +129,7 @@ class Findings(Struct, eq=False):
 
     def text(self, value: str, at: str) -> str:
         """A known text at a pointer, without half surrogate pairs."""
-        replaced = replace_surrogates(value)
+        replaced = None if self.is_clean else replace_surrogates(value)
         if replaced is None:
             return value
         self.note_at(at, "lone_surrogate", escape_surrogates(value))

@@ -60,13 +60,18 @@ def nesting(raw: bytes) -> int:
     return deepest
 
 
+def _openers(raw: bytes) -> int:
+    """How many `[` and `{` a text has; `replace` looks for a byte with `memchr`, `count` at every byte in turn."""
+    return 2 * len(raw) - len(raw.replace(b"[", b"")) - len(raw.replace(b"{", b""))
+
+
 _HEAD = 1 << 12
 
 
 def _is_deep_at_once(raw: bytes) -> bool:
     """Whether the first bytes alone nest beyond the limit, so that the others need not be read."""
     head = raw[:_HEAD]
-    return head.count(b"[") + head.count(b"{") > MAX_DEPTH and nesting(head) > MAX_DEPTH
+    return _openers(head) > MAX_DEPTH and nesting(head) > MAX_DEPTH
 
 
 def guarded(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
@@ -79,7 +84,7 @@ def guarded(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         return decode
 
     def decode_unless_deep(raw: bytes) -> Any:
-        if len(raw) > MOST_LEVELS and raw.count(b"[") + raw.count(b"{") > MOST_LEVELS and may_nest_deep(raw):
+        if len(raw) > MOST_LEVELS and _openers(raw) > MOST_LEVELS and may_nest_deep(raw):
             raise RecursionError("too many nested arrays and objects")
         return decode(raw)
 
@@ -107,7 +112,7 @@ def check_depth(payload: Any, depth: int = 0) -> None:
         return
     if len(payload) > _HEAD and _is_deep_at_once(payload):
         raise too_deep()
-    if payload.count(b"[") + payload.count(b"{") + depth > MAX_DEPTH and nesting(payload) + depth > MAX_DEPTH:
+    if _openers(payload) + depth > MAX_DEPTH and nesting(payload) + depth > MAX_DEPTH:
         raise too_deep()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 Path = tuple[str | int, ...]
 
@@ -31,6 +32,7 @@ def pointer(path: Iterable[str | int]) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def camel(key: str) -> str:
     """`finish_reason` → `finishReason`, the way TypeScript SDKs re-case their keys."""
     return _WORD.sub(lambda found: found[1].upper(), key)

@@ -144,7 +144,8 @@ def _fetched(conditions: list[tuple[Condition, Row]]) -> tuple[Callable[[Any], A
     names = sorted({key[-1] for key in keys})
     if not names:
         return (lambda _: ()), (), []
-    names.append(names[0])  # of a single name, the value would come without a tuple around it
+    if len(names) == 1:
+        names *= 2  # of a single name, the value would come without a tuple around it
     return attrgetter(*names), (None,) * len(names), [row for _, row in conditions]
 
 

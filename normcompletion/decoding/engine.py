@@ -16,7 +16,7 @@ Every path ends in the adapter of the source that wrote the body. `extra` is col
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Protocol
@@ -123,7 +123,8 @@ class Engine:
         watched = frozenset(path for row in registry.bodies for path in _paths(row) if path[0] not in _BODY_FIELDS)
         nested = frozenset(path for row in registry.bodies for path in _paths(row) if len(path) > 1)
         self.telling = [(_both_spellings(_telling_keys(variant)), variant) for variant in registry.shapes]
-        shapes = frozenset({wrappers.CANONICAL_KEY, "error"}).union(*(keys for keys, _ in self.telling))
+        self.telling_keys = frozenset[str]().union(*(keys for keys, _ in self.telling))
+        shapes = self.telling_keys | {wrappers.CANONICAL_KEY, "error"}
         self.canonical = Decoder(wire.CanonicalCompletion, Form("snake"))
         self.bodies, self.loose = (
             {
@@ -146,9 +147,7 @@ class Engine:
         dialect = {name: registry.dialect.get(name, registry.dialect["openai"]) for name in registry.sources}
         self.adapters = {name: variant.adapt for name, variant in dialect.items()}
         self.placeholders = {
-            name: [(tuple(path.split(".")), value) for path, value in variant.placeholders.items()]
-            for name, variant in dialect.items()
-            if variant.placeholders
+            name: placeholders_of(variant) for name, variant in dialect.items() if variant.placeholders
         }
         self.detector = Detector(registry.bodies, registry.signs)
         self.canonical_detector = Detector(_only_canonical(registry.bodies), registry.signs)
@@ -402,7 +401,7 @@ class Engine:
                 return self._unwrapped(tree, *wrapper, findings)
             raise not_a_body(tree, findings.prefix)
         walk = Walk(findings)
-        body = walk.struct(tree, self.bodies["snake"].struct, findings.prefix)
+        body = walk.by_key(tree, self.bodies["snake"].struct, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
         return self._from_body(body, findings, tree)
 
@@ -429,17 +428,18 @@ class Engine:
 
     def shape_of(self, tree: dict[str, Any], findings: Findings) -> Variant | None:
         """The shape or the error variant that an object has; `None` where it is neither."""
-        found = {
-            variant.source: variant
-            for keys, variant in reversed(self.telling)
-            if findings.source in (None, variant.source)
-            and not keys.isdisjoint(tree)
-            and any(marker.holds(tree) for marker in variant.markers)
-        }
-        if len(found) > 1:
-            raise ambiguous(sorted(found), findings.prefix)
-        if found:
-            return next(iter(found.values()))
+        if not self.telling_keys.isdisjoint(tree):
+            found = {
+                variant.source: variant
+                for keys, variant in reversed(self.telling)
+                if findings.source in (None, variant.source)
+                and not keys.isdisjoint(tree)
+                and any(marker.holds(tree) for marker in variant.markers)
+            }
+            if len(found) > 1:
+                raise ambiguous(sorted(found), findings.prefix)
+            if found:
+                return next(iter(found.values()))
         if form_of(tree) is None:
             return None
         source = findings.source or self.error_detector.of_tree(tree, findings.prefix)
@@ -452,7 +452,7 @@ class Engine:
     def walked(self, variant: Variant, tree: dict[str, Any], findings: Findings) -> Completion:
         """An object of a shape, by the lenient decode."""
         walk = Walk(findings)
-        decoded = walk.struct(tree, variant.wire, findings.prefix)
+        decoded = walk.by_key(tree, variant.wire, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
         completion = variant.adapt(decoded, findings)
         if variant.wire is not wire.Failed:
@@ -613,17 +613,28 @@ def is_chunk(body: Any) -> bool:
     )
 
 
-def apply_placeholders(
-    completion: Completion, placeholders: Iterable[tuple[tuple[str, ...], Any]], findings: Findings
-) -> None:
-    """Read the values that a source writes for "not known" as `None`, with a remark; each has a path in the model."""
-    for path, placeholder in placeholders:
-        holder: Any = completion
-        for parent in path[:-1]:
-            holder = getattr(holder, parent, None)
-        if holder is not None and getattr(holder, path[-1]) == placeholder:
-            findings.note("placeholder", placeholder, *path)
-            setattr(holder, path[-1], None)
+Placeholders = dict[str, list[tuple[str, Any]]]  # the part of a completion ("" is itself), its members and their values
+
+
+def placeholders_of(variant: Variant) -> Placeholders:
+    """The placeholders of a variant by the part of the completion that they are in."""
+    parts: Placeholders = {}
+    for path, value in variant.placeholders.items():
+        part, _, name = path.rpartition(".")
+        parts.setdefault(part, []).append((name, value))
+    return parts
+
+
+def apply_placeholders(completion: Completion, placeholders: Placeholders, findings: Findings) -> None:
+    """Read the values that a source writes for "not known" as `None`, with a remark."""
+    for name, members in placeholders.items():
+        part = getattr(completion, name) if name else completion
+        if part is None:
+            continue
+        for member, placeholder in members:
+            if getattr(part, member) == placeholder:
+                findings.note("placeholder", placeholder, *([name] if name else []), member)
+                setattr(part, member, None)
 
 
 def from_record(tree: dict[str, Any], findings: Findings) -> Completion:

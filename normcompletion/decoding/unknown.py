@@ -29,6 +29,7 @@ class Values(msgspec.Struct, frozen=True):
     mapped: Values | None = None
 
 
+CONTAINERS = (dict, list)
 _UNKNOWN = Values()
 
 
@@ -80,7 +81,7 @@ def collect(tree: dict[str, Any], schema: Schema, at: str, found: dict[str, Any]
         values = keys.get(key, _UNKNOWN)
         if values is _UNKNOWN:
             found[f"{at}/{escape(key)}"] = value
-        elif values is not None and isinstance(value, dict | list):
+        elif values is not None and isinstance(value, CONTAINERS):
             _collect_values(value, values, f"{at}/{key}", found)
 
 

@@ -27,6 +27,8 @@ TEXT_OBJECTS = frozenset({"text_completion", "text.completion"})
 IMPLIED_OBJECTS = {"chat": ("chat.completion", "chat.completion.chunk"), "text": ("text_completion",)}
 
 # 1e11 seconds is the year 5138 and 1e11 milliseconds is 1973: nothing real lies on the wrong side.
+NUMBERS = (int, float)  # `isinstance` takes three times as long for `int | float`
+
 MILLISECONDS_FROM = 10**11
 MICROSECONDS_FROM = 10**14
 MICROSECONDS_BEFORE = -MICROSECONDS_FROM
@@ -333,7 +335,7 @@ def usage(sent: Any, findings: Findings) -> model.Usage:
         total_tokens=sent.total_tokens,
         prompt_tokens_details=prompt,
         completion_tokens_details=answer,
-        cost=cost if cost is None or isinstance(cost, int | float) else total_cost(cost, findings),
+        cost=cost if cost is None or cost.__class__ in NUMBERS else total_cost(cost, findings),
         is_byok=sent.is_byok,
         cost_details=None if sent.cost_details is None else leaf(sent.cost_details, model.CostDetails),
     )
