@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Literal, TypeAlias, overload
 
@@ -24,7 +24,7 @@ from .errors import (
 from .extra import Extra
 from .findings import Findings, is_fault
 from .model import Chunk, Completion, Note
-from .payload import BLANKS, MAX_RECORD_BYTES, duplicate_keys, looks_like_stream, parse, to_bytes
+from .payload import BLANKS, MAX_RECORD_BYTES, duplicate_keys, is_one, looks_like_stream, parse, to_bytes
 from .sources.registry import installed
 from .streams.assembly import read_stream
 from .streams.chunks import ChunkReader
@@ -269,9 +269,7 @@ def normalize_many(
     """
     if on_error not in ("raise", "yield"):
         raise ValueError(f"on_error is 'raise' or 'yield', not {excerpt(on_error)!r}")
-    if isinstance(payloads, str | bytes | bytearray | memoryview | Mapping | msgspec.Struct) or hasattr(
-        type(payloads), "model_dump"
-    ):
+    if is_one(payloads):
         raise UnknownPayloadError(
             f"normalize_many() takes several payloads, and a {type(payloads).__name__} is one; "
             "normalize_many([payload]) reads a payload that holds several, normalize(payload) one response",

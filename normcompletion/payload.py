@@ -370,6 +370,13 @@ def to_bytes(payload: object) -> bytes:
         ) from None
 
 
+def is_one(payload: object) -> bool:
+    """Whether an object is one payload, such as a text or a mapping, although it can be iterated."""
+    return isinstance(payload, str | bytes | bytearray | memoryview | Mapping | msgspec.Struct) or hasattr(
+        type(payload), "model_dump"
+    )
+
+
 def _write(payload: object) -> bytes:
     advice = None if isinstance(payload, dict | list) else _instead(payload)
     tree = plain(payload) if advice is None else None

@@ -43,9 +43,10 @@ from .api import (
     source_of_object,
     too_long,
 )
+from .errors import UnknownPayloadError
 from .findings import Findings
 from .model import Chunk, Completion
-from .payload import MAX_RECORD_BYTES, parse_checked, to_bytes
+from .payload import MAX_RECORD_BYTES, is_one, parse_checked, to_bytes
 from .streams.assembly import Assembly, several
 from .streams.events import Event, EventReader, is_line
 
@@ -202,6 +203,7 @@ def assemble(
     'Hi'
     """
     assembler = Assembler(source=source, strict=strict, on_broken=on_broken, default_source=default_source)
+    _check_several(chunks)
     for chunk in chunks:
         assembler.feed(chunk)
     return assembler.finish()
@@ -224,6 +226,17 @@ async def assemble_async(
     'Hi'
     """
     assembler = Assembler(source=source, strict=strict, on_broken=on_broken, default_source=default_source)
+    _check_several(chunks)
     async for chunk in chunks:
         assembler.feed(chunk)
     return assembler.finish()
+
+
+def _check_several(chunks: object) -> None:
+    """Raise `UnknownPayloadError` for one payload in place of the chunks of a stream."""
+    if is_one(chunks):
+        raise UnknownPayloadError(
+            f"assemble() takes the chunks of a stream, and a {type(chunks).__name__} is one payload; "
+            "normalize(payload) reads a saved stream, whole",
+            code="not_many",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,8 @@ from normcompletion import (
     MalformedPayloadError,
     NormalizeError,
     UnknownPayloadError,
+    assemble,
+    assemble_async,
     detect,
     explain,
     normalize,
@@ -125,6 +128,15 @@ def test_one_payload_in_place_of_several_is_refused(payload: Any, on_error: Any)
     with pytest.raises(UnknownPayloadError, match=r"normalize_many\(\[payload\]\)") as caught:
         normalize_many(payload, on_error=on_error)
     assert caught.value.code == "not_many"
+
+
+@pytest.mark.parametrize("payload", [CHAT, CHAT.decode(), json.loads(CHAT), normalize(CHAT)])
+def test_one_payload_in_place_of_chunks_is_refused(payload: Any) -> None:
+    """`assemble` and `assemble_async` do not iterate the characters of a text or the keys of a mapping."""
+    for call in (lambda: assemble(payload), lambda: asyncio.run(assemble_async(payload))):
+        with pytest.raises(UnknownPayloadError, match="normalize") as caught:
+            call()
+        assert caught.value.code == "not_many"
 
 
 def test_choices_without_an_index_give_the_first_text_and_the_first_calls() -> None:
