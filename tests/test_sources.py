@@ -11,6 +11,7 @@ import pytest
 from normcompletion import (
     Assembler,
     SourceReportedError,
+    UnknownPayloadError,
     UnknownSourceError,
     assemble,
     detect,
@@ -139,6 +140,14 @@ MARKED_CHUNKS = [
         "choices": [{"index": 0, "delta": {"content": "i"}, "finish_reason": "stop", "native_finish_reason": "end"}],
     },
 ]
+
+
+def test_a_record_of_another_source_than_the_named_one_is_refused_with_that_reason() -> None:
+    """An object in a shape of its own is read as its source only; the error says whose it is."""
+    record = {"kind": "chat", "organization_id": "o", "status": "finished", "response": PLAIN}
+    with pytest.raises(UnknownPayloadError, match="a log_record of log10, and source= names atoma"):
+        normalize(record, source="atoma")
+    assert normalize(record, default_source="atoma").source == "log10"
 
 
 @pytest.mark.parametrize("member", [{}, {"vendor": 1}, {"created": "1"}], ids=["plain", "unknown key", "fault"])

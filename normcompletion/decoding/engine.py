@@ -399,7 +399,7 @@ class Engine:
             wrapper = wrappers.unwrap(tree)
             if wrapper is not None:
                 return self._unwrapped(tree, *wrapper, findings)
-            raise not_a_body(tree, findings.prefix)
+            raise self._of_another(tree, findings) or not_a_body(tree, findings.prefix)
         walk = Walk(findings)
         body = walk.by_key(tree, self.bodies["snake"].struct, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
@@ -444,6 +444,17 @@ class Engine:
             return None
         source = findings.source or self.error_detector.of_tree(tree, findings.prefix)
         return self.registry.failed.get(source or "openai") or self.registry.failed["openai"]
+
+    def _of_another(self, tree: dict[str, Any], findings: Findings) -> UnknownPayloadError | None:
+        """The error for an object of a shape that is not of the source that the caller named; `None` for any other."""
+        variant = None if findings.source is None else self.shape_of(tree, Findings())
+        if variant is None:
+            return None
+        return UnknownPayloadError(
+            f"the payload is a {variant.name} of {variant.source}, and source= names {findings.source}; "
+            "leave out source=, or give it as default_source=",
+            path=findings.prefix or None,
+        )
 
     def finish_words(self, source: str) -> Mapping[str, FinishReason]:
         """The finish words of a source."""
