@@ -20,11 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from benchmarks.corpora import DEFAULT, parse_mix, records
-from normcompletion import (
-    Completion,
-    Variant,
-    normalize,
-)
+from normcompletion import Completion, NormalizeError, SourceReportedError, Variant, assemble, normalize
 from normcompletion.decoding.engine import Engine
 from normcompletion.sources.registry import Registry, built_in
 from normcompletion.streams.assembly import read_stream
@@ -200,3 +196,45 @@ def read_outcome(call: Callable[[], Completion]) -> Outcome:
     if completion is not None and completion.variant == "confidential":
         return Outcome("EncryptedPayloadError", completion)
     return found
+
+
+# -- small payloads, and what they give
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    """A small chat completion with more members."""
+    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+
+
+def piece(delta: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A chunk with one choice."""
+    return {"choices": [{"index": 0, "delta": delta, **members}]}
+
+
+END = piece({}, finish_reason="stop")
+
+
+def saved(*chunks: Any) -> bytes:
+    """A saved stream of chunks."""
+    return b"".join(b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n" for chunk in chunks)
+
+
+def both(*chunks: Any, **options: Any) -> Completion:
+    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
+    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
+    assert canonical(one) == canonical(other)
+    return one
+
+
+def refusal(payload: object, **options: Any) -> NormalizeError:
+    """The error that a payload raises."""
+    with pytest.raises(NormalizeError) as caught:
+        normalize(payload, **options)
+    return caught.value
+
+
+def reported(payload: object) -> Completion:
+    """The completion of a call that the service says failed."""
+    error = refusal(payload)
+    assert isinstance(error, SourceReportedError)
+    return error.completion

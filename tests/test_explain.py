@@ -12,11 +12,7 @@ from normcompletion import (
     normalize,
 )
 from normcompletion.audit import lost
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    """A small chat completion with more members."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
+from tests.conftest import chat
 
 
 def places(payload: object) -> dict[str, str]:

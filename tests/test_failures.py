@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from normcompletion import Completion, NormalizeError, SourceReportedError, UnknownPayloadError, normalize
+from normcompletion import NormalizeError, UnknownPayloadError, normalize
 from normcompletion.dialect.failures import ALONE, FORMS, Form, form_of
-from tests.conftest import PAIRS
+from tests.conftest import PAIRS, chat, reported
 
 FORMS_OF_BODIES = (*FORMS, *ALONE)
 
@@ -25,18 +25,6 @@ def trees() -> list[dict[str, Any]]:
                 continue
             found.append(tree[0] if isinstance(tree, list) else tree)
     return found
-
-
-def chat_body() -> dict[str, Any]:
-    """A small answer."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}
-
-
-def reported(payload: object) -> Completion:
-    """The completion of a call that the service says failed."""
-    with pytest.raises(SourceReportedError) as caught:
-        normalize(payload)
-    return caught.value.completion
 
 
 @pytest.mark.parametrize("form", FORMS_OF_BODIES, ids=lambda form: form.services)
@@ -75,17 +63,17 @@ def test_what_reports_no_error_is_refused_as_unknown(case: str) -> None:
 )
 def test_an_error_without_code_or_message_does_not_spoil_an_answer(error: Any) -> None:
     """Beside choices, an `error` counts only with a code or a message; what it holds is in `extra`."""
-    completion = normalize({**chat_body(), "error": error})
+    completion = normalize({**chat(), "error": error})
     assert completion.error is None
     assert completion.text == "hi"
-    choice = normalize({"choices": [{**chat_body()["choices"][0], "error": error}]}).choices[0]
+    choice = normalize({"choices": [{**chat()["choices"][0], "error": error}]}).choices[0]
     assert choice.error is None
 
 
 @pytest.mark.parametrize("error", [{"code": 0}, {"message": "no"}, {"errorCode": "x"}, "no", 503, [{"message": "no"}]])
 def test_an_error_with_a_code_or_a_message_beside_an_answer_is_one(error: Any) -> None:
     """Beside choices, an `error` with a code or a message fails the call; its answer is in the completion."""
-    completion = reported({**chat_body(), "error": error})
+    completion = reported({**chat(), "error": error})
     assert completion.text == "hi"
     assert completion.error is not None
     assert completion.error.code is not None or completion.error.message is not None
@@ -110,7 +98,7 @@ def test_a_list_of_one_error_is_that_error() -> None:
     assert completion.error is not None
     assert completion.error.code == 400
     assert completion.extra == {"/0/error/status": "INVALID_ARGUMENT"}
-    for items in ([], [{"error": {"code": 1}}, {"error": {"code": 2}}], [chat_body()]):
+    for items in ([], [{"error": {"code": 1}}, {"error": {"code": 2}}], [chat()]):
         with pytest.raises(NormalizeError) as caught:
             normalize(items)
         assert caught.value.code == "list"

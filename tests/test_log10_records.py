@@ -7,31 +7,10 @@ from typing import Any
 import pytest
 
 from normcompletion import (
-    Completion,
-    NormalizeError,
-    SourceReportedError,
     detect,
     normalize,
 )
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    """A small chat completion with more members."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
-
-
-def refusal(payload: object, **options: Any) -> NormalizeError:
-    """The error that a payload raises."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload, **options)
-    return caught.value
-
-
-def reported(payload: object) -> Completion:
-    """The completion of a call that the service says failed."""
-    error = refusal(payload)
-    assert isinstance(error, SourceReportedError)
-    return error.completion
+from tests.conftest import chat, refusal, reported
 
 
 @pytest.mark.parametrize(

@@ -4,36 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from normcompletion import (
-    Completion,
-    NormalizeError,
-    SourceReportedError,
-    assemble,
     normalize,
 )
-from tests.conftest import canonical
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    """A small chat completion with more members."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
-
-
-def refusal(payload: object, **options: Any) -> NormalizeError:
-    """The error that a payload raises."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload, **options)
-    return caught.value
-
-
-def reported(payload: object) -> Completion:
-    """The completion of a call that the service says failed."""
-    error = refusal(payload)
-    assert isinstance(error, SourceReportedError)
-    return error.completion
+from tests.conftest import chat, refusal, reported
 
 
 @pytest.mark.parametrize(
@@ -116,15 +92,3 @@ def test_outer_members_fill_what_an_error_leaves_open(member: dict[str, Any], *,
     ((name, value),) = member.items()
     assert getattr(completion.error, name) == (value if fits else None)
     assert completion.extra.get(f"/{name}") == (None if fits else value)
-
-
-def saved(*chunks: Any) -> bytes:
-    """A saved stream of chunks."""
-    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
-
-
-def both(*chunks: Any, **options: Any) -> Completion:
-    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
-    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
-    assert canonical(one) == canonical(other)
-    return one

@@ -4,40 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from normcompletion import (
-    Completion,
     InvalidPayloadError,
-    NormalizeError,
-    SourceReportedError,
-    assemble,
     normalize,
 )
 from normcompletion.dialect.finish import WORDS
 from normcompletion.findings import NOTES
-from tests.conftest import canonical, for_each
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    """A small chat completion with more members."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
-
-
-def refusal(payload: object, **options: Any) -> NormalizeError:
-    """The error that a payload raises."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload, **options)
-    return caught.value
-
-
-def reported(payload: object) -> Completion:
-    """The completion of a call that the service says failed."""
-    error = refusal(payload)
-    assert isinstance(error, SourceReportedError)
-    return error.completion
-
+from tests.conftest import chat, for_each, refusal, reported
 
 FAULTS: dict[str, Any] = {
     "wrong_type": chat(usage="much"),
@@ -189,15 +164,3 @@ def test_an_internal_error_of_the_engine_has_a_request_id() -> None:
     assert reported({"error": {"type": "internal_error", "request_id": "r"}}).source == "atoma"
     assert reported({"error": {"type": "internal_error"}}).source == "openai"
     assert reported({"error": {"type": "other", "request_id": "r"}}).source == "openai"
-
-
-def saved(*chunks: Any) -> bytes:
-    """A saved stream of chunks."""
-    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
-
-
-def both(*chunks: Any, **options: Any) -> Completion:
-    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
-    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
-    assert canonical(one) == canonical(other)
-    return one

@@ -9,24 +9,10 @@ import pytest
 from normcompletion import (
     AmbiguousPayloadError,
     MalformedPayloadError,
-    NormalizeError,
     UnknownPayloadError,
     normalize,
 )
-from tests.conftest import PAIRS
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    """A small chat completion with more members."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
-
-
-def refusal(payload: object, **options: Any) -> NormalizeError:
-    """The error that a payload raises."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload, **options)
-    return caught.value
-
+from tests.conftest import PAIRS, refusal
 
 UNKNOWN = "UnknownPayloadError"
 

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
-import msgspec
-import pytest
 
 from normcompletion import (
     Completion,
     InvalidPayloadError,
-    NormalizeError,
-    assemble,
     detect,
     normalize,
     normalize_chunk,
     normalize_many,
 )
-from tests.conftest import canonical
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    """A small chat completion with more members."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
-
-
-def refusal(payload: object, **options: Any) -> NormalizeError:
-    """The error that a payload raises."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload, **options)
-    return caught.value
-
+from tests.conftest import END, both, chat, refusal
 
 UNKNOWN = "UnknownPayloadError"
 
@@ -139,23 +120,3 @@ def test_detect_looks_through_wrappers() -> None:
         found = detect(payload)
         assert (found.source, found.certain) == ("openrouter", True)
         assert found.evidence == ("openrouter: `id` is gen-<seconds>-<20 characters>",)
-
-
-def saved(*chunks: Any) -> bytes:
-    """A saved stream of chunks."""
-    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
-
-
-def piece(delta: dict[str, Any], **members: Any) -> dict[str, Any]:
-    """A chunk with one choice."""
-    return {"choices": [{"index": 0, "delta": delta, **members}]}
-
-
-END = piece({}, finish_reason="stop")
-
-
-def both(*chunks: Any, **options: Any) -> Completion:
-    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
-    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
-    assert canonical(one) == canonical(other)
-    return one

@@ -10,6 +10,7 @@ import pytest
 
 from normcompletion import Assembler, Completion, normalize
 from normcompletion.streams.events import EventReader
+from tests.conftest import saved
 
 MB = 1 << 20
 FIRST = {"id": "a", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Fog "}}]}
@@ -33,16 +34,12 @@ NOISE = {
 }
 
 
-def event(chunk: object) -> bytes:
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
 def noisy_stream(noise: bytes, size: int) -> Iterator[bytes]:
     """A stream with noise of some size between its two chunks, in pieces that are not held."""
-    yield event(FIRST)
+    yield saved(FIRST)
     for _ in range(size // len(noise)):
         yield noise
-    yield b"\n\n" + event(LAST) + b"data: [DONE]\n\n"
+    yield b"\n\n" + saved(LAST) + b"data: [DONE]\n\n"
 
 
 def feed(pieces: Iterator[bytes]) -> Completion:
@@ -105,7 +102,7 @@ def test_extra_and_notes_do_not_grow_with_the_chunks() -> None:
         }
         for turn in range(2_000)
     ]
-    raw = b"".join(map(event, chunks))
+    raw = saved(*chunks)
     assembler = Assembler()
     for chunk in chunks:
         assembler.feed(chunk)

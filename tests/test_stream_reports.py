@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,16 +16,12 @@ from normcompletion import (
     iter_events,
     normalize,
 )
+from tests.conftest import saved
 
 
 def chunk(delta: Any = None, finish: str | None = None, **choice: Any) -> dict[str, Any]:
     """A chunk of one choice."""
     return {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": finish, **choice}]}
-
-
-def saved(*chunks: Any) -> bytes:
-    """A saved stream of chunks."""
-    return b"".join(b"data: " + json.dumps(item).encode() + b"\n\n" for item in chunks)
 
 
 def read(*chunks: Any) -> Completion:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from normcompletion import (
@@ -16,7 +15,6 @@ from normcompletion import (
     InvalidPayloadError,
     MalformedPayloadError,
     NormalizeError,
-    SourceReportedError,
     UnknownSourceError,
     assemble,
     iter_events,
@@ -25,46 +23,7 @@ from normcompletion import (
 )
 from normcompletion.model import ServiceError
 from normcompletion.streams.events import EventReader
-from tests.conftest import canonical
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    """A small chat completion with more members."""
-    return {"id": "a", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], **members}
-
-
-def refusal(payload: object, **options: Any) -> NormalizeError:
-    """The error that a payload raises."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload, **options)
-    return caught.value
-
-
-def reported(payload: object) -> Completion:
-    """The completion of a call that the service says failed."""
-    error = refusal(payload)
-    assert isinstance(error, SourceReportedError)
-    return error.completion
-
-
-def saved(*chunks: Any) -> bytes:
-    """A saved stream of chunks."""
-    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
-
-
-def piece(delta: dict[str, Any], **members: Any) -> dict[str, Any]:
-    """A chunk with one choice."""
-    return {"choices": [{"index": 0, "delta": delta, **members}]}
-
-
-END = piece({}, finish_reason="stop")
-
-
-def both(*chunks: Any, **options: Any) -> Completion:
-    """The completion of a stream, the same whether it was saved or came chunk by chunk."""
-    one, other = normalize(saved(*chunks), **options), assemble(chunks, **options)
-    assert canonical(one) == canonical(other)
-    return one
+from tests.conftest import END, both, chat, piece, refusal, reported, saved
 
 
 def test_comments_and_empty_events_are_no_chunks() -> None:

@@ -31,7 +31,7 @@ from normcompletion import (
     normalize,
     normalize_chunk,
 )
-from tests.conftest import CHUNKS, FIXTURES, STREAMS, Pair, canonical, for_each, outcome
+from tests.conftest import CHUNKS, FIXTURES, STREAMS, Pair, canonical, for_each, outcome, saved
 
 SSE = [path for path in sorted(FIXTURES.rglob("*.sse")) if not path.read_bytes().startswith(b"\xef\xbb\xbf")]
 Item = TypeVar("Item")
@@ -51,11 +51,6 @@ def of_delta(**delta: Any) -> dict[str, Any]:
 
 ANSWER = [chunk("Low "), chunk("tide"), chunk(finish="stop")]
 ERROR = {"error": {"message": "no", "code": 502}}
-
-
-def text_of(chunks: Iterable[dict[str, Any]]) -> bytes:
-    """Chunks as a saved stream."""
-    return b"".join(b"data: " + json.dumps(item).encode() + b"\n\n" for item in chunks)
 
 
 async def later(items: Iterable[Item]) -> AsyncIterator[Item]:
@@ -197,7 +192,7 @@ def test_an_event_is_given_as_soon_as_it_is_complete() -> None:
 def test_a_byte_order_mark_before_events_is_dropped() -> None:
     """An event stream may begin with a byte-order mark (WHATWG section 9.2.5)."""
     assert [event.data for event in iter_events([b"\xef\xbb\xbfdata: 1\n\n"])] == [b"1"]
-    assert assemble(iter_events([b"\xef\xbb\xbf" + text_of(ANSWER)])).text == "Low tide"
+    assert assemble(iter_events([b"\xef\xbb\xbf" + saved(*ANSWER)])).text == "Low tide"
 
 
 def test_an_event_over_the_limit_is_refused() -> None:
@@ -233,7 +228,7 @@ def test_many_small_events_break_no_limit() -> None:
 def test_a_saved_stream_may_be_cut_at_any_byte() -> None:
     """Cut anywhere behind its first event, a stream gives the text so far and a note that it is incomplete."""
     last = {**of_delta(refusal=None), "created": 1774000001.5, "x": True, "y": [False, -1e-3]}
-    raw = text_of([*ANSWER[:1], chunk("tidé \U0001f30a"), last]).replace(b"\\u00e9", "é".encode())
+    raw = saved(*ANSWER[:1], chunk("tidé \U0001f30a"), last).replace(b"\\u00e9", "é".encode())
     for end in range(raw.index(b"\n\n") + 2, len(raw)):
         completion = normalize(raw[:end])
         assert completion.text in ("Low ", "Low tidé \U0001f30a")
@@ -242,15 +237,15 @@ def test_a_saved_stream_may_be_cut_at_any_byte() -> None:
 
 def test_strict_lets_an_incomplete_stream_pass_and_names_the_faults_of_chunks() -> None:
     """`incomplete_stream` is a remark; a number written as text in a chunk is a fault of the stream."""
-    assert [note.code for note in normalize(text_of(ANSWER[:1]), strict=True).notes] == ["incomplete_stream"]
+    assert [note.code for note in normalize(saved(*ANSWER[:1]), strict=True).notes] == ["incomplete_stream"]
     with pytest.raises(InvalidPayloadError) as caught:
-        normalize(text_of([{**ANSWER[0], "created": "1774000001"}, *ANSWER[1:]]), strict=True)
+        normalize(saved({**ANSWER[0], "created": "1774000001"}, *ANSWER[1:]), strict=True)
     assert [fault.path for fault in caught.value.faults] == ["/created"]
 
 
 def test_a_saved_stream_has_the_source_that_the_caller_names() -> None:
     """`normalize(stream, source=…)` is believed."""
-    assert normalize(text_of(ANSWER), source="openrouter").source == "openrouter"
+    assert normalize(saved(*ANSWER), source="openrouter").source == "openrouter"
 
 
 @for_each([pair for pair in STREAMS if pair.expected is not None])
@@ -276,7 +271,7 @@ def test_the_assembler_takes_chunks_in_every_form() -> None:
     expected = canonical(assemble(ANSWER))
     for same in zip(*map(forms, ANSWER), strict=True):
         assert canonical(assemble(same)) == expected
-    assert normalize(text_of(ANSWER)) == assemble(ANSWER)
+    assert normalize(saved(*ANSWER)) == assemble(ANSWER)
 
 
 def test_assemble_async_gives_what_assemble_gives() -> None:
@@ -440,7 +435,7 @@ def test_extra_does_not_grow_with_the_number_of_chunks() -> None:
         "/choices/0/delta/format": "s999",
     }
     assert assemble(chunks).extra == last
-    assert normalize(text_of(chunks)).extra == last
+    assert normalize(saved(*chunks)).extra == last
 
 
 def test_the_last_value_of_a_vendors_key_wins_on_either_road() -> None:
@@ -448,7 +443,7 @@ def test_the_last_value_of_a_vendors_key_wins_on_either_road() -> None:
     plain = [{**chunk("x"), "x_trace": at} for at in range(4)]
     for odd in range(4):
         chunks = [{**item, "usage": {"x_speed": 1}} if at == odd else item for at, item in enumerate(plain)]
-        assert normalize(text_of(chunks)).extra == {"/x_trace": 3, "/usage/x_speed": 1}
+        assert normalize(saved(*chunks)).extra == {"/x_trace": 3, "/usage/x_speed": 1}
 
 
 def test_unknown_events_are_kept_by_name_and_bounded() -> None:
@@ -470,7 +465,7 @@ def test_a_repair_is_noted_once_for_a_place() -> None:
         ("text_as_integer", "/usage/prompt_tokens", "3"),
         ("incomplete_stream", "/choices/0/finish_reason", None),
     }
-    for completion in (assemble(chunks), normalize(text_of(chunks))):
+    for completion in (assemble(chunks), normalize(saved(*chunks))):
         assert len(completion.notes) == 3
         assert {(note.code, note.path, note.before) for note in completion.notes} == expected
 
@@ -496,7 +491,7 @@ def test_a_chat_whose_text_stands_beside_its_deltas_too_is_a_chat() -> None:
     for item in chunks:
         item["choices"][0]["text"] = item["choices"][0]["delta"]["content"]
     assert normalize_chunk(chunks[0]).variant == "chunk"
-    for completion in (assemble(chunks), normalize(text_of(chunks))):
+    for completion in (assemble(chunks), normalize(saved(*chunks))):
         assert (completion.variant, completion.text, completion.extra) == ("chat", "Low tide", {})
 
 

@@ -26,7 +26,7 @@ To add an envelope, write a file that ends in one `PRESET`, and name it in `regi
 writes together. `body` and `fields` are JSON Pointers (`*` is each member), `fields` those of `FIELDS`, the first that
 is there. Every value is taken once; what no field takes is in `extra`. `adjust` is called with what was opened, where
 an envelope says something that no pointer can. Then add a file to `fixtures/forms/`, with a citation in
-`fixtures/SOURCES.md`, and what comes out of it to `tests/test_form_samples.py`.
+`fixtures/SOURCES.md`, and what comes out of it to `tests/forms.json`.
 
 Another package offers presets through the entry-point group `normcompletion.envelopes`: the entry point names an object
 with `PRESETS`, a tuple of `Preset`.
