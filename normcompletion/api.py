@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, overload
 
 import msgspec
 
@@ -23,7 +23,7 @@ from .errors import (
 )
 from .extra import Extra
 from .findings import Findings, is_fault
-from .model import Chunk, Completion, Note
+from .model import Chunk, Completion, Note, ServiceError
 from .payload import BLANKS, MAX_RECORD_BYTES, duplicate_keys, is_one, looks_like_stream, parse, to_bytes
 from .sources.registry import installed
 from .streams.assembly import read_stream
@@ -90,7 +90,7 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
     else:
         completion = read_any(raw, source, variant, default_source)
     if strict or completion.error is not None or completion.variant == "confidential":
-        return answered(completion, _texts(raw) if strict else (), strict=strict)
+        return answered(completion, json_texts(raw) if strict else (), strict=strict)
     return completion
 
 
@@ -170,7 +170,7 @@ def _is_envelope(completion: Completion, variant: str) -> bool:
     return completion.envelope is not None and completion.envelope.kind == kinds.get(variant)
 
 
-def _texts(raw: bytes) -> Iterator[bytes]:
+def json_texts(raw: bytes) -> Iterator[bytes]:
     """The JSON texts of a payload: itself, or those of a saved stream."""
     for event in iter_events([raw]):
         if event.data.lstrip(BLANKS).startswith((b"{", b"[{")):
@@ -318,68 +318,25 @@ def _several(
     payload: object, error: UnknownPayloadError, options: dict[str, Any]
 ) -> Iterator[Completion | NormalizeError] | None:
     """What is in a payload that `normalize` refused because it holds several responses; `None` for any other."""
+    strict = options["strict"]
     if error.code == "streams" and error.offset is not None:
-        return _answers(to_bytes(payload), options)
-    found = _members(payload) if error.code == "list" else None
-    return None if found is None else _records(found, options)
 
-
-def _answers(raw: bytes, options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
-    """The answers in a text, each as `normalize` would give it; the text between two is noted in the second."""
-    held: Completion | NormalizeError | None = None
-    between: list[str] = []
-    for unit in split_streams(default_chunk_reader(), raw):
-        text = raw[unit.start : unit.end]
-        if unit.kind == "foreign":
-            between.append(text.decode("utf-8", "replace"))
-            continue
-        if held is not None:
-            yield held
-        try:
+        def read_answer(text: bytes, notes: list[Note]) -> Completion:
             completion = read_any(text, options["source"], options["variant"])
-            completion.notes += _noted(between)
-            held = answered(completion, _texts(text) if options["strict"] else (), strict=options["strict"])
-        except NormalizeError as error:
-            held = error.with_traceback(None)
-            held.offset = unit.start + (error.offset or 0)
-    if isinstance(held, Completion):
-        held.notes += _noted(between)
-    if held is not None:
-        yield held
+            completion.notes += notes
+            notes.clear()
+            return answered(completion, json_texts(text) if strict else (), strict=strict)
 
-
-def _noted(texts: list[str]) -> list[Note]:
-    """Notes of foreign texts, which are then noted."""
-    notes = [Note(code="foreign_text", path="", before=text.strip()) for text in texts]
-    texts.clear()
-    return notes
-
-
-_Page: TypeAlias = tuple[Iterator[tuple[str, Any]], dict[str, Any]]
-
-
-def _members(payload: object) -> _Page | None:
-    """The records of a page with their pointers, and what is beside them; `None` for what is no page."""
+        return answers_of(to_bytes(payload), read_answer)
     try:
-        tree = parse(to_bytes(payload))
+        tree = parse(to_bytes(payload)) if error.code == "list" else None
     except NormalizeError:  # such as a stream with a list in it
         return None
-    found = wrappers.members(tree)
-    return None if found is None else (found, wrappers.beside_members(tree))
-
-
-def add_beside(record: Completion | NormalizeError, beside: dict[str, Any]) -> None:
-    """Put what a page says beside its records into the `extra` of one of them."""
-    whole = record if isinstance(record, Completion) else getattr(record, "completion", None)
-    if beside and isinstance(whole, Completion):
-        whole.extra = Extra.of({**beside, **whole.extra})
-
-
-def _records(page: _Page, options: dict[str, Any]) -> Iterator[Completion | NormalizeError]:
-    """The records of a page, each as `normalize` would give it, with pointers from the page's root."""
+    if wrappers.members(tree) is None:
+        return None
     engine = default_engine()
-    found, beside = page
-    for pointer, item in found:
+
+    def read_member(item: Any, pointer: str) -> Iterator[Completion]:
         findings = Findings(
             prefix=pointer,
             source=options["source"],
@@ -387,13 +344,76 @@ def _records(page: _Page, options: dict[str, Any]) -> Iterator[Completion | Norm
             is_clean=False,
             read=engine.read_inside,
         )
+        yield answered(engine.from_tree(item, findings), (), strict=strict)
+
+    return records_of_page(tree, read_member)
+
+
+def answers_of(
+    raw: bytes, read: Callable[[bytes, list[Note]], Completion], at: str = ""
+) -> Iterator[Completion | NormalizeError]:
+    """The answers in a text with several; `at` is the pointer of the text.
+
+    `read` takes notes of the foreign texts before an answer out of the list that it gets; the text behind the last
+    answer is noted in that.
+    """
+    held: Completion | NormalizeError | None = None
+    between: list[Note] = []
+    for unit in split_streams(default_chunk_reader(), raw):
+        text = raw[unit.start : unit.end]
+        if unit.kind == "foreign":
+            between.append(Note(code="foreign_text", path=at, before=text.decode("utf-8", "replace").strip()))
+            continue
+        if held is not None:
+            yield held
         try:
-            completion = engine.from_tree(item, findings)
-            add_beside(completion, beside)
-            yield answered(completion, (), strict=options["strict"])
+            held = read(text, between)
         except NormalizeError as error:
-            error.path = pointer if not error.path else error.path
+            held = error.with_traceback(None)
+            held.offset = unit.start + (error.offset or 0)
+            held.path = held.path or at or None
+    if isinstance(held, Completion):
+        held.notes += between
+    if held is not None:
+        yield held
+
+
+def records_of_page(
+    tree: Any, read: Callable[[Any, str], Iterator[Completion | NormalizeError]], at: str = ""
+) -> Iterator[Completion | NormalizeError]:
+    """The records of a page, each with what the page says beside them; `at` is the pointer of the page.
+
+    `read` gives the records of a member at a pointer, and may raise the error of one that is refused.
+    """
+    beside = {at + place: value for place, value in wrappers.beside_members(tree).items()}
+    for place, item in wrappers.members(tree) or ():
+        try:
+            for record in read(item, at + place):
+                add_beside(record, beside)
+                yield record
+        except NormalizeError as error:
+            error.path = error.path or at + place
+            add_beside(error, beside)
             yield error.with_traceback(None)
+
+
+def add_beside(record: Completion | NormalizeError, beside: dict[str, Any]) -> None:
+    """Put what is said beside a record into its `extra`."""
+    whole = record if isinstance(record, Completion) else getattr(record, "completion", None)
+    if beside and isinstance(whole, Completion):
+        whole.extra = Extra.of({**beside, **whole.extra})
+
+
+def failed_call(error: NormalizeError) -> Completion | None:
+    """The row that a failed, pending or encrypted call is in bulk, with `error` set; `None` for any other error."""
+    if isinstance(error, EncryptedPayloadError):
+        error.completion.error = ServiceError(code="encrypted", message="the body is encrypted")
+        return error.completion
+    if not isinstance(error, SourceReportedError):
+        return None
+    if error.error.code == "pending":
+        error.code = "pending"
+    return error.completion
 
 
 class Detection(msgspec.Struct, frozen=True):
@@ -428,7 +448,7 @@ def detect(payload: object) -> Detection:
     engine = default_engine()
     kind = None if type(payload) in _TEXTS else source_of_object(payload)
     completion = read_any(raw) if kind is None else by_class(read_any(raw, kind))
-    tree = next((parse(text) for text in _texts(raw)), None)
+    tree = next((parse(text) for text in json_texts(raw)), None)
     if isinstance(tree, list):
         tree = tree[0]
     evidence = tuple(evidence_of(engine, tree, completion))

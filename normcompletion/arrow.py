@@ -30,8 +30,8 @@ try:
 except ImportError as missing:
     raise ImportError("normcompletion.arrow needs pyarrow; run: pip install 'normcompletion[batch]'") from missing
 
-from .api import default_engine, normalize, normalize_many
-from .errors import EncryptedPayloadError, MalformedPayloadError, NormalizeError, SourceReportedError, did_you_mean
+from .api import default_engine, failed_call, normalize, normalize_many
+from .errors import MalformedPayloadError, NormalizeError, did_you_mean
 from .extra import Extra
 from .model import SCHEMA_VERSION, Completion, ServiceError, to_json
 from .payload import MAX_RECORD_BYTES, looks_like_stream, parse
@@ -802,7 +802,7 @@ class _Conversion(NamedTuple):
             except NormalizeError as error:
                 for item in self.others(body, error.with_traceback(None)):
                     if isinstance(item, NormalizeError):
-                        completion = _failed_call(item)
+                        completion = failed_call(item)
                         if completion is None or self.completions_only:
                             rejects[len(places)] = item
                         built.append(_refused(item) if completion is None else completion)
@@ -855,16 +855,6 @@ def _bodies(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column.cast(pa.large_binary())
-
-
-def _failed_call(error: NormalizeError) -> Completion | None:
-    """The completion of a failed, pending or encrypted call, with `error` set."""
-    if isinstance(error, SourceReportedError):
-        return error.completion
-    if isinstance(error, EncryptedPayloadError):
-        error.completion.error = ServiceError(code="encrypted", message="the body is encrypted")
-        return error.completion
-    return None
 
 
 def _refused(error: NormalizeError) -> Completion:

@@ -451,7 +451,7 @@ def test_failed_pending_and_encrypted_calls_are_rows():
     assert converted.column("error").null_count == 0
     only = arrow.convert_batch(bodies([*found, CHAT % b"x"]), completions_only=True)
     assert arrow.split(only)[0].column("id").to_pylist() == ["x"]
-    assert set(arrow.split(only)[1].column("code").to_pylist()) == {"provider_error", "encrypted"}
+    assert set(arrow.split(only)[1].column("code").to_pylist()) == {"provider_error", "pending", "encrypted"}
     assert only.slice(0, len(found)).column("error").equals(converted.column("error"))
 
 

@@ -21,7 +21,7 @@ from normcompletion.batch import convert
 from normcompletion.batch.conversion import Conversion, Converter, Found, units
 from normcompletion.batch.options import Options
 from normcompletion.batch.units import Block, Range, Unit
-from normcompletion.envelopes.opener import Envelopes
+from normcompletion.envelopes.options import Envelopes
 from tests.conftest import WHOLE, invented
 
 SOURCES = (None, "openai", "atoma", "log10", "openrouter")

@@ -40,7 +40,7 @@ from normcompletion.batch import (
     workers,
 )
 from normcompletion.batch.options import Options
-from normcompletion.envelopes.opener import Envelopes
+from normcompletion.envelopes.options import Envelopes
 from tests.conftest import slow
 
 BROKEN = b'{"choices":['

@@ -22,9 +22,11 @@ from normcompletion import (
     normalize,
 )
 from normcompletion.audit import lost
+from normcompletion.envelopes.choice import rows_are_units
 from normcompletion.envelopes.encodings import ENCODINGS
 from normcompletion.envelopes.fragments import FRAGMENTS
-from normcompletion.envelopes.opener import REJECT_CODES, Envelopes, rows_are_units
+from normcompletion.envelopes.opener import REJECT_CODES, Opener
+from normcompletion.envelopes.options import Envelopes
 from normcompletion.envelopes.registry import known_envelopes
 from tests.conftest import examples
 
@@ -158,7 +160,7 @@ def unit(tree: Any) -> bytes:
 def read(tree: Any, *, strict: bool = False, source: str | None = None, **options: Any) -> list[Any]:
     places = options.pop("body", ())
     body = (places,) if isinstance(places, str) else places
-    return list(Envelopes(body=body, **options).opener(strict=strict, source=source).records(unit(tree)))
+    return list(Opener(Envelopes(body=body, **options), strict=strict, source=source).records(unit(tree)))
 
 
 def one(tree: Any, **options: Any) -> Any:
@@ -710,12 +712,12 @@ def test_a_place_can_hold_a_list():
 
 
 def test_a_body_can_hold_several_streams():
-    """Streams that were appended in one string give a record each; the text between two is noted in the second."""
-    records = read({"log": STREAM + "---\n" + STREAM, "n": 1}, body="/log")
+    """Streams in one string give a record each; text between two is noted in the second, the last text in the last."""
+    records = read({"log": STREAM + "---\n" + STREAM + "bye\n", "n": 1}, body="/log")
     assert [(record.text, record.extra["/n"]) for record in records] == [("hé", 1), ("hé", 1)]
     assert [[(note.code, note.before) for note in record.notes] for record in records] == [
         [],
-        [("foreign_text", "---")],
+        [("foreign_text", "---"), ("foreign_text", "bye")],
     ]
 
 
@@ -768,9 +770,9 @@ def test_places_can_be_those_of_some_files():
 
 def test_chosen_values_go_along():
     """Values are carried by their pointers, through JSON in strings; what is absent is None."""
-    opener = Envelopes(
-        carry={"user": "/who/0", "model": "/request/model", "no": "/x/y", "all": "", "half": "/half"}
-    ).opener()
+    opener = Opener(
+        Envelopes(carry={"user": "/who/0", "model": "/request/model", "no": "/x/y", "all": "", "half": "/half"})
+    )
     tree = {"who": ["me"], "request": json.dumps(REQUEST), "half": "\ud800"}
     assert opener.carried(unit(tree)) == {
         "user": "me",
@@ -780,7 +782,7 @@ def test_chosen_values_go_along():
         "half": "\ud800",
     }
     assert opener.carried(unit(b"{")) == {"user": None, "model": None, "no": None, "all": None, "half": None}
-    assert Envelopes().opener().carried(unit(tree)) is None
+    assert Opener(Envelopes()).carried(unit(tree)) is None
 
 
 @pytest.mark.parametrize(
@@ -856,14 +858,14 @@ def answers(opener: Any, tree: Any) -> list[Any]:
     return found
 
 
-FRESH = [answers(Envelopes().opener(), tree) for tree in EVERYTHING]
+FRESH = [answers(Opener(Envelopes()), tree) for tree in EVERYTHING]
 
 
 @examples(30)
 @given(st.lists(st.sampled_from(range(len(EVERYTHING))), max_size=40))
 def test_what_came_before_changes_nothing(order):
     """An opener gives for each unit what a new one gives, whatever it opened before."""
-    opener = Envelopes().opener()
+    opener = Opener(Envelopes())
     for place in order:
         assert answers(opener, EVERYTHING[place]) == FRESH[place]
 
@@ -902,7 +904,7 @@ def test_whatever_stands_in_an_envelope_gives_records_or_errors(options, base, c
     tree = {**base, **changes} if isinstance(base, dict) else [*base[:1], *changes.values()]
     raw = json.dumps(tree).encode()
     raw = raw[: noise[1]] + noise[0] + raw[noise[1] :]
-    for record in options.opener(strict=strict).records(unit(raw)):
+    for record in Opener(options, strict=strict).records(unit(raw)):
         if not isinstance(record, NormalizeError):
             assert isinstance(record, Completion)
             record.to_json()

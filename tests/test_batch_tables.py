@@ -11,7 +11,7 @@ import pytest
 from normcompletion.batch import tables
 from normcompletion.batch.inputs import IncompleteInput, Input, InputError, open_decoded
 from normcompletion.batch.units import Block, Unit, blocks, units_of
-from normcompletion.envelopes.opener import Envelopes
+from normcompletion.envelopes.options import Envelopes
 
 BODY = json.dumps({"id": "a", "choices": [{"index": 0, "message": {"content": "hé"}}]})
 

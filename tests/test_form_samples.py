@@ -7,6 +7,8 @@ import csv
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +29,8 @@ from normcompletion.batch.units import blocks
 from normcompletion.cli import main
 from normcompletion.cli.options import ENVELOPES
 from normcompletion.envelopes.members import members_of
-from normcompletion.envelopes.opener import Envelopes
+from normcompletion.envelopes.opener import Opener
+from normcompletion.envelopes.options import Envelopes
 from normcompletion.envelopes.preset import Preset
 from normcompletion.envelopes.registry import known_envelopes, named, presets
 from normcompletion.payload import parse
@@ -235,6 +238,24 @@ def test_advice_for_lines_names_the_option(tmp_path: Path) -> None:
         assert option in rejects[0].reason
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{'id': 'a', 'choices': [{'index': 0, 'message': {'content': None}}]}",
+        '{"Item":{"response":{"M":{"id":{"S":"a"},"choices":{"L":[{"M":{"message":{"M":{"content":{"S":"x"}}}}}]}}}}}',
+    ],
+)
+def test_a_command_in_advice_makes_a_log_readable(line: str, tmp_path: Path) -> None:
+    """Python literals and DynamoDB's JSON are refused with a command, and it gives the record."""
+    (tmp_path / "LOG").write_text(f"{line}\n")
+    (refused,) = iter_records(tmp_path / "LOG", on_error="yield")
+    assert isinstance(refused, Reject)
+    command = refused.reason.partition("run: ")[2].replace("python -c", f"{sys.executable} -c")
+    command = command.replace("normcompletion", f"{sys.executable} -m normcompletion")
+    written = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=True)
+    assert json.loads(written.stdout)["id"] == "a"
+
+
 def test_a_log_line_may_hold_an_envelope(tmp_path: Path) -> None:
     """What a log line holds is a unit of its own: in an envelope, a record of log10, or refused with advice."""
     rows = [
@@ -268,13 +289,13 @@ def test_attachments_of_inspect_are_put_back() -> None:
     request = {"messages": [{"role": "user", "content": "attachment://cd"}]}
     call = {"event": "model", "call": {"request": request, "response": body}}
     sample = {"id": 1, "epoch": 1, "events": [call], "attachments": {"ab": "a long text", "cd": "a question"}}
-    (record,) = Envelopes().opener().records(json.dumps(sample).encode())
+    (record,) = Opener(Envelopes()).records(json.dumps(sample).encode())
     assert isinstance(record, Completion)
     assert record.text == "a long text"
     assert record.envelope is not None
     assert record.envelope.request == {"messages": [{"role": "user", "content": "a question"}]}
     assert lost(sample, record) == []
-    (refused,) = Envelopes().opener().records(json.dumps({**sample, "attachments": {}}).encode())
+    (refused,) = Opener(Envelopes()).records(json.dumps({**sample, "attachments": {}}).encode())
     assert isinstance(refused, NormalizeError)
     assert refused.code == "fragment"
 
@@ -284,7 +305,7 @@ def test_log_events_are_opened_inside_one_another() -> None:
     events = [{"id": str(number), "timestamp": number, "message": json.dumps(chat())} for number in (1, 2)]
     data = gzip.compress(json.dumps({"logGroup": "g", "logEvents": events}).encode())
     unit = json.dumps({"awslogs": {"data": base64.b64encode(data).decode()}}).encode()
-    records = [record for record in Envelopes().opener().records(unit) if isinstance(record, Completion)]
+    records = [record for record in Opener(Envelopes()).records(unit) if isinstance(record, Completion)]
     assert [record.envelope and record.envelope.id for record in records] == ["1", "2"]
     assert [record.text for record in records] == ["hi", "hi"]
 
@@ -292,7 +313,7 @@ def test_log_events_are_opened_inside_one_another() -> None:
 def test_results_of_promptfoo_may_be_lines() -> None:
     """A line of promptfoo's JSON lines is a result."""
     row = {"testIdx": 0, "promptIdx": 0, "response": {"output": "hi", "raw": chat()}, "latencyMs": 812, "cost": 0.5}
-    (record,) = Envelopes().opener().records(json.dumps(row).encode())
+    (record,) = Opener(Envelopes()).records(json.dumps(row).encode())
     assert isinstance(record, Completion)
     assert record.envelope == Envelope(kind="promptfoo", duration=0.812)
 

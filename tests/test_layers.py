@@ -91,6 +91,8 @@ LAYERS = [
         "envelopes.weave",
     },
     {"envelopes.registry"},
+    {"envelopes.choice", "envelopes.options"},
+    {"envelopes.records", "envelopes.refusals"},
     {"envelopes.opener"},
     {"batch.options"},
     {"batch.forms", "batch.forms.rows", "batch.forms.lines"},

@@ -13,16 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-from ..api import default_engine, normalize, too_long
-from ..envelopes.opener import NOT_A_CALL, Opener, is_extended, may_be_quiz
-from ..errors import (
-    EncryptedPayloadError,
-    MalformedPayloadError,
-    NormalizeError,
-    SourceReportedError,
-    UnknownPayloadError,
-)
-from ..model import Completion, ServiceError, to_json, to_json_lines
+from ..api import default_engine, failed_call, normalize, too_long
+from ..envelopes.choice import is_extended, may_be_quiz
+from ..envelopes.opener import NOT_A_CALL, Opener
+from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
+from ..model import Completion, to_json, to_json_lines
 from ..payload import escape_surrogates
 from .breakdown import Breakdown
 from .inputs import IncompleteInput
@@ -109,7 +104,8 @@ class Conversion:
         options = self._options
         known = options.envelopes if body is None else options.envelopes.with_body(body)
         if body not in self._openers:
-            self._openers[body] = known.opener(
+            self._openers[body] = Opener(
+                known,
                 source=options.source,
                 default_source=options.default_source,
                 strict=options.strict,
@@ -210,7 +206,10 @@ class Conversion:
                 report.other_entries += 1
                 found.passed.append(item.path or "")
                 continue
-            kept: Completion | NormalizeError | None = self._judged(item) if isinstance(item, NormalizeError) else item
+            kept: Completion | NormalizeError | None = item
+            if isinstance(item, NormalizeError):
+                call = failed_call(item)
+                kept = item if call is None or self._options.completions_only else call
             if self._export is not None and isinstance(kept, Completion):
                 kept = self._exported(kept, self._export, found)
             if isinstance(kept, NormalizeError):
@@ -270,16 +269,6 @@ class Conversion:
             completions.append(completion)
         self._bare = len(completions) == len(texts)
         return completions
-
-    def _judged(self, error: NormalizeError) -> Completion | NormalizeError:
-        """An error as the row that it is in bulk, or as it is."""
-        if isinstance(error, EncryptedPayloadError):
-            error.completion.error = ServiceError(code="encrypted", message="the body is encrypted")
-        elif not isinstance(error, SourceReportedError):
-            return error
-        elif error.error.code == "pending":
-            error.code = "pending"
-        return error if self._options.completions_only else error.completion
 
     def _exported(
         self, completion: Completion, export: Callable[[Completion], bytes], found: Found

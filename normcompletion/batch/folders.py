@@ -13,7 +13,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from ..envelopes.encodings import opened_layers
-from ..envelopes.opener import Envelopes
+from ..envelopes.options import Envelopes
 from ..payload import MAX_RECORD_BYTES
 from .forms import reading
 from .inputs import STDIN, IncompleteInput, Input, InputError, open_decoded, standard_input

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from ..api import default_engine
 from ..envelopes.encodings import Encoding
-from ..envelopes.opener import Envelopes
+from ..envelopes.options import Envelopes
 from ..errors import did_you_mean
 from ..payload import MAX_RECORD_BYTES
 from .inputs import STDIN

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
+from ..envelopes.choice import rows_are_units
 from ..envelopes.hints import looks_like_response
-from ..envelopes.opener import Envelopes, rows_are_units
+from ..envelopes.options import Envelopes
 from ..envelopes.spread import EACH, route_of
 from ..errors import excerpt
 from ..pointer import escape

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from ..api import default_chunk_reader
 from ..envelopes.hints import looks_like_response
 from ..envelopes.members import items_of
-from ..envelopes.opener import Envelopes
+from ..envelopes.options import Envelopes
 from ..envelopes.registry import named_list
 from ..envelopes.wrappers import is_chunk
 from ..errors import NormalizeError

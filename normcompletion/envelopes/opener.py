@@ -14,43 +14,36 @@ it gives.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import PurePath
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
-from ..api import add_beside, answered, default_chunk_reader, default_engine, normalize
-from ..dialect.failures import form_of
+from ..api import add_beside, answered, default_engine, normalize, records_of_page
 from ..errors import (
-    AmbiguousPayloadError,
     EncryptedPayloadError,
-    InvalidPayloadError,
     MalformedPayloadError,
     NormalizeError,
     SourceReportedError,
     UnknownPayloadError,
-    did_you_mean,
     excerpt,
 )
-from ..extra import Extra
-from ..findings import Findings
-from ..model import Completion, Envelope, Note, ServiceError, Usage
+from ..model import Completion
 from ..payload import MAX_RECORD_BYTES, parse
 from ..pointer import escape
 from ..sources.registry import BUILT_IN
-from ..streams.events import iter_events
-from ..streams.splitting import split_streams
 from . import extended
-from .encodings import ENCODINGS, Encoding, decoded_body, opened_layers, without_copy_escapes
-from .hints import advice, looks_like_response, option
-from .members import Members, checked, found, items_of, members_of, refuse_malformed
-from .preset import FIELDS, LOG_IT, Fragment, Opened, Preset, opened_by, read_error
-from .registry import known_envelopes, named, named_list, presets
+from .choice import CORE_KEYS, can_be, choice_of, is_extended, is_native, may_be_quiz
+from .encodings import decoded_body, opened_layers
+from .hints import looks_like_response, option
+from .members import checked, found, items_of, members_of, refuse_malformed
+from .options import Envelopes
+from .preset import LOG_IT, Fragment, Opened, Preset, opened_by, read_error
+from .records import BodyReader
+from .refusals import with_hint, with_line_hint
+from .registry import presets
 from .spread import EACH, Place, Route, route_of, spread
-from .wrappers import beside_members, members
 
 NOT_A_CALL = "not_a_call"
 """The code of an entry that is no completion, of a unit with several: it is counted, and is no reject."""
@@ -66,118 +59,26 @@ REJECT_CODES: Mapping[str, str] = {
 """The codes with which units are refused here, beside those of the core."""
 
 
-# -- what the caller knows
+class Opener:
+    """Opens units and gives their records, one for each thread.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelopes:
-    """What is around the responses of a log, as far as the caller knows; picklable.
-
-    `envelope` is one of `known_envelopes()`. `body` are JSON Pointers of the responses in each unit, for everything
-    that no preset knows: `*` stands for each element of a list or member of an object, and `GLOB=POINTER` is for the
-    files that match alone. `encoding` is how a body is written there; in a table a pointer begins with the name of the
-    column. `line_prefix` is a regular expression of what is before the JSON of each line, `copy_escapes` says that
-    lines have the backslashes of COPY, `table` names the table of an SQLite file. `fields` has pointers for members of
-    the envelope, by their names in `preset.FIELDS`. `carry` has names and the pointers of values that go along with
-    each record. Raises `ValueError`.
+    The sources, `strict` and the limit of bytes are those of `normalize`.
     """
 
-    envelope: str = "auto"
-    body: tuple[str, ...] = ()
-    encoding: Encoding = "auto"
-    line_prefix: str | None = None
-    copy_escapes: bool = False
-    table: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
-    carry: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        if self.envelope not in known_envelopes():
-            known = ", ".join(known_envelopes())
-            hint = did_you_mean(self.envelope, known_envelopes())
-            raise ValueError(f"no envelope {excerpt(self.envelope)!r}; {hint}known are {known}")
-        if self.encoding not in ENCODINGS:
-            hint = did_you_mean(self.encoding, ENCODINGS)
-            raise ValueError(f"no encoding {excerpt(self.encoding)!r}; {hint}known are {', '.join(ENCODINGS)}")
-        for name in self.fields:
-            if name not in FIELDS:
-                hint = did_you_mean(name, FIELDS)
-                raise ValueError(f"no field {excerpt(name)!r} of an envelope; {hint}known are {', '.join(FIELDS)}")
-        if self.line_prefix is not None:
-            try:
-                re.compile(self.line_prefix.encode())
-            except re.error as error:
-                raise ValueError(f"{excerpt(self.line_prefix)!r} is not a regular expression: {error}") from None
-        if not self.body and (self.encoding != "auto" or self.fields):
-            what = "an encoding" if self.encoding != "auto" else "an envelope's field"
-            raise ValueError(f"{what} goes with a body; name the body's place too, '' for the whole unit")
-        if self.body and self.envelope != "auto":
-            raise ValueError(f"the envelope {self.envelope} knows where its body is; name the envelope or the body")
-        pointers = (rule.partition("=")[2] if _is_glob(rule) else rule for rule in self.body)
-        for place in (*pointers, *self.fields.values(), *self.carry.values()):
-            route_of(place)
-
-    @property
-    def may_be_bare(self) -> bool:
-        """Whether a unit that the core reads as it is, is a response."""
-        return not self.body and self.envelope in ("auto", "bare")
-
-    def of_file(self, path: str) -> Envelopes:
-        """The same for one file: its rules of `body` alone, without their globs."""
-        if not any(map(_is_glob, self.body)):
-            return self
-        matching = tuple(
-            pointer
-            for rule in self.body
-            if _is_glob(rule)
-            for glob, _, pointer in [rule.partition("=")]
-            if PurePath(path).match(glob)
-        )
-        body = matching or tuple(rule for rule in self.body if not _is_glob(rule))
-        return self.with_body(body)
-
-    def with_body(self, body: tuple[str, ...]) -> Envelopes:
-        """The same, with other places of the body."""
-        if body:
-            return replace(self, body=body)
-        return replace(self, body=(), encoding="auto", fields={})
-
-    def opener(
+    def __init__(
         self,
+        envelopes: Envelopes,
         *,
         source: str | None = None,
         default_source: str | None = None,
         strict: bool = False,
         limit: int = MAX_RECORD_BYTES,
-    ) -> Opener:
-        """What opens units; the sources, `strict` and the limit of bytes are those of `normalize`."""
-        return Opener(self, source=source, default_source=default_source, strict=strict, limit=limit)
-
-
-def _is_glob(rule: str) -> bool:
-    return "=" in rule and not rule.startswith("/")
-
-
-def rows_are_units(names: list[str]) -> bool:
-    """Whether the rows of a table with these columns are envelopes or responses that are known by their keys."""
-    row = dict.fromkeys(names, msgspec.Raw(b"{}"))
-    return "choices" in row or bool(named(row)) or _is_native(dict.fromkeys(names, True))
-
-
-# -- opening
-
-
-class Opener:
-    """Opens units and gives their records; made by `Envelopes.opener`, one for each thread."""
-
-    def __init__(
-        self, envelopes: Envelopes, *, source: str | None, default_source: str | None, strict: bool, limit: int
     ) -> None:
         self._limit = limit
         self._source = source
         self._default_source = default_source
         self._strict = strict
+        self._read = BodyReader(source, default_source, strict=strict)
         self._envelope = envelopes.envelope
         self._custom = _custom(envelopes)
         self._routes = [route_of(place) for place in envelopes.body]
@@ -187,11 +88,6 @@ class Opener:
         # vain attempt, and gives the same.
         self._was_wrapped = False
         self._keys_decide = all(variant.source in BUILT_IN for variant in default_engine().registry.shapes)
-
-    def _findings(self, at: str, *, default_source: str | None = None, is_clean: bool = True) -> Findings:
-        """The findings of a response that is at a pointer; `default_source` is that of its envelope."""
-        source = default_source or self._default_source
-        return Findings(prefix=at, source=self._source, default_source=source, is_clean=is_clean)
 
     def carried(self, text: bytes | None) -> dict[str, Any] | None:
         """The values that go along with a unit's records, `None` where nothing was asked for."""
@@ -274,8 +170,8 @@ class Opener:
         auto = self._envelope == "auto"
         if auto and self._was_wrapped:
             unit = members_of(text)
-            if unit is not None and _CORE_KEYS.isdisjoint(unit):
-                choice = _choice(text, unit=unit)
+            if unit is not None and CORE_KEYS.isdisjoint(unit):
+                choice = choice_of(text, unit=unit)
                 if isinstance(choice, Preset):
                     yield from self._known(choice, checked(text), "", text)
                     return
@@ -292,23 +188,18 @@ class Opener:
                 yield from self._core(inner)
                 return
         if auto and self._is_doubtful(result):
-            choice = _choice(text)
+            choice = choice_of(text)
             if isinstance(choice, Fragment):
                 raise UnknownPayloadError(f"the unit is {choice.says}", code="fragment")
             if choice is not None:
                 self._was_wrapped = self._keys_decide
                 yield from self._known(choice, checked(text), "", text)
                 return
-            result = _with_hint(result, text)
+            result = with_hint(result, text)
         elif auto and isinstance(result, MalformedPayloadError):
-            result = _with_line_hint(result, text)
+            result = with_line_hint(result, text)
         if isinstance(result, UnknownPayloadError) and result.code == "list":
-            tree = parse(text)
-            beside = beside_members(tree)
-            for at, item in members(tree) or ():
-                for record in self._member(item, at, text):
-                    add_beside(record, beside)
-                    yield record
+            yield from records_of_page(parse(text), lambda item, at: self._member(item, at, text))
         else:
             yield self._wanted(result)
 
@@ -337,18 +228,18 @@ class Opener:
         try:
             if self._envelope == "auto" and isinstance(item, dict) and "choices" not in item:
                 raw = _written(item)
-                choice = None if raw is None else _choice(raw, at)
+                choice = None if raw is None else choice_of(raw, at)
                 if isinstance(choice, Fragment):
                     raise UnknownPayloadError(f"the unit is {choice.says}", code="fragment", path=at)
                 if choice is not None and raw is not None:
                     yield from self._known(choice, raw, at, text)
                     return
-            completion = default_engine().read_inside(item, self._findings(at, is_clean=False))
+            completion = default_engine().read_inside(item, self._read.findings(at, is_clean=False))
             yield self._wanted(answered(completion, (), strict=self._strict))
         except NormalizeError as error:
             refusal = error.with_traceback(None)
             if self._envelope == "auto" and isinstance(refusal, UnknownPayloadError):
-                refusal = _with_hint(refusal, item, (*route_of(at)[:-1], EACH))
+                refusal = with_hint(refusal, item, (*route_of(at)[:-1], EACH))
             refusal.path = refusal.path or at
             yield self._wanted(refusal)
 
@@ -363,7 +254,7 @@ class Opener:
                     error.path = error.path or f"/{number}"
                     yield error.with_traceback(None)
             return
-        if not _can_be(preset, raw, items):
+        if not can_be(preset, raw, items):
             refuse_malformed(raw, at)
             if preset.partial is not None and preset.match(members_of(raw) or {}):
                 raise UnknownPayloadError(f"the unit is {preset.partial}", code="fragment", path=at or None)
@@ -406,7 +297,7 @@ class Opener:
     ) -> Iterator[Completion | NormalizeError]:
         """The records of a unit that a log line holds: in an envelope of its own, or a response at a known place."""
         unit, at = opened.body or b"", opened.around.findings.prefix
-        choice = _choice(unit, opened.at)
+        choice = choice_of(unit, opened.at)
         if isinstance(choice, Fragment):
             raise UnknownPayloadError(f"the unit is {choice.says}", code="fragment", path=opened.at)
         if choice is not None:
@@ -415,122 +306,11 @@ class Opener:
                 yield _within(item, opened)
             return
         members_inside = members_of(unit) or {}
-        is_native = "response" in members_inside and _is_native(parse(unit))
-        routes: list[Route] = [()] if is_native else [route_of(each) for each in preset.inner]
+        is_whole = "response" in members_inside and is_native(parse(unit))
+        routes: list[Route] = [()] if is_whole else [route_of(each) for each in preset.inner]
         for inside in spread(unit, routes, opened.at, place.around, place.each):
             for item in self._entry(replace(preset, inner=(), is_call=None), inside, at, text, given):
-                yield item if isinstance(item, Completion) else _with_hint(item, text)
-
-    # -- the records
-
-    def _read(self, opened: Opened, text: bytes, source: str | None = None) -> Iterator[Completion | NormalizeError]:
-        """The records of an opened unit; `text` is the whole unit, `source` that of a response which nothing tells."""
-        body = opened.body
-        if opened.encrypted is not None:
-            raise self._encrypted(opened)
-        if body is None:
-            if opened.failure is None:
-                raise UnknownPayloadError(
-                    f"the envelope holds no response; {opened.missing}",
-                    code="no_body",
-                    path=opened.at,
-                )
-            yield self._finished(self._failed(opened), opened, (text,))
-            return
-        texts = (text, *_texts(body)) if self._strict else ()
-        engine = default_engine()
-        try:
-            completion = engine.read_inside(body, self._findings(opened.at, default_source=source))
-        except NormalizeError as refusal:
-            error = refusal.with_traceback(None)
-            if (plain := extended.plain(body)) is not None:
-                yield from self._read(replace(opened, body=plain), text, source)
-                return
-        else:
-            if is_extended(completion, body) and (plain := extended.plain(body)) is not None:
-                yield from self._read(replace(opened, body=plain), text, source)
-                return
-            yield self._finished(completion, opened, texts)
-            return
-        if error.code == "streams":
-            yield from self._answers(body, opened, texts)
-            return
-        tree = parse(body) if error.code == "list" else None
-        if tree is not None and (page := members(tree)) is not None:
-            for place, value in beside_members(tree).items():
-                opened.around.findings.extra[opened.at + place] = value
-            for place, item in page:
-                at = opened.at + place
-                try:
-                    completion = engine.read_inside(item, self._findings(at, is_clean=False))
-                    yield self._finished(completion, opened, texts)
-                except NormalizeError as refusal:
-                    refusal.path = refusal.path or at
-                    yield refusal.with_traceback(None)
-        elif opened.failure is not None:
-            completion = self._failed(opened)
-            completion.extra = Extra.of({opened.at: _any_value(body)})
-            yield self._finished(completion, opened, texts)
-        else:
-            error.path = error.path or opened.at
-            yield error
-
-    def _answers(self, body: bytes, opened: Opened, texts: tuple[bytes, ...]) -> Iterator[Completion | NormalizeError]:
-        """The answers of a body with several; the text between two is noted in the second."""
-        between: list[Note] = []
-        for unit in split_streams(default_chunk_reader(), body):
-            text = body[unit.start : unit.end]
-            if unit.kind == "foreign":
-                before = text.decode("utf-8", "replace").strip()
-                between.append(Note(code="foreign_text", path=opened.at, before=before))
-                continue
-            try:
-                completion = default_engine().read_inside(text, self._findings(opened.at))
-                completion.notes += between
-                yield self._finished(completion, opened, texts)
-            except NormalizeError as refusal:
-                refusal.path = refusal.path or opened.at
-                yield refusal.with_traceback(None)
-            between = []
-
-    def _failed(self, opened: Opened) -> Completion:
-        source = self._source or self._default_source or "openai"
-        return Completion(source=source, variant="error", error=opened.failure)
-
-    def _encrypted(self, opened: Opened) -> EncryptedPayloadError:
-        """The error for an encrypted body, with what is around it in clear."""
-        completion = Completion(source=self._source or "openai", variant="error", envelope=opened.envelope)
-        completion.notes = opened.around.findings.notes
-        completion.extra = Extra.of({**opened.around.findings.extra, opened.at: _any_value(opened.body or b"")})
-        error = EncryptedPayloadError(f"{opened.encrypted}; see .completion", path=opened.at)
-        error.completion = completion
-        return error
-
-    def _finished(self, completion: Completion, opened: Opened, texts: tuple[bytes, ...]) -> Completion:
-        """A record with what was around it; raises as `normalize` does."""
-        findings, taken = opened.around.findings, opened.around.taken
-        extra = dict(findings.extra)
-        completion.notes = [*findings.notes, *completion.notes]
-        if opened.cost is not None:
-            at, cost = opened.cost
-            if completion.usage is None and completion.choices:
-                completion.usage = Usage()
-            if completion.usage is not None and completion.usage.cost is None:
-                completion.usage.cost = cost
-            else:
-                extra.setdefault(at, cost)  # cents are there already, as they were written
-        if completion.error is None or (completion.error == ServiceError() and opened.failure is not None):
-            completion.error = opened.failure
-        elif completion.error is not opened.failure:
-            extra.update((at, taken[at]) for at in opened.told)
-        if opened.envelope is not None:
-            inner = completion.envelope
-            if inner is None or inner == Envelope(kind=inner.kind):
-                completion.envelope = opened.envelope
-            else:  # a record inside a record: the inner one says more about the response
-                extra.update(taken)
-        completion.extra = Extra.later(_merged, extra, completion.extra) if extra else completion.extra
-        return answered(completion, texts, strict=self._strict)
+                yield item if isinstance(item, Completion) else with_hint(item, text)
 
 
 def _within(item: Completion | NormalizeError, outer: Opened) -> Completion | NormalizeError:
@@ -540,10 +320,6 @@ def _within(item: Completion | NormalizeError, outer: Opened) -> Completion | No
     if isinstance(record, Completion):
         record.notes = [*outer.around.findings.notes, *record.notes]
     return item
-
-
-def _merged(around: dict[str, Any], inside: Mapping[str, Any]) -> dict[str, Any]:
-    return {**around, **inside}
 
 
 # -- what the caller named
@@ -575,9 +351,6 @@ def _read_error_beside(opened: Opened) -> None:
             return
 
 
-# -- which envelope it is
-
-
 def _not_a_call(preset: Preset, place: Place, at: str) -> NormalizeError:
     """The refusal of what is no call: one of several entries is passed over, the only one is a fragment."""
     if preset.has_several:
@@ -596,170 +369,8 @@ def _is_no_response(item: Completion | NormalizeError, opened: Opened) -> bool:
     return isinstance(item, MalformedPayloadError) and is_text
 
 
-def _can_be(preset: Preset, raw: bytes, items: list[Any] | None) -> bool:
-    """Whether a unit can be in an envelope that was named."""
-    if preset.match_list is not None:
-        return items is not None and len(items) > 1
-    unit = members_of(raw)
-    parts = (place for places in preset.error_parts.values() for place in places)
-    heads = {route[0] for route in (*preset.routes, *map(route_of, (*preset.error, *parts)))}
-    return unit is not None and (EACH in heads or not heads.isdisjoint(unit))
-
-
-def _choice(raw: bytes, at: str = "", unit: Members | None = None) -> Preset | Fragment | None:
-    """The one envelope that a unit's keys name; raises `AmbiguousPayloadError` where they name more."""
-    items = None if unit is not None else items_of(raw)
-    if items is not None:
-        return named_list([bytes(item) for item in items])
-    unit = members_of(raw) if unit is None else unit
-    candidates = [] if unit is None else named(unit)
-    if not candidates:
-        return None
-    names = [candidate.name for candidate in candidates]
-    first = candidates[0]
-    if isinstance(first, Preset):
-        tree = parse(raw)
-        for key in first.shared:
-            tree.pop(key, None)
-        if _is_native(tree):
-            names.insert(0, "log10")
-    if len(names) > 1:
-        error = AmbiguousPayloadError(
-            f"the keys of {' and '.join(names)} are there; name one with --envelope, or the body with --body",
-            code="ambiguous_envelope",
-            path=at or None,
-        )
-        error.candidates = tuple(names)
-        raise error
-    return first
-
-
-def _is_native(tree: Mapping[str, Any]) -> bool:
-    """Whether a source knows an object as its own envelope."""
-    engine = default_engine()
-    return any(marker.holds(tree) for variant in engine.registry.shapes for marker in variant.markers) or (
-        form_of(tree) is not None and engine.error_detector.of_tree(tree) is not None
-    )
-
-
-def is_extended(result: Completion | NormalizeError, text: bytes) -> bool:
-    """Whether a completion has repairs for numbers that MongoDB wrote as objects."""
-    return isinstance(result, Completion) and bool(result.notes) and extended.MARK in text
-
-
-def may_be_quiz(completion: Completion) -> bool:
-    """Whether the choices of a completion may be those of a question: texts without index and finish word."""
-    return (
-        completion.variant == "text"
-        and bool(completion.choices)
-        and all(choice.index is None and choice.finish_reason is None for choice in completion.choices)
-    )
-
-
-Result = TypeVar("Result", Completion | NormalizeError, NormalizeError)
-
-
-def _with_hint(result: Result, unit: Any, at: Route = ()) -> Result:
-    """The same result, or a refusal that says where a response is inside the unit, where that is what was meant.
-
-    `unit` is its text or its tree, `at` the route to it from the unit that is around it.
-    """
-    beside, errors = frozenset[str](), False
-    if isinstance(result, Completion):
-        if not may_be_quiz(result):
-            return result
-        beside = frozenset({"choices"})
-    elif isinstance(result, SourceReportedError):
-        if result.completion.choices:
-            return result
-        beside = frozenset({"error"})
-    elif isinstance(result, InvalidPayloadError):
-        beside = frozenset({"choices"})
-    elif isinstance(result, UnknownPayloadError) and result.code == "unknown_shape":
-        errors = True
-    else:
-        return result
-    if isinstance(unit, bytes):
-        if b"choices" not in unit and not errors:
-            return result
-        try:
-            unit = parse(unit)
-        except NormalizeError:
-            return result
-    told = advice(unit, errors=errors, beside=beside, at=at)
-    if told is None:
-        return result
-    return UnknownPayloadError(f"no known envelope, but {told}", code="unknown_envelope")
-
-
-def _with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:
-    """The same error, or one that says which option reads a line that is not JSON as it is."""
-    start = text.find(b"{")
-    if start > 0 and b"\t" in text[:start] and _is_object(without_copy_escapes(text[start:]).partition(b"\t")[0]):
-        return MalformedPayloadError(
-            f"cells are between tabs, and JSON begins at byte {start}; give --copy-escapes where Postgres's COPY wrote "
-            "it, or --line-prefix '[^{]*' otherwise",
-            code="syntax",
-        )
-    if start > 0 and error.code in ("syntax", "leading_text") and _is_object(text[start:]):
-        return MalformedPayloadError(
-            f"the JSON of the line begins at byte {start}; say what is before it: --line-prefix '[^{{]*'",
-            code=error.code,
-        )
-    if b"\\\\" in text and _is_object(without_copy_escapes(text)):
-        return MalformedPayloadError(
-            "every backslash is there twice, as Postgres's COPY writes; give --copy-escapes", code="syntax"
-        )
-    return error
-
-
-def _is_object(text: bytes) -> bool:
-    try:
-        return isinstance(parse(text), dict)
-    except NormalizeError:
-        return False
-
-
 def _written(item: dict[str, Any]) -> bytes | None:
     try:
         return msgspec.json.encode(item)
     except (UnicodeEncodeError, msgspec.MsgspecError):  # half a surrogate pair: the lenient decode reads it
         return None
-
-
-def _texts(body: bytes) -> Iterator[bytes]:
-    """The JSON texts of a body: itself, or those of a saved stream."""
-    return (event.data for event in iter_events([body]) if event.data.lstrip().startswith((b"{", b"[{")))
-
-
-def _any_value(body: bytes) -> Any:
-    """A body that is not a response, as it may be kept: JSON, or text."""
-    try:
-        return parse(body)
-    except NormalizeError:
-        return body.decode("utf-8", "replace")
-
-
-# Keys by which the core reads, wraps or claims a unit, or by whose values a fragment is told. Without one of them, the
-# keys of a unit alone say what it is.
-_CORE_KEYS = frozenset(
-    {
-        "choices",
-        "ciphertext",
-        "completion",
-        "completions",
-        "data",
-        "failureKind",
-        "failure_kind",
-        "httpMeta",
-        "kind",
-        "log",
-        "object",
-        "orig_qualname",
-        "organizationId",
-        "organization_id",
-        "provider",
-        "tagResolved",
-        "value",
-    }
-)

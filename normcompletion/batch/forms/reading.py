@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ...envelopes.opener import Envelopes
+from ...envelopes.options import Envelopes
 from ..blocks import Block, Unit
 from ..inputs import Decoded, InputError
 from ..tables import ROWS, body_of_table

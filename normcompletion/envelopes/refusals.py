@@ -1,0 +1,130 @@
+"""What helps where a unit is refused: the option or the command that reads it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+from ..errors import (
+    InvalidPayloadError,
+    MalformedPayloadError,
+    NormalizeError,
+    SourceReportedError,
+    UnknownPayloadError,
+)
+from ..model import Completion
+from ..payload import parse
+from .choice import may_be_quiz
+from .encodings import without_copy_escapes
+from .hints import advice
+from .spread import Route
+
+# The types of values in DynamoDB's JSON, as an export to S3 and `aws dynamodb scan` write it:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
+_DYNAMODB = {"S", "N", "M", "L", "BOOL", "NULL"}
+_READ_DYNAMODB = (
+    """python -c 'import json, sys; read = {"S": str, "N": json.loads, "M": dict, "L": list, "BOOL": bool, """
+    """"NULL": lambda _: None}; plain = lambda o: read[[*o][0]](*o.values()) if len(o) == 1 and o.keys() <= """
+    """read.keys() else o; [print(json.dumps(json.loads(line, object_hook=plain))) for line in sys.stdin]' < LOG"""
+)
+_READ_LITERALS = (
+    "python -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(line))) for line in sys.stdin if "
+    "line.strip()]' < LOG | normcompletion convert -"
+)
+_LITERAL = re.compile(rb"\s*(?:\[\s*)?\{\s*'")
+_OBJECT = re.compile(rb"\s*(?:Parsed)?(?:Chat)?Completion(?:Chunk)?\(id=")
+
+Result = TypeVar("Result", Completion | NormalizeError, NormalizeError)
+
+
+def with_hint(result: Result, unit: Any, at: Route = ()) -> Result:
+    """The same result, or a refusal that says where a response is inside the unit, where that is what was meant.
+
+    `unit` is its text or its tree, `at` the route to it from the unit that is around it.
+    """
+    beside, errors = frozenset[str](), False
+    if isinstance(result, Completion):
+        if not may_be_quiz(result):
+            return result
+        beside = frozenset({"choices"})
+    elif isinstance(result, SourceReportedError):
+        if result.completion.choices:
+            return result
+        beside = frozenset({"error"})
+    elif isinstance(result, InvalidPayloadError):
+        beside = frozenset({"choices"})
+    elif isinstance(result, UnknownPayloadError) and result.code == "unknown_shape":
+        errors = True
+    else:
+        return result
+    if isinstance(unit, bytes):
+        if b"choices" not in unit and not errors:
+            return result
+        try:
+            unit = parse(unit)
+        except NormalizeError:
+            return result
+    if (item := _plain_item(unit)) is not None:
+        body = advice(item, errors=errors)
+        place = "" if body is None else f" {body[body.rindex('--body') :]}"
+        return UnknownPayloadError(
+            f"DynamoDB's types are around its values; run: {_READ_DYNAMODB} | normcompletion convert -{place}",
+            code="unknown_envelope",
+        )
+    told = advice(unit, errors=errors, beside=beside, at=at)
+    if told is None:
+        return result
+    return UnknownPayloadError(f"no known envelope, but {told}", code="unknown_envelope")
+
+
+def with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:
+    """The same error, or one that says which option reads a line that is not JSON as it is."""
+    if _LITERAL.match(text):
+        return MalformedPayloadError(f"the line is a Python literal, no JSON; run: {_READ_LITERALS}", code="syntax")
+    if _OBJECT.match(text):
+        return MalformedPayloadError(
+            "the line is the repr of an SDK's object, which cannot be read back; log its model_dump_json()",
+            code="syntax",
+        )
+    start = text.find(b"{")
+    if start > 0 and b"\t" in text[:start] and _is_object(without_copy_escapes(text[start:]).partition(b"\t")[0]):
+        return MalformedPayloadError(
+            f"cells are between tabs, and JSON begins at byte {start}; give --copy-escapes where Postgres's COPY wrote "
+            "it, or --line-prefix '[^{]*' otherwise",
+            code="syntax",
+        )
+    if start > 0 and error.code in ("syntax", "leading_text") and _is_object(text[start:]):
+        return MalformedPayloadError(
+            f"the JSON of the line begins at byte {start}; say what is before it: --line-prefix '[^{{]*'",
+            code=error.code,
+        )
+    if b"\\\\" in text and _is_object(without_copy_escapes(text)):
+        return MalformedPayloadError(
+            "every backslash is there twice, as Postgres's COPY writes; give --copy-escapes", code="syntax"
+        )
+    return error
+
+
+def _plain_item(unit: Any) -> Any:
+    """A line of DynamoDB's JSON without the types; `None` for anything else."""
+    import json
+
+    item = unit.get("Item") if isinstance(unit, dict) else None
+    if not isinstance(item, dict) or not item or not all(map(_is_typed, item.values())):
+        return None
+    return json.loads(json.dumps(unit), object_hook=_without_type)
+
+
+def _without_type(value: dict[str, Any]) -> Any:
+    return next(iter(value.values())) if _is_typed(value) else value
+
+
+def _is_typed(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and value.keys() <= _DYNAMODB
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(parse(text), dict)
+    except NormalizeError:
+        return False
