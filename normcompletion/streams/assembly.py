@@ -16,6 +16,7 @@ import msgspec
 
 from ..decoding.detection import ambiguous
 from ..decoding.engine import apply_placeholders, unmarked
+from ..decoding.lenient import Walk
 from ..decoding.unknown import extra_of
 from ..dialect import adapt, wire
 from ..dialect.failures import form_of
@@ -406,8 +407,11 @@ class Assembly:
             self.named.add(chunk.source)
         self.is_sealed = self.is_sealed or chunk.variant == "confidential"
         routes: Routes = []
-        if any(note.path == "/x_groq/usage" for note in notes):  # it stays in `extra`, as in a chunk that was not read
-            sent.usage, notes = None, [note for note in notes if note.path != "/x_groq/usage"]
+        for note in [note for note in notes if note.code == "usage_elsewhere"]:  # it is read when the stream is over
+            if note.path.startswith("/choices"):  # what is in `x_groq` is in `extra` anyway
+                extra[note.path] = adapt.sent_members(sent.usage, Findings(camel=self.camel > 0))
+            sent.usage = None
+            notes.remove(note)
         self.merge(sent, routes)
         for note in notes:
             owner, rest = _owner(note.path, routes)
@@ -532,6 +536,8 @@ class Assembly:
             **self.words,
         )
         self._keep(completion, answers, findings)
+        if completion.usage is None:
+            completion.usage = self._usage_elsewhere(len(choices), findings)
         self._add_notes(completion, answers, findings, final=final)
         if self.has_halves:
             mend(completion, findings)
@@ -625,6 +631,21 @@ class Assembly:
             for pointer, value in answer.extra.items():
                 spelled = camel(pointer) if findings.camel and pointer in _SNAKE else pointer
                 findings.extra[f"{root}/choices/{at}{spelled}"] = value
+
+    def _usage_elsewhere(self, of: int, findings: Findings) -> Usage | None:
+        """The usage that is in a place of its own, by the rule of whole bodies; so far it is in `extra`."""
+        body: dict[str, Any] = {"choices": []}
+        for at in range(of):
+            sent = findings.extra.pop(findings.pointer("choices", at, "usage"), None)
+            body["choices"].append({"usage": sent})
+            if sent is not None:
+                break
+        else:
+            name = camel("x_groq") if findings.camel else "x_groq"
+            body[name] = findings.extra.get(findings.pointer("x_groq"))
+        read = Walk(findings).struct(body, self.reader.form, findings.prefix)
+        counts = adapt.usage_elsewhere(read, findings)
+        return None if counts is None else adapt.usage(counts, findings)
 
     def _add_notes(self, completion: Completion, answers: list[Answer], findings: Findings, *, final: bool) -> None:
         """Put the repairs into the findings, with pointers into the assembled body."""
