@@ -354,3 +354,20 @@ def test_lists_of_chunks_may_be_lines(tmp_path: Path) -> None:
         log = tmp_path / "log.json"
         log.write_text(text)
         assert [record.text for record in iter_records(log)] == ["Hello from chunk_list."] * count
+
+
+@pytest.mark.parametrize(
+    ("name", "named", "expected"),
+    [
+        ("openrouter_broadcast.json", {}, ("openrouter", "envelope")),
+        ("openrouter_broadcast.json", {"default_source": "atoma"}, ("openrouter", "envelope")),
+        ("openrouter_broadcast.json", {"source": "atoma"}, ("atoma", "caller")),
+        ("vllm_batch.jsonl", {}, ("openai", "dialect")),
+        ("vllm_batch.jsonl", {"default_source": "atoma"}, ("atoma", "caller")),
+        ("vllm_batch.jsonl", {"source": "atoma"}, ("atoma", "caller")),
+    ],
+)
+def test_every_record_says_why_it_has_its_source(name: str, named: dict[str, str], expected: tuple[str, str]) -> None:
+    """The envelope of a service names the source before a default does; answers and failed calls say which it was."""
+    records = list(iter_records(FORMS / name, **named))
+    assert {(record.source, record.source_basis) for record in records} == {expected}

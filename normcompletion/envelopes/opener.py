@@ -136,12 +136,10 @@ class Opener:
                 error.path = error.path or place.at or None
                 yield error.with_traceback(None)
 
-    def _beside(
-        self, opened: Opened, text: bytes, given: set[str], source: str | None = None
-    ) -> Iterator[Completion | NormalizeError]:
+    def _beside(self, opened: Opened, text: bytes, given: set[str]) -> Iterator[Completion | NormalizeError]:
         """The records of one of the bodies of a unit, with what is around it and no record before has."""
         large = opened.around.close(given)
-        for item in self._read(opened, text, source):
+        for item in self._read(opened, text):
             if isinstance(item, Completion):
                 given.update(large)
             yield item
@@ -287,7 +285,7 @@ class Opener:
                 return
         elif opened.failure is None and preset.partial is not None and preset.missing == LOG_IT:
             raise UnknownPayloadError(f"the unit is {preset.partial}", code="fragment", path=opened.at)
-        for item in self._beside(opened, text, given, preset.source):
+        for item in self._beside(opened, text, given):
             if preset.partial is not None and _is_no_response(item, opened):
                 raise UnknownPayloadError(f"the unit is {preset.partial}", code="fragment", path=opened.at)
             yield item

@@ -265,7 +265,8 @@ class Opened:
     `body` is the response as it is written in the unit at the pointer `at`: JSON or an event stream. Where there is
     none, `missing` says what to do about it. `envelope` is what is known of what is around, and `around` holds the
     rest. `failure` is what the envelope tells of a failed call, from the pointers `told`. `cost` is what the logger
-    says that the call cost, in US dollars, with its pointer. `encrypted` says how to read a body that is encrypted.
+    says that the call cost, in US dollars, with its pointer. `encrypted` says how to read a body that is encrypted,
+    `source` who wrote a response that nothing else tells.
     """
 
     envelope: Envelope | None
@@ -277,6 +278,7 @@ class Opened:
     cost: tuple[str, float] | None = None
     missing: str = LOG_IT
     encrypted: str | None = None
+    source: str | None = None
 
 
 # -- the fields
@@ -395,7 +397,7 @@ def opened_by(preset: Preset, place: Place, prefix: str = "") -> Opened:
     """What a preset says of a body and of what is around it."""
     around = Around(place, Findings(prefix=prefix))
     body = place.body if place.body is not None and place.body not in EMPTY else None
-    opened = Opened(Envelope(kind=preset.name), around, place.at, body, missing=preset.missing)
+    opened = Opened(Envelope(kind=preset.name), around, place.at, body, missing=preset.missing, source=preset.source)
     for name, places in preset.fields.items():
         read = FIELDS[name]
         for each in places:

@@ -26,13 +26,18 @@ class BodyReader:
         self._default_source = default_source
         self._strict = strict
 
-    def findings(self, at: str, *, default_source: str | None = None, is_clean: bool = True) -> Findings:
-        """The findings of a response that is at a pointer; `default_source` is that of its envelope."""
-        source = default_source or self._default_source
-        return Findings(prefix=at, source=self._source, default_source=source, is_clean=is_clean)
+    def findings(self, at: str, of_envelope: str | None = None, *, is_clean: bool = True) -> Findings:
+        """The findings of a response at a pointer; `of_envelope` is the source that the envelope around it names."""
+        return Findings(
+            prefix=at,
+            source=self._source,
+            default_source=of_envelope or self._default_source,
+            in_envelope=of_envelope is not None,
+            is_clean=is_clean,
+        )
 
-    def __call__(self, opened: Opened, text: bytes, source: str | None = None) -> Iterator[Completion | NormalizeError]:
-        """The records of an opened unit; `text` is the whole unit, `source` that of a response which nothing tells."""
+    def __call__(self, opened: Opened, text: bytes) -> Iterator[Completion | NormalizeError]:
+        """The records of an opened unit; `text` is the whole unit."""
         body = opened.body
         if opened.encrypted is not None:
             raise self._encrypted(opened)
@@ -40,16 +45,16 @@ class BodyReader:
             if opened.failure is None:
                 told = f"the envelope holds no response; {opened.missing}"
                 raise UnknownPayloadError(told, code="no_body", path=opened.at)
-            yield self._finished(self._failed(opened), opened, (text,))
+            yield self._finished(self._without_response(opened, error=opened.failure), opened, (text,))
             return
         texts = (text, *json_texts(body)) if self._strict else ()
         completion, error = None, None
         try:
-            completion = default_engine().read_inside(body, self.findings(opened.at, default_source=source))
+            completion = default_engine().read_inside(body, self.findings(opened.at, opened.source))
         except NormalizeError as refusal:
             error = refusal.with_traceback(None)
         if (completion is None or is_extended(completion, body)) and (plain := extended.plain(body)) is not None:
-            yield from self(replace(opened, body=plain), text, source)
+            yield from self(replace(opened, body=plain), text)
         elif completion is not None:
             yield self._finished(completion, opened, texts)
         elif error is not None:
@@ -61,13 +66,13 @@ class BodyReader:
         """The records of a body that is no response: those of several streams, of a page, of a failed call."""
 
         def read_answer(text: bytes, notes: list[Note]) -> Completion:
-            completion = default_engine().read_inside(text, self.findings(opened.at))
+            completion = default_engine().read_inside(text, self.findings(opened.at, opened.source))
             completion.notes += notes
             notes.clear()
             return self._finished(completion, opened, texts)
 
         def read_member(item: Any, at: str) -> Iterator[Completion]:
-            completion = default_engine().read_inside(item, self.findings(at, is_clean=False))
+            completion = default_engine().read_inside(item, self.findings(at, opened.source, is_clean=False))
             yield self._finished(completion, opened, texts)
 
         tree = parse(body) if error.code == "list" else None
@@ -76,20 +81,27 @@ class BodyReader:
         elif tree is not None and members(tree) is not None:
             yield from records_of_page(tree, read_member, opened.at)
         elif opened.failure is not None:
-            completion = self._failed(opened)
+            completion = self._without_response(opened, error=opened.failure)
             completion.extra = Extra.of({opened.at: _any_value(body)})
             yield self._finished(completion, opened, texts)
         else:
             error.path = error.path or opened.at
             yield error
 
-    def _failed(self, opened: Opened) -> Completion:
-        source = self._source or self._default_source or "openai"
-        return Completion(source=source, variant="error", error=opened.failure)
+    def _without_response(self, opened: Opened, **members: Any) -> Completion:
+        """The completion of a unit that holds no response, of the source that the caller or the envelope names."""
+        completion = Completion(source="openai", variant="error", **members)
+        if self._source is not None:
+            completion.source, completion.source_basis = self._source, "caller"
+        elif opened.source is not None:
+            completion.source, completion.source_basis = opened.source, "envelope"
+        elif self._default_source is not None:
+            completion.source, completion.source_basis = self._default_source, "caller"
+        return completion
 
     def _encrypted(self, opened: Opened) -> EncryptedPayloadError:
         """The error for an encrypted body, with what is around it in clear."""
-        completion = Completion(source=self._source or "openai", variant="error", envelope=opened.envelope)
+        completion = self._without_response(opened, envelope=opened.envelope)
         completion.notes = opened.around.findings.notes
         completion.extra = Extra.of({**opened.around.findings.extra, opened.at: _any_value(opened.body or b"")})
         error = EncryptedPayloadError(f"{opened.encrypted}; see .completion", path=opened.at)
