@@ -215,7 +215,7 @@ def reported(completion: Completion) -> SourceReportedError:
 def encrypted(completion: Completion) -> EncryptedPayloadError:
     """The error for a confidential envelope."""
     error = EncryptedPayloadError(
-        "the body is encrypted; decrypt it with the request's key, then normalise the text; see .completion.usage",
+        "the body is encrypted; decrypt it with the request's key, then normalize the text; see .completion.usage",
         source=completion.source,
         variant=completion.variant,
     )
@@ -420,7 +420,7 @@ class Detection(msgspec.Struct, frozen=True):
     """What a payload is, and why.
 
     `certain` is false where no mark decided: the body is the unmarked dialect, `candidates` then lists the sources
-    that also write such bodies. `evidence` names the marks that hold, source by source.
+    that also write such bodies. `evidence` names the markers that hold, source by source.
 
     >>> detect('{"choices": []}').certain
     False

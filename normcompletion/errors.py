@@ -3,7 +3,7 @@
     NormalizeError (ValueError)
     ├── MalformedPayloadError      not JSON, cut off, not UTF-8, too deep, too long: fix the bytes
     ├── UnknownPayloadError        JSON, but no completion: hand in something else, or name the source
-    │   └── AmbiguousPayloadError  the marks of two sources hold: name the source
+    │   └── AmbiguousPayloadError  it has the markers of two sources: name the source
     ├── InvalidPayloadError        a completion that breaks its own types: look at `.path` (strict: all `.faults`)
     ├── SourceReportedError        the service says the call failed: ask the service (`.error`, `.completion`)
     ├── EncryptedPayloadError      a confidential envelope: decrypt it first (`.completion` holds usage)
@@ -84,7 +84,7 @@ class NormalizeError(ValueError):
 
 
 class MalformedPayloadError(NormalizeError):
-    """The bytes are no JSON text, or exceed a limit. `code` says how, `offset` where.
+    """The bytes are not JSON, or exceed a limit. `code` says how, `offset` where.
 
     `completion` is what came before a broken event of a stream, if anything did.
 
@@ -101,7 +101,7 @@ class MalformedPayloadError(NormalizeError):
 
 
 class UnknownPayloadError(NormalizeError):
-    """The payload is JSON but no completion this library knows; the text names what it looks like.
+    """The payload is JSON, and not a completion that this library knows; the text says what it looks like.
 
     >>> from normcompletion import normalize
     >>> try:
@@ -115,9 +115,9 @@ class UnknownPayloadError(NormalizeError):
 
 
 class AmbiguousPayloadError(UnknownPayloadError):
-    """The marks of more than one source hold; `candidates` names them, `source=` settles it.
+    """The payload has the markers of several sources; `candidates` names them, `source=` settles it.
 
-    >>> AmbiguousPayloadError("the marks of two sources hold").code
+    >>> AmbiguousPayloadError("the payload has the markers of two sources").code
     'ambiguous'
     """
 
@@ -126,7 +126,7 @@ class AmbiguousPayloadError(UnknownPayloadError):
 
 
 class InvalidPayloadError(NormalizeError):
-    """A completion whose structure leaves nothing to normalise, or, in strict mode, one with `faults`.
+    """A completion whose structure leaves nothing to normalize, or, in strict mode, one with `faults`.
 
     >>> from normcompletion import normalize
     >>> try:

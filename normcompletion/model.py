@@ -4,7 +4,7 @@ A superset of the OpenAI chat completion, with its names and its nesting. What a
 is zero. `Completion.to_json()` and `to_dict()` are the whole record. This module knows no source.
 
 Adding a field is a feature. Removing or renaming one, or changing the `Completion` made from bytes that already
-normalised, is a breaking change (CHANGELOG.md has a *Wire* section for what the services change).
+normalized, is a breaking change (CHANGELOG.md has a *Wire* section for what the services change).
 """
 
 from __future__ import annotations
@@ -608,7 +608,7 @@ class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
     usage: Usage | None = None
     """Tokens and cost; absent where none was reported."""
     source: str
-    """Who wrote the payload: `atoma`, `log10`, `openrouter`, `openai` (no service's mark), or a plugin's name."""
+    """Who wrote the payload: `atoma`, `log10`, `openrouter`, `openai` (no service's marker), or a plugin's name."""
     variant: str
     """The shape it wrote: `chat`, `text`, `log_record`, `error`, …"""
     source_basis: SourceBasis = "dialect"

@@ -151,7 +151,7 @@ def test_the_summary_is_for_people():
     """The summary says the counts of units and records, the counters, the sums, and nothing that is not there."""
     assert str(example()).split("\n") == [
         "4 units: 2 converted, 1 rejected, 1 blank",
-        "2 records: 1 answers, 1 failed",
+        "2 records: 1 answer, 1 failed",
         "  variants  openrouter chat 2",
         "  finish    stop 1",
         "  errors    503 1",

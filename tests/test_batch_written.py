@@ -73,7 +73,7 @@ def test_unfinished_answers_can_be_skipped(log, tmp_path, capsys):
     report = json.loads(told.read_text())
     assert (report["skipped"], report["records"], report["empty_pages"]) == (2, 1, 0)
     assert report["rejects"] == {"missing_members": 1, "truncated": 1}
-    assert "1 records: 1 answers; 2 skipped" in capsys.readouterr().err
+    assert "1 record: 1 answer; 2 skipped" in capsys.readouterr().err
 
 
 def test_answers_without_a_request_are_refused_skipped_or_written(tmp_path, capsys):
@@ -85,7 +85,7 @@ def test_answers_without_a_request_are_refused_skipped_or_written(tmp_path, caps
     assert (len(lines(out)), report.rejects) == (1, {"no_request": 1})
     arguments = ["convert", str(log), "-o", str(out), "--to", "messages", "--overwrite", "--without-request"]
     assert main([*arguments, "skip"]) == 0
-    assert "1 records: 1 answers; 1 skipped" in capsys.readouterr().err
+    assert "1 record: 1 answer; 1 skipped" in capsys.readouterr().err
     assert main([*arguments, "write"]) == 0
     answer = {"role": "assistant", "content": ANSWER["message"]["content"]}
     assert lines(out) == [{"messages": [*ASKED["messages"], answer]}, {"messages": [answer]}]

@@ -352,7 +352,7 @@ def test_verify_counts_a_stream(tmp_path, capsys):
     log = tmp_path / "stream"
     log.write_text('data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n')
     assert main(["verify", str(log)]) == 0
-    assert "1 units verified (1 of them saved streams, which are only counted)" in capsys.readouterr().out
+    assert "1 unit verified (1 saved stream among them only counted)" in capsys.readouterr().out
 
 
 def test_detect_and_explain_speak_of_each_unit(log, tmp_path, capsys):

@@ -40,7 +40,7 @@ REFUSED: dict[str, tuple[str, str | None, int | None, str]] = {
     f"{MALFORMED}/two_values": ("trailing_data", None, 15, "a second value starts at byte 15"),
     f"{MALFORMED}/utf16": ("utf16", None, 0, "UTF-16"),
     f"{UNKNOWN}/batch": ("unknown_shape", None, None, "batch"),
-    f"{UNKNOWN}/choices_null": ("unknown_shape", None, None, "`choices` null"),
+    f"{UNKNOWN}/choices_null": ("unknown_shape", None, None, "`choices` is null"),
     f"{UNKNOWN}/chunk": ("unknown_shape", None, None, "one chunk"),
     f"{UNKNOWN}/chunk_in_event": ("unknown_shape", "/data", None, "one chunk"),
     f"{UNKNOWN}/chunk_usage_only": ("unknown_shape", None, None, "one chunk"),

@@ -147,6 +147,6 @@ def test_only_a_page_is_replaced(tmp_path, capsys):
     for _ in range(2):
         assert main(["survey", str(log), "--html", str(page)]) == 0
     assert main(["survey", str(log), "--html", str(log)]) == 2
-    assert "is no page of a survey; name another file" in capsys.readouterr().err
+    assert "is not the page of a survey; name another file" in capsys.readouterr().err
     assert log.read_text() == ODD
     assert main(["survey", str(log), "--html", str(tmp_path / "absent" / "report.html")]) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -111,7 +112,7 @@ class Detector(Examiner):
 
 
 def _detected(unit: Unit, completion: Completion) -> tuple[str, dict[str, Any]]:
-    """Who wrote a record and why: by the marks of a bare body, by what is around it otherwise."""
+    """Who wrote a record and why: by the markers of a bare body, by what is around it otherwise."""
     row: dict[str, Any] = {
         "source": completion.source,
         "variant": completion.variant,
@@ -126,7 +127,7 @@ def _detected(unit: Unit, completion: Completion) -> tuple[str, dict[str, Any]]:
         around = f" in the envelope {row['envelope']}" if row["envelope"] else ""
         return f"{completion.source} {completion.variant}{around}: by {completion.source_basis}", row
     row |= {"spelling": told.spelling, "certain": told.certain, "evidence": list(told.evidence)}
-    others = f"no service's mark; may also be {', '.join(told.candidates)}"
+    others = f"no service's marker; may also be {', '.join(told.candidates)}"
     why = "; ".join(told.evidence) if told.certain else others
     return f"{told.source} {told.variant} ({told.spelling}): {why}", row
 
@@ -146,15 +147,20 @@ class Explainer(Examiner):
                 yield Told(place, text, {"place": place, **row})
                 continue
             own = [each for each in placements if len(found.completions) == 1 or each.place != audit.LOST]
-            lines = [f"  {each.path}  →  {each.place}  {excerpt(each.value)!r}" for each in own]
+            lines = [f"  {each.path}  →  {each.place}  {_shown(each.value)}" for each in own]
             lines += [
-                f"  note {note.code} at {note.path or '/'}: was {excerpt(note.before)!r}" for note in completion.notes
+                f"  note {note.code} at {note.path or '/'}: was {_shown(note.before)}" for note in completion.notes
             ]
             row |= {
                 "placements": [{"path": each.path, "place": each.place} for each in own],
                 "notes": [{"code": note.code, "path": note.path} for note in completion.notes],
             }
             yield Told(place, "\n".join([what, *lines]), {"place": place, **row})
+
+
+def _shown(value: Any) -> str:
+    """At most 64 characters of a JSON value: a text in quotes, anything else as JSON."""
+    return repr(excerpt(value)) if isinstance(value, str) else excerpt(json.dumps(value, default=str))
 
 
 def examine_inputs(

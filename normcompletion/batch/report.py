@@ -23,12 +23,12 @@ REJECT_CODES: Mapping[str, str] = {
     # the bytes: MalformedPayloadError
     "empty": "white space, where a response should be",
     "blank": "a blank line among the rows of `convert_batch` and Spark; `convert` counts it apart",
-    "not_utf8": "a byte that is no UTF-8",
+    "not_utf8": "a byte that is not UTF-8",
     "utf16": "the text is UTF-16 or UTF-32",
     "bom": "a byte-order mark inside the input; one at its first byte is dropped",
     "leading_text": "text before the JSON, such as that of a log",
     "truncated": "the JSON text ends too early",
-    "syntax": "no JSON text",
+    "syntax": "not JSON",
     "trailing_data": "a second value behind the first",
     "too_long": "longer than --max-record-bytes",
     "too_deep": "more than 128 nested arrays and objects",
@@ -40,7 +40,7 @@ REJECT_CODES: Mapping[str, str] = {
     "unknown_shape": "an object that is not a completion",
     "list": "a list inside a list of records",
     "missing_response": "a log record without its response",
-    "ambiguous": "the marks of two sources hold; name one with --source",
+    "ambiguous": "the payload has the markers of two sources; name one with --source",
     "streams": "several answers follow one another in one response",
     "foreign_text": "text among responses that is none: a separator, HTML, a line of a log",
     "sse": "an event stream that holds no response",
@@ -278,17 +278,17 @@ class Report:
             if number
         ]
         rows = [
-            f"{_number(self.units)} units: "
+            f"{counted(self.units, 'unit')}: "
             + ", ".join(f"{_number(getattr(self, name))} {name}" for name in ("converted", "rejected", "blank"))
-            + (f" ({_number(self.empty_pages)} empty pages)" if self.empty_pages else "")
+            + (f" ({counted(self.empty_pages, 'empty page')})" if self.empty_pages else "")
             + (f"; {_number(self.other_entries)} entries passed over: no completions" if self.other_entries else ""),
-            f"{_number(self.records)} records: "
-            + ", ".join([f"{_number(answers)} answers", *calls])
+            f"{counted(self.records, 'record')}: "
+            + ", ".join([counted(answers, "answer"), *calls])
             + (f"; {_number(self.skipped)} skipped" if self.skipped else ""),
         ]
         if self.passed_over:
             rows.append(
-                f"{_number(self.files)} files: {_number(self.files_read)} read, "
+                f"{counted(self.files, 'file')}: {_number(self.files_read)} read, "
                 f"{_number(self.passed_over.total())} passed over ({_listed(self.passed_over)})"
             )
         for title, name in _TITLES:
@@ -317,6 +317,11 @@ _SHOWN = 8
 
 def _number(value: int) -> str:
     return f"{value:,}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, such as `1 unit` and `2,000 units`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def dollars(cost: decimal.Decimal) -> str:

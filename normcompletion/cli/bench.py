@@ -12,7 +12,7 @@ from .options import Commands, add_inputs, add_source
 
 def add(command: Commands) -> None:
     """Add the command."""
-    added = command("bench", run, "measure how fast logs of yours are read, as ratios to orjson.loads")
+    added = command("bench", run, "measure how fast your logs are read, beside orjson.loads")
     add_inputs(added)
     add_source(added)
     added.add_argument("--rounds", metavar="N", type=int, default=9, help="how often each reader reads the log (9)")

@@ -33,7 +33,7 @@ def add(command: Commands) -> None:
     added = command(
         "convert",
         run,
-        "turn logs of responses into canonical JSON lines or Parquet",
+        "turn logs of responses into canonical JSON lines, Parquet or CSV",
         usage="normcompletion convert INPUT... [-o OUT] [options]",
         epilog=_EXAMPLES,
     )
@@ -50,7 +50,7 @@ def add(command: Commands) -> None:
         action="append",
         default=[],
         type=pair,
-        help="a value that goes along with each record, in `carried`; may be repeated",
+        help="a value of the unit to keep with each record, in `carried`; may be repeated",
     )
     group.add_argument("--strict", action="store_true", help="refuse what would need a repair")
     group.add_argument("--completions-only", action="store_true", help="refuse failed, pending and encrypted calls too")
@@ -61,7 +61,8 @@ def add(command: Commands) -> None:
         "--checkpoint-every",
         metavar="BYTES",
         type=size,
-        help="of input in a part, behind which a run can go on (64M; 256M for each file of a Parquet folder)",
+        help="make a checkpoint, at which --resume can go on, after so much input (64M; 256M for each file of a "
+        "Parquet folder)",
     )
     group.add_argument("--max-errors", metavar="N", type=int, help="stop when more units than this are refused")
     group.add_argument(
@@ -91,7 +92,9 @@ def _add_outputs(parser: Group) -> None:
     group.add_argument("--omit-null", action="store_true", help="leave null members out of canonical JSON lines")
     group.add_argument("--extras", action="store_true", help="in OpenAI bodies, also what that shape has no place for")
     group.add_argument(
-        "--fill", action="store_true", help="in OpenAI bodies, substitutes for what is missing; rejects otherwise"
+        "--fill",
+        action="store_true",
+        help="in OpenAI bodies, make up what the shape requires and the answer lacks, which is refused otherwise",
     )
     group.add_argument(
         "--unfinished",
@@ -104,7 +107,8 @@ def _add_outputs(parser: Group) -> None:
         "--without-request",
         choices=("refuse", "skip", "write"),
         default="refuse",
-        help="the same for answers with which no request was logged, in lines to train on; write: the answer alone",
+        help="what to do with answers whose request was not logged, in lines to train on: refuse them (the default), "
+        "skip and count them, or write the answer alone",
     )
     group.add_argument(
         "--layout",
@@ -123,7 +127,9 @@ def _add_outputs(parser: Group) -> None:
         action="store_false",
         help="leave out _file, _line and _offset, which say where each record is from",
     )
-    group.add_argument("--rows-per-part", metavar="N", type=int, help="Parquet as a folder of files of N rows at most")
+    group.add_argument(
+        "--rows-per-part", metavar="N", type=int, help="write a folder of Parquet files with N rows each, at most"
+    )
     group.add_argument(
         "--rejects",
         metavar="FILE",

@@ -1,4 +1,4 @@
-"""`normcompletion envelopes`: what can be around a response, how each is told, and an example."""
+"""`normcompletion envelopes`: what can be around a response, how each is recognised, and an example."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import excerpt
+from ..errors import did_you_mean, excerpt
 from .console import DONE, USAGE, fail
 from .options import Commands
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 def add(command: Commands) -> None:
     """Add the command."""
-    added = command("envelopes", _run, "list what can be around a response: the keys it is told by, an example")
-    added.add_argument("name", nargs="*", help="only these")
+    added = command(
+        "envelopes", _run, "list the envelopes that can be around a response, how each is recognised, and an example"
+    )
+    added.add_argument("name", nargs="*", help="list only these")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -28,7 +30,8 @@ def _run(options: argparse.Namespace) -> int:
     names = options.name or [*NATIVE, *known]
     for name in names:
         if name not in known and name not in NATIVE:
-            return fail(USAGE, f"no envelope {excerpt(name)!r}; known are {', '.join([*NATIVE, *known])}")
+            hint = did_you_mean(name, [*NATIVE, *known])
+            return fail(USAGE, f"no envelope {excerpt(name)!r}; {hint}known are {', '.join([*NATIVE, *known])}")
     for name in names:
         print(f"{name}: {NATIVE[name] if name in NATIVE else known[name].about}")
         if name in known:
@@ -37,10 +40,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _described(preset: Preset) -> Iterator[str]:
-    """How an envelope is told, where its response is, what else is read of it, and an example."""
+    """How an envelope is recognised, where its response is, what else is read of it, and an example."""
     for keys in preset.told_by:
-        lacks = f", without {' and '.join(keys.lacks)}" if keys.lacks else ""
-        yield f"told by     {' and '.join(keys.has)}{lacks}"
+        lacks = f", without {' or '.join(keys.lacks)}" if keys.lacks else ""
+        yield f"has         {' and '.join(keys.has)}{lacks}"
     yield f"response    {' or '.join(preset.bodies)}"
     for field, places in preset.fields.items():
         yield f"{field:11} {' or '.join(places)}"

@@ -30,7 +30,9 @@ def add(command: Commands) -> None:
         group = added.add_argument_group("reading the responses")
         add_source(group)
         add_running(added)
-        added.add_argument("--json", action="store_true", help="write JSON, a line for each response (one for verify)")
+        added.add_argument(
+            "--json", action="store_true", help="write JSON: a line for each response (verify: one line in all)"
+        )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -78,13 +80,15 @@ def _print(told: Told) -> None:
 
 def _print_verified(counts: Counter[str]) -> None:
     records = counts["records"]
-    streams = f" ({counts['streams']} of them saved streams, which are only counted)" if counts["streams"] else ""
+    from ..batch.report import counted
+
+    streams = f" ({counted(counts['streams'], 'saved stream')} among them only counted)" if counts["streams"] else ""
     print(
-        f"{counts['units']} units verified{streams}, {counts['rejected']} rejected, {counts['blank']} blank; "
-        f"{counts['lost']} leaves lost"
+        f"{counted(counts['units'], 'unit')} verified{streams}, {counts['rejected']} rejected, "
+        f"{counts['blank']} blank; {counts['lost']} leaves lost"
     )
     print(
-        f"{records} records: {_share(counts['plain'], records)} with neither extra nor note, "
+        f"{counted(records, 'record')}: {_share(counts['plain'], records)} with neither extra nor note, "
         f"{_share(counts['without_note'], records)} without a note"
     )
 

@@ -55,17 +55,19 @@ def add_inputs(parser: Group) -> None:
     )
     group.add_argument("--files-from", metavar="FILE", help="a file that names more inputs, one a line; - for stdin")
     group.add_argument("--strict-inputs", action="store_true", help="stop where a folder holds files that are not logs")
-    group.add_argument("--limit", metavar="N", type=int, help="read the first N units and no more")
+    group.add_argument(
+        "--limit", metavar="N", type=int, help="read the first N units (lines, JSON values or rows) and no more"
+    )
 
 
 def add_envelopes(parser: Group) -> None:
     """Where the responses are in what is logged."""
-    group = parser.add_argument_group("what stands around the responses")
+    group = parser.add_argument_group("what is around the responses")
     group.add_argument(
         "--envelope",
         metavar="NAME",
         default="auto",
-        help=f"auto (the default), or one of these; `normcompletion envelopes` says how each is told: {ENVELOPES}",
+        help=f"auto (the default), or one of these; `normcompletion envelopes` says how each is known: {ENVELOPES}",
     )
     group.add_argument(
         "--body",
@@ -88,7 +90,7 @@ def add_envelopes(parser: Group) -> None:
         "--body-encoding",
         metavar="HOW",
         default="auto",
-        help="how it is written there: auto (the default), object, string, sse or base64",
+        help="how the response is written there: auto (the default), object, string, sse or base64",
     )
     group.add_argument(
         "--line-prefix",
@@ -97,20 +99,24 @@ def add_envelopes(parser: Group) -> None:
         "beside the JSON, which is at /log",
     )
     group.add_argument(
-        "--copy-escapes", action="store_true", help="lines are the text of Postgres's COPY: every backslash twice"
+        "--copy-escapes", action="store_true", help="Postgres's COPY wrote the lines, and doubled every backslash"
     )
-    group.add_argument("--table", metavar="NAME", help="the table of an SQLite file that has several")
+    group.add_argument("--table", metavar="NAME", help="the table to read, where an SQLite file has several")
 
 
 def add_source(parser: Group) -> None:
     """Who wrote the responses."""
-    parser.add_argument("--source", metavar="NAME", help="who wrote the responses; detected one by one otherwise")
+    parser.add_argument(
+        "--source", metavar="NAME", help="who wrote the responses, where you know; otherwise it is detected for each"
+    )
 
 
 def add_default_source(parser: Group) -> None:
     """Who wrote the responses that nothing else decides."""
     parser.add_argument(
-        "--default-source", metavar="NAME", help="who wrote those that no marker and no envelope decides"
+        "--default-source",
+        metavar="NAME",
+        help="who wrote the responses whose source neither a marker nor an envelope tells",
     )
 
 

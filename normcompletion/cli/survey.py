@@ -27,14 +27,14 @@ def add(command: Commands) -> None:
     add_running(added)
     group = added.add_argument_group("writing")
     group.add_argument("--json", action="store_true", help="write the survey as JSON, such as --known takes")
-    group.add_argument("--html", metavar="FILE", help="write it as one page to look at, here")
+    group.add_argument("--html", metavar="FILE", help="write the survey as an HTML page to this file")
     group = added.add_argument_group("comparing")
     group.add_argument("--known", metavar="FILE", help="an earlier survey, as JSON, to compare with")
     group.add_argument(
         "--fail-on-new",
         action="store_true",
-        help="exit with 1 where something is not in --known; without it, where a key or a word is not "
-        "known to this library",
+        help="exit with 1 where the logs hold something that --known does not; without --known, a key or a word that "
+        "this library does not know",
     )
 
 
@@ -86,7 +86,7 @@ def _write_page(path: str, text: str) -> None:
         with open(path, "rb") if os.path.exists(path) else io.BytesIO(start) as there:  # noqa: PTH110, PTH123
             is_page = there.read(len(start)) == start
         if not is_page:
-            raise UsageError(f"{path} exists and is no page of a survey; name another file")
+            raise UsageError(f"{path} exists and is not the page of a survey; name another file")
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
             file.write(text)
 

@@ -159,7 +159,7 @@ def ambiguous(sources: Iterable[str], path: str = "") -> AmbiguousPayloadError:
     """The error for a payload with the markers of several sources."""
     candidates = tuple(sources)
     error = AmbiguousPayloadError(
-        f"the markers of {' and '.join(candidates)} hold; name one with source=", path=path or None
+        f"the payload has the markers of {' and '.join(candidates)}; name one with source=", path=path or None
     )
     error.candidates = candidates
     return error

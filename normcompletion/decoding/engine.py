@@ -550,13 +550,13 @@ def not_a_body(tree: dict[str, Any], at: str) -> UnknownPayloadError | InvalidPa
             f"`choices` is {json_word(tree['choices'])}, not a list; hand in the body as it was sent",
             path=f"{at}/choices",
         )
-    if name is None:
-        name = (
-            "one with `choices` null and without an error: the service answered nothing"
-            if "choices" in tree
-            else "one with neither `choices` nor an error; hand in the response body"
-        )
-    return UnknownPayloadError(f"the payload is {name}", path=at or None)
+    if name is not None:
+        text = f"the payload is {name}"
+    elif "choices" in tree:
+        text = "`choices` is null, and there is no error: the service answered nothing"
+    else:
+        text = "the payload has neither `choices` nor an error; hand in the response body"
+    return UnknownPayloadError(text, path=at or None)
 
 
 def refused_key(reason: str) -> str | None:

@@ -45,7 +45,7 @@ BUILT_IN = (
 """The files of this package that end in a `PRESET`."""
 ENTRY_POINTS = "normcompletion.envelopes"
 NATIVE: Mapping[str, str] = {
-    "auto": "told by the keys of each unit",
+    "auto": "recognised by the keys of each unit",
     "bare": "nothing: each unit is a response",
     "log10": "a log10 completion record, or a page of them",
 }

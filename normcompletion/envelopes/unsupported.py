@@ -26,11 +26,11 @@ def recognise(tree: Tree) -> str | None:
         return "an Anthropic-style message (/messages), which is not supported"
     for record in (tree, tree.get("data")):
         if isinstance(record, dict) and _GENERATION_KEYS & record.keys():
-            return "an OpenRouter generation record, which holds no text; normalise the completion it names"
+            return "an OpenRouter generation record, which holds no text; normalize the completion that it names"
         if isinstance(record, dict) and isinstance(record.get("input"), dict) and "output" in record:
             return "stored generation content, which is not supported"
     if word == "batch":
-        return "a batch object; normalise the `response.body` of each result"
+        return "a batch object; normalize the `response.body` of each result"
     data = tree.get("data")
     if word == "embedding" or (isinstance(data, list) and data and _is_embedding(data[0])):
         return "an embedding, not a completion"

@@ -1,8 +1,8 @@
 """Who writes responses: one file per source, with its wire Structs, adapters and markers, ending in `VARIANTS`.
 
-`normcompletion sources` lists what is installed. A *source* (`atoma`, `log10`, `openrouter`, or `openai` for what bears
-no service's mark) writes responses in *variants* (`chat`, `text`, `log_record`, `error`, …), each in the snake_case of
-the wire and in the camelCase that TypeScript SDKs log.
+`normcompletion sources` lists what is installed. A *source* (`atoma`, `log10`, `openrouter`, or `openai` for what has
+no marker of any service) writes responses in *variants* (`chat`, `text`, `log_record`, `error`, …), each in the
+snake_case of the wire and in the camelCase that TypeScript SDKs log.
 
 >>> from normcompletion import detect, normalize
 >>> found = detect('{"choices": [], "signature": "AKy", "response_hash": "dxc="}')

@@ -56,7 +56,7 @@ def test_a_fixture_comes_back_from_its_json(pair: Pair) -> None:
 @given(JSON)
 @examples(100)
 def test_any_completion_comes_back_from_its_json(tree: Any) -> None:
-    """What any JSON of the services' own keys was normalised to comes back from its JSON as it was."""
+    """What any JSON of the services' own keys was normalized to comes back from its JSON as it was."""
     payload = msgspec.json.encode({"choices": [], **tree} if isinstance(tree, dict) else tree)
     for result in (fate(lambda: normalize(payload)), fate(lambda: normalize_chunk(payload))):
         if result.completion is not None:
