@@ -112,7 +112,7 @@ class Findings(Struct, eq=False):
 
     def note(self, code: str, before: Any, *path: str | int) -> None:
         """Record a repair."""
-        self.note_at(self.pointer(*path), code, before)
+        self.notes.append(Note(code=code, path=self.pointer(*path), before=before))
 
     def drop(self, code: str, value: Any, *path: str | int) -> None:
         """Record a value without an honest reading: its field is None, the value goes to `extra` as it was."""
@@ -129,7 +129,7 @@ class Findings(Struct, eq=False):
 
     def text(self, value: str, at: str) -> str:
         """A known text at a pointer, without half surrogate pairs."""
-        replaced = None if self.is_clean else replace_surrogates(value)
+        replaced = replace_surrogates(value)
         if replaced is None:
             return value
         self.note_at(at, "lone_surrogate", escape_surrogates(value))
@@ -141,18 +141,14 @@ class Findings(Struct, eq=False):
         An unmarked response there has the source `default_source`, if given.
         """
         assert self.read is not None
-        return self.read(value, self.below(*path, default_source=default_source))
-
-    def below(self, *path: str | int, default_source: str | None = None) -> Findings:
-        """Findings of a response inside this payload; they share what is recorded."""
-        return self.at(self.pointer(*path), len(path), default_source)
+        return self.read(value, self.at(self.pointer(*path), len(path), default_source))
 
     def member(self, key: str) -> Findings:
-        """`below`, for a key as the payload spells it."""
+        """Findings of the response under a key, as the payload spells it."""
         return self.at(f"{self.prefix}/{escape(key)}", 1)
 
     def at(self, prefix: str, levels: int, default_source: str | None = None) -> Findings:
-        """Findings of what is at a pointer, so many levels inside this payload."""
+        """Findings of what is at a pointer, so many levels inside this payload; they share what is recorded."""
         return Findings(
             prefix=prefix,
             source=self.source if default_source is None else None,

@@ -26,7 +26,7 @@ def unescape(token: str) -> str:
 def pointer(path: Iterable[str | int]) -> str:
     """The pointer of a path; the root is the empty string."""
     keys = path if isinstance(path, tuple) else tuple(path)
-    text = "".join([f"/{key}" for key in keys])
+    text = "/".join(("", *map(str, keys)))
     if "~" in text or text.count("/") > len(keys):
         text = "".join(["/" + escape(key) for key in keys])
     return text

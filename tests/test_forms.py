@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 import pytest
 
-from normcompletion.decoding.engine import refused_key
+from normcompletion.decoding.decoder import refused_key
 from normcompletion.decoding.spelling import Form, Spelling, formed, is_struct
 from normcompletion.dialect import wire
 from normcompletion.payload import REFUSALS

@@ -34,7 +34,7 @@ LAYERS = [
     },
     {"sources.checks"},
     {"sources.registry", "decoding.unknown"},
-    {"decoding.lenient"},
+    {"decoding.lenient", "decoding.decoder", "decoding.record"},
     {"decoding.engine"},
     {"streams", "streams.events", "streams.merging"},
     {"streams.calls", "streams.chunks"},

@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
+from ..dialect import wire
 from ..dialect.variant import Condition, Marker, Variant
 from ..errors import AmbiguousPayloadError
+from ..findings import Findings
 from ..payload import parse_whatever
 
 Test = Callable[[Any], bool]
@@ -197,3 +201,48 @@ def _compiled(condition: Condition) -> Test:
     if path[0] == "choices":
         return lambda body: bool(choices := holder(body)) and get(choices[0]) is not None
     return lambda body: (part := holder(body)) is not None and get(part) is not None
+
+
+def only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
+    """Variants with the markers that can hold for a body in canonical words."""
+    known = {item.encode_name: item for item in msgspec.structs.fields(wire.CanonicalCompletion)}
+    known |= {"object": known["id"]}
+
+    def can_hold(path: tuple[str, ...]) -> bool:
+        if path[-1] == "*":
+            return False  # log-probs are a Struct there
+        if len(path) == 1:
+            return path[0] in known
+        parts: dict[str, type[msgspec.Struct]] = {"choices": wire.CanonicalChoice, "usage": wire.Usage}
+        inner = parts.get(path[0])
+        return inner is not None and path[1] in {item.encode_name for item in msgspec.structs.fields(inner)} - {"error"}
+
+    return [
+        msgspec.structs.replace(
+            variant,
+            markers=tuple(
+                marker
+                for marker in variant.markers
+                if all(
+                    can_hold(condition.path)
+                    and (condition.path != ("object",) or "chat.completion" in condition.values)
+                    for condition in marker.conditions
+                )
+            ),
+        )
+        for variant in variants
+    ]
+
+
+def note_conflict(detector: Detector, body: Any, payload: Any, findings: Findings) -> None:
+    """Remark that a body has the decisive marker of another source than the one that the caller named."""
+    assert findings.source is not None
+    for other in detector.contradicting(findings.source, body, payload):
+        findings.note_at(findings.prefix, "source_conflict", other)
+
+
+def unmarked(findings: Findings) -> tuple[str, str]:
+    """The source of a response without a marker, and how it is known."""
+    if findings.default_source is None:
+        return "openai", "dialect"
+    return findings.default_source, "envelope" if findings.in_envelope else "caller"

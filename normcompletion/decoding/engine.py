@@ -1,34 +1,23 @@
-"""From bytes to a `Completion`: which decoder reads a payload, and who wrote it.
+"""From bytes to a `Completion`.
 
-A body is tried with up to three typed decoders, and then read by the lenient decode:
-
-1. the canonical decoder takes chat completions in canonical words, straight into their final place (`_finished`);
-2. a form of `wire.Body` in either spelling takes whatever else is a body without a fault, with vendor keys in the body,
-   its choices, their messages and usage; a looser form takes those with vendor keys deeper down;
-3. the form of a shape, such as a log10 record, takes objects of that shape.
-
-The key at which a decoder refuses a payload tells which one to try next (`_following`). The decoder that took the last
-payload is tried first; nothing else is remembered, and results do not depend on it.
-
-Every path ends in the adapter of the source that wrote the body. `extra` is collected when it is first read
-(`unknown.py`).
+A payload goes to the typed decoder that took the last one, then to those that its refusals lead to (`decoder.py`), and
+last to the lenient decode (`lenient.py`). Nothing else is remembered, and results do not depend on it. Every path ends
+in the adapter of the source that wrote the body. `extra` is collected when it is first read (`unknown.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
-from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from ..dialect import wire
 from ..dialect.failures import form_of
-from ..dialect.variant import Marker, Variant
+from ..dialect.variant import Variant
 from ..envelopes import wrappers
 from ..envelopes.unsupported import recognise
-from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError, excerpt
+from ..errors import InvalidPayloadError, MalformedPayloadError, UnknownPayloadError
 from ..findings import Findings
 from ..model import Choice, Completion, Envelope, FinishReason
 from ..payload import (
@@ -42,73 +31,14 @@ from ..payload import (
     parse,
     parse_checked,
 )
-from ..pointer import camel, escape
-from .detection import Detector, ambiguous
-from .detection import compiled as compiled_marker
+from ..pointer import escape
+from .decoder import Decoder, Decoders, Registry, both_spellings, shape_markers
+from .detection import Detector, ambiguous, note_conflict, only_canonical, unmarked
 from .lenient import Walk
-from .spelling import Form, Spelling, compiled, formed, keys_of
-from .unknown import extra_of, schema_of
+from .record import from_record
+from .unknown import extra_of
 
 ReadStream = Callable[[bytes | list[Any], Findings], Completion]
-SPELLINGS: tuple[Spelling, Spelling] = ("snake", "camel")
-
-
-class Registry(Protocol):
-    """What the engine asks of the registry of variants (`sources/registry.py`)."""
-
-    variants: tuple[Variant, ...]
-    sources: tuple[str, ...]
-    bodies: tuple[Variant, ...]
-    errors: tuple[Variant, ...]
-    shapes: tuple[Variant, ...]
-    dialect: dict[str, Variant]
-    failed: dict[str, Variant]
-    signs: tuple[Marker, ...]
-
-    def source_of_object(self, value: object) -> str | None:
-        """The source whose SDK an object's class comes from."""
-
-    def check(self, source: str | None, variant: str | None) -> None:
-        """Raise `UnknownSourceError` for a name that is not registered."""
-
-
-class Decoder:
-    """One form of a wire Struct; compiled when it is first needed. `variant` is the shape that it reads, if any.
-
-    `decode` gives the Struct of a JSON text, and raises `REFUSALS`.
-    """
-
-    def __init__(self, original: type[msgspec.Struct], form: Form, variant: Variant | None = None) -> None:
-        self.original = original
-        self.form = form
-        self.variant = variant
-        self.tests = [] if variant is None else [compiled_marker(marker) for marker in variant.markers]
-        # What may hold trees; of a single name, `attrgetter` would give the value without a tuple around it.
-        trees = [item.name for item in msgspec.structs.fields(original) if item.type is Any]
-        self.trees: Callable[[Any], Any] = attrgetter(*trees, *trees[:1]) if trees else lambda _: ()
-        self.camel = form.spelling == "camel"
-        self.schema = schema_of(original, form.spelling)  # which keys the canonical model has a field for
-        self.decode: Callable[[bytes], Any] = self._compile_and_decode
-        self.is_compiled = False
-
-    @cached_property
-    def struct(self) -> type[msgspec.Struct]:
-        """The Struct that is decoded."""
-        if self.original is wire.CanonicalCompletion:
-            return self.original
-        struct = formed(self.original, self.form)
-        compiled(struct)  # by one thread, before anybody converts to it
-        return struct
-
-    def compile(self) -> None:
-        """Compile the decoder, where that was not done yet."""
-        if not self.is_compiled:
-            self.decode = compiled(self.struct)
-            self.is_compiled = True
-
-    def _compile_and_decode(self, raw: bytes) -> Any:
-        self.compile()
-        return self.decode(raw)
 
 
 class Engine:
@@ -120,52 +50,22 @@ class Engine:
     def __init__(self, registry: Registry, read_stream: ReadStream | None = None) -> None:
         self.registry = registry
         self.read_stream = read_stream
-        watched = frozenset(path for row in registry.bodies for path in _paths(row) if path[0] not in _BODY_FIELDS)
-        nested = frozenset(path for row in registry.bodies for path in _paths(row) if len(path) > 1)
-        self.telling = [(_both_spellings(_telling_keys(variant)), variant) for variant in registry.shapes]
-        self.telling_keys = frozenset[str]().union(*(keys for keys, _ in self.telling))
-        shapes = self.telling_keys | {wrappers.CANONICAL_KEY, "error"}
-        self.canonical = Decoder(wire.CanonicalCompletion, Form("snake"))
-        self.bodies, self.loose = (
-            {
-                spelling: Decoder(wire.Body, Form(spelling, _both_spellings(shapes), watched | nested, strict))
-                for spelling in SPELLINGS
-            }
-            for strict in (True, False)
-        )
-        self.shapes = [
-            Decoder(
-                variant.wire,
-                Form(spelling, _both_spellings((shapes | {"choices"}) - keys_of(variant.wire))),
-                variant,
-            )
-            for variant in registry.shapes
-            for spelling in SPELLINGS
-        ]
-        self.routes = self._routes()
-        self.first = self.canonical
+        self.shapes = [(both_spellings(shape_markers(variant)), variant) for variant in registry.shapes]
+        self.shape_keys = frozenset[str]().union(*(keys for keys, _ in self.shapes))
+        self.decoders = Decoders(registry)
+        self.canonical = self.decoders.canonical
+        self.canonical.compile()  # adapters convert to its leaves, in any thread
+        self.first = self.canonical  # the decoder to try first
         dialect = {name: registry.dialect.get(name, registry.dialect["openai"]) for name in registry.sources}
         self.adapters = {name: variant.adapt for name, variant in dialect.items()}
         self.placeholders = {
             name: placeholders_of(variant) for name, variant in dialect.items() if variant.placeholders
         }
         self.detector = Detector(registry.bodies, registry.signs)
-        self.canonical_detector = Detector(_only_canonical(registry.bodies), registry.signs)
+        self.canonical_detector = Detector(only_canonical(registry.bodies), registry.signs)
         self.error_detector = Detector(registry.errors, registry.signs)
         self.canonical_sources = self.canonical_detector.decisive_sources
         self.reader = self.read_inside  # bound once
-
-    def _routes(self) -> dict[str, Decoder]:
-        """Which decoder to try for a key that another one refused."""
-        body_keys = keys_of(wire.Body)
-        routes: dict[str, Decoder] = {}
-        for decoder in self.shapes:
-            for name in keys_of(decoder.original) - body_keys:
-                routes.setdefault(decoder.form.key(name), decoder)
-        routes |= {camel(name): self.bodies["camel"] for name in body_keys if camel(name) != name}
-        routes |= {name: self.bodies["snake"] for name in body_keys if camel(name) != name}
-        routes |= {item.encode_name: self.bodies["snake"] for item in msgspec.structs.fields(wire.Body)}
-        return routes
 
     # -- from bytes
 
@@ -175,58 +75,33 @@ class Engine:
         `source` is believed, `default_source` is for a body that nothing else decides. Raises `NormalizeError` for what
         is not a completion.
         """
-        decoder = self.first
-        following = None
-        completion = None
-        findings = None
-        try:
-            decoded = decoder.decode(raw)
-        except REFUSALS as refusal:
-            following = self._following(decoder, str(refusal))
-        else:
-            if decoder is self.canonical:
-                completion = self._finished(decoded, source, default_source)
-                following = self.bodies["snake"]
-            elif raw.isascii() or is_utf8(raw):
-                findings = Findings("", source, default_source, self.reader)
-                completion = self._adapted(decoder, decoded, raw, findings)
-                if completion is not None and completion.source in self.canonical_sources:
-                    self.first = self._preferred(decoder, completion)
+        decoder: Decoder | None = self.first
+        if decoder is self.canonical:
+            completion, decoder = self._read_canonical(raw, source, default_source)
             if completion is not None:
                 return completion
-        findings = findings or Findings("", source, default_source, self.reader)
-        tried = [decoder]
-        completion = self._read(raw, findings, following, tried)
-        self.first = self._preferred(tried[-1], completion)
+        findings = Findings("", source, default_source, self.reader)
+        completion, decoder = self._read_typed(raw, findings, decoder)
+        if completion is None:
+            completion = self._lenient(raw, findings)
+        self.first = self._preferred(decoder, completion)
         return completion
 
     def read_whole(self, raw: bytes, source: str | None = None, default_source: str | None = None) -> Completion:
         """As `read`, for a caller that wants `extra` of every record: what is not in canonical words is parsed once."""
-        decoder = self.first
-        if decoder is self.canonical or decoder is self.bodies["snake"]:
-            try:
-                completion = self._finished(self.canonical.decode(raw), source, default_source)
-            except REFUSALS as refusal:
-                completion, following = None, self._following(self.canonical, str(refusal))
-            else:
-                following = self.bodies["snake"]
+        decoder: Decoder | None = self.first
+        if decoder is self.canonical or decoder is self.decoders.snake:
+            completion, decoder = self._read_canonical(raw, source, default_source)
             if completion is not None:
                 return completion
-            if following is None:
-                return self.read(raw, source, default_source)
-            decoder = following
-        else:
-            self.canonical.compile()  # its leaves are what adapters convert to
         try:
             tree = decode_exactly(raw)
         except REFUSALS:
             return self.read(raw, source, default_source)
-        findings = Findings("", source, default_source, self.reader)
-        tried = [self.canonical]
-        completion = self._typed(tree, findings, decoder, tried)
+        completion, decoder = self._read_typed(tree, Findings("", source, default_source, self.reader), decoder)
         if completion is None:
             return self.read(raw, source, default_source)
-        self.first = self._preferred(tried[-1], completion)
+        self.first = self._preferred(decoder, completion)
         return completion
 
     def read_inside(self, value: Any, findings: Findings) -> Completion:
@@ -237,44 +112,36 @@ class Engine:
             findings.depth = 0  # a text of its own
         if not isinstance(value, bytes) and not findings.is_clean:
             return self.from_tree(value, findings)
-        self.canonical.compile()  # its leaves are what adapters convert to
-        return self._read(value, findings, self.bodies["snake"], [])
+        completion, _ = self._read_typed(value, findings, self.decoders.snake)
+        return self._lenient(value, findings) if completion is None else completion
 
-    def _read(self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]) -> Completion:
-        """A response, by a decoder and those that its refusals lead to, else by the lenient decode."""
-        completion = self._typed(payload, findings, decoder, tried)
-        return self._lenient(payload, findings) if completion is None else completion
+    def _read_canonical(
+        self, raw: bytes, source: str | None, default_source: str | None
+    ) -> tuple[Completion | None, Decoder | None]:
+        """A body in canonical words; where it is none, the decoder to try next, or `None` for the lenient decode."""
+        try:
+            sent = self.canonical.decode(raw)
+        except REFUSALS as refusal:
+            return None, self.decoders.following(self.canonical, str(refusal))
+        return self._finished(sent, source, default_source), self.decoders.snake
 
-    def _typed(
-        self, payload: Any, findings: Findings, decoder: Decoder | None, tried: list[Decoder]
-    ) -> Completion | None:
-        """A response, by a decoder and those that its refusals lead to; these are added to those that were `tried`."""
+    def _read_typed(
+        self, payload: Any, findings: Findings, decoder: Decoder | None
+    ) -> tuple[Completion | None, Decoder]:
+        """A response, by a decoder and those that its refusals lead to; with the last one that was tried."""
         is_text = isinstance(payload, bytes)
+        tried: list[Decoder] = [self.canonical]
         while decoder is not None and decoder not in tried:
             tried.append(decoder)
-            following = None
             try:
                 decoded = decoder.decode(payload) if is_text else msgspec.convert(payload, decoder.struct)
             except REFUSALS as refusal:
-                following = self._following(decoder, str(refusal))
-            else:
-                if not is_text or payload.isascii() or is_utf8(payload):
-                    completion = self._adapted(decoder, decoded, payload, findings)
-                    if completion is not None:
-                        return completion
-            decoder = following
-        return None
-
-    def _following(self, decoder: Decoder, reason: str) -> Decoder | None:
-        """The decoder to try after a refusal, or `None` for the lenient decode."""
-        key = refused_key(reason)
-        following = None if key is None else self.routes.get(key)
-        if following is None and key is not None:  # a vendor key
-            if decoder is self.canonical:
-                return self.bodies["snake"]
-            if decoder is self.bodies[decoder.form.spelling]:
-                return self.loose[decoder.form.spelling]
-        return following
+                decoder = self.decoders.following(decoder, str(refusal))
+                continue
+            if is_text and not (payload.isascii() or is_utf8(payload)):
+                break
+            return self._adapted(decoder, decoded, payload, findings), decoder
+        return None, tried[-1]
 
     def _preferred(self, decoder: Decoder, completion: Completion) -> Decoder:
         """The decoder to start with next time: the canonical one for a source whose markers it can see."""
@@ -283,7 +150,7 @@ class Engine:
         spelling = decoder.form.spelling
         if spelling == "snake" and completion.source in self.canonical_sources:
             return self.canonical
-        return self.bodies[spelling]
+        return self.decoders.bodies[spelling]
 
     def _finished(self, sent: Any, source: str | None, default_source: str | None) -> Completion | None:
         """A body in canonical words, which needs no copy; `None` where the general path must note or change something.
@@ -401,7 +268,7 @@ class Engine:
                 return self._unwrapped(tree, *wrapper, findings)
             raise self._of_another(tree, findings) or not_a_body(tree, findings.prefix)
         walk = Walk(findings)
-        body = walk.by_key(tree, self.bodies["snake"].struct, findings.prefix)
+        body = walk.by_key(tree, self.decoders.snake.struct, findings.prefix)
         findings.camel = walk.camel_keys > walk.snake_keys
         return self._from_body(body, findings, tree)
 
@@ -428,10 +295,10 @@ class Engine:
 
     def shape_of(self, tree: dict[str, Any], findings: Findings) -> Variant | None:
         """The shape or the error variant that an object has; `None` where it is neither."""
-        if not self.telling_keys.isdisjoint(tree):
+        if not self.shape_keys.isdisjoint(tree):
             found = {
                 variant.source: variant
-                for keys, variant in reversed(self.telling)
+                for keys, variant in reversed(self.shapes)
                 if findings.source in (None, variant.source)
                 and not keys.isdisjoint(tree)
                 and any(marker.holds(tree) for marker in variant.markers)
@@ -487,57 +354,6 @@ class Engine:
         return completion
 
 
-_BODY_FIELDS = frozenset(item.encode_name for item in msgspec.structs.fields(wire.Body))
-
-
-def _paths(variant: Variant) -> list[tuple[str, ...]]:
-    """The paths that the markers of a variant look at."""
-    paths = [condition.path for marker in variant.markers for condition in marker.conditions]
-    return [path[:-1] if path[-1] == "*" else path for path in paths]
-
-
-def _telling_keys(variant: Variant) -> frozenset[str]:
-    """Top-level keys without which no marker of a shape holds: the last one that each marker asks for."""
-    present = [[condition for condition in marker.conditions if not condition.absent] for marker in variant.markers]
-    return frozenset(conditions[-1].path[0] for conditions in present)
-
-
-def _both_spellings(keys: frozenset[str]) -> frozenset[str]:
-    """Keys in both spellings: a shape is told by either, whatever the spelling of the body."""
-    return keys | frozenset(map(camel, keys))
-
-
-def _only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
-    """Variants with the markers that can hold for a body in canonical words."""
-    known = {item.encode_name: item for item in msgspec.structs.fields(wire.CanonicalCompletion)}
-    known |= {"object": known["id"]}
-
-    def can_hold(path: tuple[str, ...]) -> bool:
-        if path[-1] == "*":
-            return False  # log-probs are a Struct there
-        if len(path) == 1:
-            return path[0] in known
-        parts: dict[str, type[msgspec.Struct]] = {"choices": wire.CanonicalChoice, "usage": wire.Usage}
-        inner = parts.get(path[0])
-        return inner is not None and path[1] in {item.encode_name for item in msgspec.structs.fields(inner)} - {"error"}
-
-    return [
-        msgspec.structs.replace(
-            variant,
-            markers=tuple(
-                marker
-                for marker in variant.markers
-                if all(
-                    can_hold(condition.path)
-                    and (condition.path != ("object",) or "chat.completion" in condition.values)
-                    for condition in marker.conditions
-                )
-            ),
-        )
-        for variant in variants
-    ]
-
-
 def not_a_body(tree: dict[str, Any], at: str) -> UnknownPayloadError | InvalidPayloadError:
     """The error for an object at a pointer that holds no answer; it says what the object is."""
     if wrappers.members(tree) is not None:
@@ -557,38 +373,6 @@ def not_a_body(tree: dict[str, Any], at: str) -> UnknownPayloadError | InvalidPa
     else:
         text = "the payload has neither `choices` nor an error; hand in the response body"
     return UnknownPayloadError(text, path=at or None)
-
-
-def refused_key(reason: str) -> str | None:
-    """The key at which msgspec refused a text, from the text of its error; `None` where it names none.
-
-    The texts are `Object contains unknown field `key``, `Object missing required field `key`` and `… - at
-    `$.choices[...].key``. They are not an interface: a test holds this function against msgspec.
-    """
-    what, _, path = reason.rpartition(" - at `$")
-    if reason[:_KEY_AT] == _UNKNOWN_FIELD:
-        return (what or reason)[_KEY_AT:-1]
-    if not what:
-        return None
-    return path[:-1].rpartition(".")[2].partition("[")[0] or None  # lists are shown as `[...]` or `[7]`
-
-
-_UNKNOWN_FIELD = "Object contains unknown field `"
-_KEY_AT = len(_UNKNOWN_FIELD)
-
-
-def note_conflict(detector: Detector, body: Any, payload: Any, findings: Findings) -> None:
-    """Remark that a body has the decisive marker of another source than the one that the caller named."""
-    assert findings.source is not None
-    for other in detector.contradicting(findings.source, body, payload):
-        findings.note_at(findings.prefix, "source_conflict", other)
-
-
-def unmarked(findings: Findings) -> tuple[str, str]:
-    """The source of a response without a marker, and how it is known."""
-    if findings.default_source is None:
-        return "openai", "dialect"
-    return findings.default_source, "envelope" if findings.in_envelope else "caller"
 
 
 def _with_basis(completion: Completion, findings: Findings, why: str) -> Completion:
@@ -646,45 +430,6 @@ def apply_placeholders(completion: Completion, placeholders: Placeholders, findi
             if getattr(part, member) == placeholder:
                 findings.note("placeholder", placeholder, *([name] if name else []), member)
                 setattr(part, member, None)
-
-
-def from_record(tree: dict[str, Any], findings: Findings) -> Completion:
-    """The completion of a record that this library wrote; what somebody put beside its members goes to `extra`."""
-    beside = tree.keys() - frozenset(Completion.__struct_fields__)
-    if not findings.is_clean:  # `extra` and the notes may hold half surrogate pairs, as they were sent
-        free = ("extra", "notes", *beside)
-        tree = {
-            name: value if name in free else _without_halves(value, f"{findings.prefix}/{name}", findings)
-            for name, value in tree.items()
-        }
-    try:
-        completion = msgspec.convert(tree, Completion)  # only here, at the top, does it take unknown keys
-    except msgspec.ValidationError as refusal:
-        what, _, where = str(refusal).partition(" - at ")
-        raise InvalidPayloadError(
-            f"a canonical record was changed: {excerpt(what)} at {excerpt(where)}; convert the response itself",
-            code="wrong_type",
-            path=findings.prefix or None,
-        ) from None
-    if findings.source is not None:
-        completion.source, completion.source_basis = findings.source, "caller"
-    findings.extra.update(completion.extra)
-    for name in beside:
-        findings.extra[f"{findings.prefix}/{escape(name)}"] = tree[name]
-    findings.notes += completion.notes
-    completion.extra, completion.notes = extra_of(findings), findings.notes
-    return completion
-
-
-def _without_halves(value: Any, at: str, findings: Findings) -> Any:
-    """A value of a canonical record with half surrogate pairs replaced and noted."""
-    if isinstance(value, str):
-        return findings.text(value, at)
-    if isinstance(value, dict):
-        return {key: _without_halves(item, f"{at}/{escape(key)}", findings) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_halves(item, f"{at}/{place}", findings) for place, item in enumerate(value)]
-    return value
 
 
 def _is_one_chunk_a_line(raw: bytes) -> bool:

@@ -105,77 +105,69 @@ class Walk:
                 del extra[inner]
         extra[at] = value
 
-    def note(self, code: str, at: str, before: Any) -> None:
-        """Record a repair at a pointer."""
-        self.findings.note_at(at, code, before)
-
-    def drop(self, value: Any, at: str, code: str = "wrong_type") -> None:
-        """Record a value without an honest reading."""
-        self.findings.drop_at(at, code, value)
-
 
 def _read_integer(walk: Walk, value: Any, at: str) -> int | None:
     if isinstance(value, NO_SCALAR):
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
     elif isinstance(value, int):
         if in_range(value):
             return value
-        walk.drop(value, at, "out_of_range")
+        walk.findings.drop_at(at, "out_of_range", value)
     elif isinstance(value, float):
         if value.is_integer() and abs(value) < EXACT_FLOAT:
-            walk.note("float_as_integer", at, value)
+            walk.findings.note_at(at, "float_as_integer", value)
             return int(value)
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
     elif _INTEGER.fullmatch(value) and value.isascii() and in_range(int(value)):
-        walk.note("text_as_integer", at, value)
+        walk.findings.note_at(at, "text_as_integer", value)
         return int(value)
     else:
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
     return None
 
 
 def _read_number(walk: Walk, value: Any, at: str) -> float | None:
     if isinstance(value, NO_SCALAR):
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
     elif isinstance(value, int):
         if in_range(value):
             return value
-        walk.drop(value, at, "out_of_range")
+        walk.findings.drop_at(at, "out_of_range", value)
     elif isinstance(value, float):
         return value
     elif _NUMBER.fullmatch(value) and value.isascii() and math.isfinite(float(value)):
-        walk.note("text_as_number", at, value)
+        walk.findings.note_at(at, "text_as_number", value)
         return float(value)
     else:
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
     return None
 
 
 def _read_text(walk: Walk, value: Any, at: str) -> str | None:
     if isinstance(value, str):
-        return walk.findings.text(value, at)
+        return value if walk.findings.is_clean else walk.findings.text(value, at)
     if isinstance(value, NUMBERS) and not isinstance(value, bool):
-        walk.note("number_as_text", at, value)
+        walk.findings.note_at(at, "number_as_text", value)
         return msgspec.json.encode(value).decode()
     if isinstance(value, CONTAINERS) and at.endswith("/arguments"):
-        walk.note("object_as_text", at, value)
+        walk.findings.note_at(at, "object_as_text", value)
         return to_json(value).decode()
-    walk.drop(value, at)
+    walk.findings.drop_at(at, "wrong_type", value)
     return None
 
 
 def _read_flag(walk: Walk, value: Any, at: str) -> bool | None:
     if isinstance(value, bool):
         return value
-    walk.drop(value, at)
+    walk.findings.drop_at(at, "wrong_type", value)
     return None
 
 
 def _read_scalar(walk: Walk, value: Any, at: str) -> float | str | None:
     if isinstance(value, NO_SCALAR):
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
     elif isinstance(value, int) and not in_range(value):
-        walk.drop(value, at, "out_of_range")
+        walk.findings.drop_at(at, "out_of_range", value)
     elif isinstance(value, str):
         return walk.findings.text(value, at)
     else:
@@ -195,9 +187,9 @@ def _struct_reader(wanted: type[msgspec.Struct]) -> Any:
             return walk.struct(value, wanted, at)
         if isinstance(value, str) and getattr(wanted, "ORIGINAL", wanted) is ImageURL and value:
             url = walk.findings.text(value, at)
-            walk.note("text_as_object", at, url)
+            walk.findings.note_at(at, "text_as_object", url)
             return ImageURL(url=url)
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
         return None
 
     return read
@@ -220,7 +212,7 @@ def _list_reader(item: Any, *, nullable: bool) -> Any:
 
     def read(walk: Walk, value: Any, at: str) -> Any:
         if not isinstance(value, list):
-            walk.drop(value, at)
+            walk.findings.drop_at(at, "wrong_type", value)
             return None
         if at.endswith("/choices"):
             for place, member in enumerate(value):
@@ -240,7 +232,7 @@ def _list_reader(item: Any, *, nullable: bool) -> Any:
         del walk.findings.notes[notes:]
         for place in range(len(value)):
             walk.findings.extra.pop(f"{at}/{place}", None)
-        walk.drop(value, at)
+        walk.findings.drop_at(at, "wrong_type", value)
         return None
 
     return read
@@ -251,7 +243,7 @@ def _map_reader(item: Any) -> Any:
 
     def read(walk: Walk, value: Any, at: str) -> Any:
         if not isinstance(value, dict):
-            walk.drop(value, at)
+            walk.findings.drop_at(at, "wrong_type", value)
             return None
         clean = {walk.findings.text(key, at): member for key, member in value.items() if member is not None}
         built = {key: read_item(walk, member, f"{at}/{escape(key)}") for key, member in clean.items()}
@@ -277,7 +269,7 @@ def _union_reader(options: tuple[Any, ...]) -> Any:
         if isinstance(value, list) and lists:
             return lists[0](walk, value, at)
         if scalar is None:
-            walk.drop(value, at)
+            walk.findings.drop_at(at, "wrong_type", value)
             return None
         return scalar(walk, value, at)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from ..decoding.detection import ambiguous
-from ..decoding.engine import apply_placeholders, unmarked
+from ..decoding.detection import ambiguous, unmarked
+from ..decoding.engine import apply_placeholders
 from ..decoding.lenient import Walk
 from ..decoding.unknown import extra_of
 from ..dialect import adapt, wire

@@ -15,8 +15,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from ..decoding.detection import Detector
-from ..decoding.engine import Engine, json_word, note_conflict, unmarked
+from ..decoding.detection import Detector, note_conflict, unmarked
+from ..decoding.engine import Engine, json_word
 from ..decoding.lenient import Walk
 from ..decoding.spelling import compiled, is_struct
 from ..decoding.unknown import extra_of
@@ -49,7 +49,7 @@ class ChunkReader:
             if any(condition.path[-1] == "native_finish_reason" for condition in marker.conditions)
         }
         # With one of these keys, an object may be a shape or an error, in place of a chunk.
-        self.telling = frozenset({wrappers.CANONICAL_KEY, *_ERROR_KEYS}).union(*(keys for keys, _ in engine.telling))
+        self.telling = frozenset({wrappers.CANONICAL_KEY, *_ERROR_KEYS}) | engine.shape_keys
 
     @cached_property
     def decode(self) -> Callable[[bytes], wire.Chunk]:
@@ -59,7 +59,7 @@ class ChunkReader:
     @property
     def form(self) -> type[msgspec.Struct]:
         """The Struct that the lenient decode fills."""
-        return self.engine.bodies["snake"].struct
+        return self.engine.decoders.snake.struct
 
     def read(self, tree: Any, findings: Findings, source: str | None = None) -> Chunk:
         """A parsed event, whatever it reports. `source` is that of the chunks before it.
@@ -138,7 +138,7 @@ class ChunkReader:
         body: Any = None
         if not is_camel:
             with suppress(msgspec.ValidationError, UnicodeEncodeError):  # a vendor's value has another type there
-                body = msgspec.convert(tree, self.engine.loose["snake"].struct)
+                body = msgspec.convert(tree, self.engine.decoders.loose["snake"].struct)
         for identity in ids or [""]:
             if body is None:
                 yield {**tree, "id": identity}
