@@ -338,6 +338,7 @@ def test_litellm_text_that_only_speaks_of_it_is_a_response():
     body["choices"][0]["message"]["content"] = "redacted-by-litellm"
     assert refused({**LITELLM, "response": body})[:2] == ("redacted", "/response")
     assert refused({**LITELLM, "response": json.dumps(body)})[:2] == ("redacted", "/response")
+    assert refused(body)[0] == refused({"data": [body]})[0] == refused({"r": body}, body="/r")[0] == "redacted"
     body["choices"].append({**BODY["choices"][0], "index": 1})
     assert len(one({**LITELLM, "response": body}).choices) == 2
 
@@ -497,6 +498,10 @@ def test_a_page_without_entries_gives_nothing(tree):
         ({"error": "AssertionError: 3 != 4", "response": BODY}, "a response is at /response; give --body /response"),
         ({"choices": ["3", "4"], "response": BODY}, "a response is at /response; give --body /response"),
         ({"choices": [{"label": "A", "text": "3"}], "r": BODY}, "a response is at /r; give --body /r"),
+        (
+            {"a": {"1": {"out": BODY}, "2": {"out": BODY}}, "b": {"1": {"out": BODY}}},
+            "3 responses are at /*/*/out; give --body '/*/*/out'",
+        ),
         (
             {"draft": {"r": BODY}, "turns": [BODY, BODY]},
             "responses are at /turns/* (2), /draft/r (1); give --body '/turns/*', or more of them with --body again",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from ..api import default_engine, failed_call, normalize, too_long
-from ..envelopes.choice import is_extended, may_be_quiz
+from ..envelopes.choice import is_doubtful, is_extended
 from ..envelopes.opener import NOT_A_CALL, Opener
 from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..model import Completion, to_json, to_json_lines
@@ -262,7 +262,7 @@ class Conversion:
                 break
             if (
                 completion.envelope is not None
-                or may_be_quiz(completion)
+                or is_doubtful(completion)
                 or (completion.notes and is_extended(completion, text))
             ):
                 break

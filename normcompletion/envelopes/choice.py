@@ -9,7 +9,7 @@ import msgspec
 
 from ..api import default_engine
 from ..dialect.failures import form_of
-from ..errors import AmbiguousPayloadError, NormalizeError
+from ..errors import AmbiguousPayloadError, NormalizeError, UnknownPayloadError
 from ..model import Completion
 from ..payload import parse
 from . import extended
@@ -98,6 +98,35 @@ def can_be(preset: Preset, raw: bytes, items: list[Any] | None) -> bool:
 def is_extended(result: Completion | NormalizeError, text: bytes) -> bool:
     """Whether a completion has repairs for numbers that MongoDB wrote as objects."""
     return isinstance(result, Completion) and bool(result.notes) and extended.MARK in text
+
+
+REDACTED = "redacted-by-litellm"
+"""What LiteLLM writes in place of a text: redact_messages.py, `turn_off_message_logging`."""
+
+
+def is_doubtful(completion: Completion) -> bool:
+    """Whether what the core reads as a response may be none: a question with its choices, or what a logger removed."""
+    if completion.variant == "text":
+        return may_be_quiz(completion) or is_redacted(completion)
+    message = completion.choices[0].message if completion.choices else None
+    return message is not None and message.content == REDACTED and is_redacted(completion)
+
+
+def is_redacted(completion: Completion) -> bool:
+    """Whether LiteLLM's mark is in place of the text of every choice."""
+    return bool(completion.choices) and all(
+        choice.message is not None and choice.message.content == REDACTED for choice in completion.choices
+    )
+
+
+def refuse_redacted(completion: Completion, at: str = "") -> None:
+    """Raise `UnknownPayloadError` where every text was removed."""
+    if is_redacted(completion):
+        raise UnknownPayloadError(
+            "LiteLLM removed the response from its log; turn off turn_off_message_logging",
+            code="redacted",
+            path=at or None,
+        )
 
 
 def may_be_quiz(completion: Completion) -> bool:

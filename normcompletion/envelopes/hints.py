@@ -79,12 +79,27 @@ class _Search:
             for rest, count in self.patterns(member, depth - 1).items():
                 by_rest.setdefault(rest, []).append((key, count))
         found = Patterns()
-        for rest, keys in by_rest.items():
+        for rest, keys in _joined(by_rest).items():
             if len(keys) > 1 or (isinstance(value, list) and _is_each(value, rest)):
                 found[EACH, *rest] = sum(count for _, count in keys)
             else:
                 found[keys[0][0], *rest] = keys[0][1]
         return found
+
+
+def _joined(by_rest: Mapping[Route, list[tuple[str, int]]]) -> Mapping[Route, list[tuple[str, int]]]:
+    """The same with the routes that are cases of another one, with `*`, put to that."""
+    joined: dict[Route, list[tuple[str, int]]] = {}
+    for rest in sorted(by_rest, key=lambda rest: -rest.count(EACH)):
+        wider = next((known for known in joined if _is_case(rest, known)), rest)
+        joined.setdefault(wider, []).extend(by_rest[rest])
+    return joined
+
+
+def _is_case(route: Route, of: Route) -> bool:
+    """Whether a route with the same last key is one of those that another one, with `*`, stands for."""
+    is_alike = len(route) == len(of) > 1 and of[-1] != EACH
+    return is_alike and all(each in (EACH, token) for token, each in zip(route, of, strict=True))
 
 
 def _containers(value: Any) -> Iterator[tuple[str, Any]]:

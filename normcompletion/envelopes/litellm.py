@@ -5,8 +5,6 @@ Seen: litellm 1.106.2, `StandardLoggingPayload` in litellm/types/utils.py and `L
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import UnknownPayloadError
 from .members import opened_value
 from .preset import Opened, Preset, has
@@ -21,7 +19,7 @@ def _refuse_redacted(opened: Opened) -> None:
         return
     value = opened_value(body, opened.at)
     text = value.get("text") if isinstance(value, dict) and len(value) == 1 else value
-    if text == REDACTED or _are_contents_redacted(value):
+    if text == REDACTED:
         raise UnknownPayloadError(
             "LiteLLM removed the response from its log; turn off turn_off_message_logging",
             code="redacted",
@@ -33,19 +31,6 @@ def _refuse_redacted(opened: Opened) -> None:
             code="truncated",
             path=opened.at,
         )
-
-
-def _are_contents_redacted(value: Any) -> bool:
-    """Whether the mark is in place of the text of every choice."""
-    choices = value.get("choices") if isinstance(value, dict) else None
-    if not isinstance(choices, list) or not choices:
-        return False
-    return all(isinstance(choice, dict) and _content(choice) == REDACTED for choice in choices)
-
-
-def _content(choice: dict[str, Any]) -> Any:
-    message = choice.get("message") or choice.get("delta")
-    return message.get("content") if isinstance(message, dict) else choice.get("text")
 
 
 PRESET = Preset(

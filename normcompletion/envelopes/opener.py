@@ -34,7 +34,7 @@ from ..payload import MAX_RECORD_BYTES, parse
 from ..pointer import escape
 from ..sources.registry import BUILT_IN
 from . import extended
-from .choice import CORE_KEYS, can_be, choice_of, is_extended, is_native, may_be_quiz
+from .choice import CORE_KEYS, can_be, choice_of, is_doubtful, is_extended, is_native, refuse_redacted
 from .encodings import decoded_body, opened_layers
 from .hints import looks_like_response, option
 from .members import checked, found, items_of, members_of, refuse_malformed
@@ -204,13 +204,15 @@ class Opener:
     def _is_doubtful(self, result: Completion | NormalizeError) -> bool:
         """Whether the keys of a unit must be looked at, after what the core made of it."""
         if isinstance(result, Completion):
-            return result.envelope is not None or may_be_quiz(result)
+            return result.envelope is not None or is_doubtful(result)
         if isinstance(result, EncryptedPayloadError):
             return False
         return not isinstance(result, MalformedPayloadError) or result.path is not None
 
     def _wanted(self, result: Completion | NormalizeError) -> Completion | NormalizeError:
-        """The record, or the refusal of one that is not in the envelope that was named."""
+        """The record, or the refusal of one that is not in the envelope that was named, or was removed."""
+        if isinstance(result, Completion):
+            refuse_redacted(result)
         if self._envelope != "log10":
             return result
         reported = isinstance(result, SourceReportedError | EncryptedPayloadError)

@@ -13,7 +13,7 @@ from ..findings import Findings
 from ..model import Completion, Envelope, Note, ServiceError, Usage
 from ..payload import parse
 from . import extended
-from .choice import is_extended
+from .choice import is_extended, refuse_redacted
 from .preset import Opened
 from .wrappers import members
 
@@ -110,6 +110,7 @@ class BodyReader:
 
     def _finished(self, completion: Completion, opened: Opened, texts: tuple[bytes, ...]) -> Completion:
         """A record with what was around it; raises as `normalize` does."""
+        refuse_redacted(completion, opened.at)
         findings, taken = opened.around.findings, opened.around.taken
         extra = dict(findings.extra)
         completion.notes = [*findings.notes, *completion.notes]

@@ -31,6 +31,7 @@ _READ_LITERALS = (
     "python -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(line))) for line in sys.stdin if "
     "line.strip()]' < LOG | normcompletion convert -"
 )
+_CUT_MESSAGES = "sed 's#}HTTP/#}\\nHTTP/#g' LOG | normcompletion convert -"
 _LITERAL = re.compile(rb"\s*(?:\[\s*)?\{\s*'")
 _OBJECT = re.compile(rb"\s*(?:Parsed)?(?:Chat)?Completion(?:Chunk)?\(id=")
 
@@ -85,6 +86,10 @@ def with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:
         return MalformedPayloadError(
             "the line is the repr of an SDK's object, which cannot be read back; log its model_dump_json()",
             code="syntax",
+        )
+    if error.code == "trailing_data" and b"}HTTP/" in text:
+        return MalformedPayloadError(
+            f"an HTTP message follows without a line feed; run: {_CUT_MESSAGES}", code=error.code
         )
     start = text.find(b"{")
     if start > 0 and b"\t" in text[:start] and _is_object(without_copy_escapes(text[start:]).partition(b"\t")[0]):
