@@ -62,12 +62,12 @@ class Shape:
     def __str__(self) -> str:
         """The source, and what is not as in the plainest stream."""
         plain = Shape(self.source)
-        told: list[str] = [self.source]
+        parts: list[str] = [self.source]
         for field in dataclasses.fields(self)[1:]:
             value = getattr(self, field.name)
             if value != getattr(plain, field.name):
-                told.append(field.name if value is True else f"{field.name}={value}")
-        return " ".join(told)
+                parts.append(field.name if value is True else f"{field.name}={value}")
+        return " ".join(parts)
 
 
 @dataclasses.dataclass(frozen=True)

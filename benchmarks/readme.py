@@ -111,7 +111,7 @@ def written(text: str, result: dict[str, Any]) -> str:
 
 
 def renewed(text: str, name: str, body: str) -> str:
-    """A text with what stands between the markers of a name replaced. Raises `ValueError` where they are missing."""
+    """A text with what is between the markers of a name replaced. Raises `ValueError` where they are missing."""
     begin, end = markers(name)
     between = re.compile(f"{begin}\n.*{end}", re.DOTALL)
     if not between.search(text):

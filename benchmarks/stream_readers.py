@@ -1,4 +1,4 @@
-"""Who reads the streams: ours by both roads, and the peers where they are installed (`pip install openai litellm`).
+"""Who reads the streams: ours on both paths, and the peers where they are installed (`pip install openai litellm`).
 
 Each reader has one function from a stream to whatever the library calls a response, which is timed, and one that takes
 the facts out of it, which is not. Peers get the JSON texts already separated; ours gets the bytes of the stream.

@@ -115,7 +115,7 @@ class UnknownPayloadError(NormalizeError):
 
 
 class AmbiguousPayloadError(UnknownPayloadError):
-    """The payload has the markers of several sources; `candidates` names them, `source=` settles it.
+    """The payload has the markers of several sources; `candidates` names them, `source=` decides.
 
     >>> AmbiguousPayloadError("the payload has the markers of two sources").code
     'ambiguous'

@@ -120,7 +120,7 @@ def split(payload: Tree, random: Random, ending: str | None = None) -> list[Tree
 
 
 def _spread(key: str, value: Any, places: list[Tree], random: Random) -> None:
-    """Put a vendor key into all places, or into the first or the last one; the last value is the one that stands."""
+    """Put a vendor key into all places, or into the first or the last one; the last value is the one that is."""
     where = random.choice(("all", "first", "last"))
     if snake(key) in SIGNED:
         for at, place in enumerate(places[:-1]):

@@ -532,7 +532,7 @@ def test_a_large_batch_is_cut(monkeypatch):
     assert all(len(size) <= 10 and (sum(size) <= 1000 or len(size) == 1) for size in sizes)
 
 
-def test_a_wrong_call_says_what_to_do():
+def test_a_wrong_call_is_refused_with_what_to_do():
     """A missing or doubled column, a taken name, an untyped body, an unknown source: each is named at once."""
     batch = bodies([CHAT % b"a"], n=[1], id=["x"])
     with pytest.raises(ValueError, match="not one column is named 'text'; the columns are body, n, id"):

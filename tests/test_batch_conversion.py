@@ -1,4 +1,4 @@
-"""Blocks to records and rejects: the fast road, the slow road, and what becomes of each unit."""
+"""Blocks to records and rejects: the fast path, the general path, and what becomes of each unit."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_records_and_rejects_know_where_they_are_from(tmp_path):
 
 
 def test_json_lines_say_where_they_are_from():
-    """The origin stands at the end of a line, behind what goes along; converting the line again keeps it."""
+    """The origin is at the end of a line, behind what goes along; converting the line again keeps it."""
     options = Options(origin=True, envelopes=Envelopes(carry={"run": "/run"}))
     name = 'a "b"\udcff.jsonl'
     data = Converter(options)([block([chat(1, run=7), chat(2)])._replace(name=name)]).data
@@ -282,7 +282,7 @@ def test_the_bytes_of_a_refused_unit_are_kept_on_request_alone():
 
 
 def test_json_lines_have_what_goes_along():
-    """What is carried stands under `carried` in the JSON line, with null where the unit has no such value."""
+    """What is carried is under `carried` in the JSON line, with null where the unit has no such value."""
     options = Options(envelopes=Envelopes(carry={"run": "/run", "model": "/model"}))
     converted = Converter(options)([block([chat(1, run=7, model="m"), chat(2)])])
     rows = [json.loads(line) for line in converted.data.splitlines()]

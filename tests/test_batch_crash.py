@@ -38,7 +38,7 @@ def test_a_run_survives_at_its_steps() -> None:
 
 def test_a_run_survives_at_any_moment() -> None:
     """Killed, interrupted or out of space at a random moment, a run resumes to the bytes of one undisturbed."""
-    few = ("--few", "--megabytes", "6", "--patience", "60")
+    few = ("--few", "--megabytes", "6", "--seconds-to-end", "60")
     assert findings("--steps", "0", "--kills", "6", "--signals", "3", "--sizes", "2", *few) == ""
 
 

@@ -160,7 +160,7 @@ def test_the_size_of_blocks_changes_nothing(logs, tmp_path, monkeypatch):
 
 
 def test_nothing_is_lost(logs, tmp_path):
-    """Every unit is converted, rejected or blank, in the order of the inputs, and every reject says where it stands."""
+    """Every unit is converted, rejected or blank, in the order of the inputs, and every reject says where it is."""
     report = run(logs, "out.jsonl", tmp_path / "out")
     assert report.units == 100 + 60 + 10 + 20 + 1 == report.converted + report.rejected + report.blank
     rows = [json.loads(line) for line in (tmp_path / "out" / "out.jsonl").read_bytes().splitlines()]
@@ -279,7 +279,7 @@ class Heard(Listener):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_listener_hears_of_everything(logs, tmp_path, jobs):
+def test_a_listener_is_called_with_everything(logs, tmp_path, jobs):
     """The listener hears each reject in order, and progress in bytes on disk up to the size of all inputs."""
     heard = Heard()
     report = run(logs, "out.jsonl", tmp_path / "out", listener=heard, jobs=jobs)
@@ -393,7 +393,7 @@ def test_a_break_is_remembered_by_a_resumed_run(logs, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_a_killed_worker_is_told(logs, tmp_path):
+def test_a_killed_worker_is_reported(logs, tmp_path):
     """When a worker process is killed the run ends with an error that says so, and leaves no process."""
     pids = []
     before = children()  # a pool that another test has started may keep a helper
@@ -577,7 +577,7 @@ def test_wrong_inputs_and_sources(logs, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
-def test_what_stands_around_and_what_goes_along(tmp_path):
+def test_envelope_and_carried_values(tmp_path):
     """The body is found by its pointer or its envelope, and what was asked for goes along with each record."""
     log = tmp_path / "log.jsonl"
     log.write_bytes(b'{"run": 7, "answer": %b}\n' % json.dumps(chat(1).decode()).encode())
@@ -619,7 +619,7 @@ def test_records_come_lazily_and_in_order(logs, tmp_path):
     assert next(first).id == "c-0"
 
 
-def test_a_refused_unit_is_an_error_where_it_stands(logs):
+def test_a_refused_unit_is_an_error_in_its_place(logs):
     """By default `iter_records` raises at the first refused unit, with the reject."""
     records = iter_records(logs)
     assert [next(records).id for _ in range(3)] == ["c-0", "c-1", "c-2"]
@@ -645,7 +645,7 @@ def test_iterating_gives_all_before_a_break(logs):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_survey_says_what_is_there_and_where_first(logs, jobs):
+def test_a_survey_counts_what_is_there_and_where_first(logs, jobs):
     """A survey counts variants, words, unknown keys, errors and rejects, each with where it was first seen."""
     found = survey(logs, jobs=jobs)
     a = f"{logs}/a.jsonl"
@@ -661,7 +661,7 @@ def test_a_survey_says_what_is_there_and_where_first(logs, jobs):
     assert found == survey(logs)
 
 
-def test_new_entries_are_told_apart(logs, tmp_path):
+def test_new_entries_are_distinguished(logs, tmp_path):
     """Against an earlier survey everything else is new; without one, the keys and words the library does not know."""
     known = Survey.from_json(survey(logs).to_json())
     assert known.new_entries(known) == {}

@@ -136,7 +136,7 @@ GATEWAY_TABLE = {
 }
 LOG10 = {"id": "r", "organization_id": "o", "kind": "chat", "status": "finished", "request": REQUEST, "response": BODY}
 
-# A unit for each shape of each envelope that is read: the preset, the unit, and where the body stands.
+# A unit for each shape of each envelope that is read: the preset, the unit, and where the body is.
 SAMPLES: dict[str, tuple[str, Any, str]] = {
     "bare": ("bare", BODY, ""),
     "log10 record": ("log10", LOG10, "/response"),
@@ -188,7 +188,7 @@ def failed(tree: Any, **options: Any) -> Completion:
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("named", [False, True])
 def test_every_envelope_gives_the_body_and_loses_nothing(name, named):
-    """Named or told by its keys, an envelope gives what the bare body gives, its pointers below it, and every leaf."""
+    """Named or detected, an envelope gives what the bare body gives, its pointers below it, and every leaf."""
     preset, tree, at = SAMPLES[name]
     record = one(tree, envelope=preset if named else "auto")
     assert isinstance(record, Completion)
@@ -286,7 +286,7 @@ def test_members_of_a_list_are_opened_each():
     assert (records[0].envelope.id, records[1].code, records[1].path) == ("row-7", "unknown_envelope", "/1")
 
 
-def test_litellm_tells_the_cost():
+def test_litellm_reports_the_cost():
     """LiteLLM's cost becomes that of a usage without one, and stays in `extra` beside one that has it."""
     record = one(LITELLM)
     assert record.usage.cost == 0.0125
@@ -325,7 +325,7 @@ def test_failed_litellm_calls_are_records():
         ("{}", "no_body"),
     ],
 )
-def test_what_litellm_left_out_is_told(response, code):
+def test_what_litellm_left_out_is_reported(response, code):
     """A response that LiteLLM redacted, cut or left out is refused with what to change."""
     assert refused({**LITELLM, "response": response})[:2] == (code, "/response")
 
@@ -404,7 +404,7 @@ def test_bare_is_bare():
     ],
 )
 def test_two_envelopes_are_not_chosen_between(tree, names):
-    """Where the keys of two envelopes are there the unit is refused with both names; naming one settles it."""
+    """Where the keys of two envelopes are there the unit is refused with both names; naming one decides."""
     error = one(tree)
     assert isinstance(error, AmbiguousPayloadError)
     assert error.code == "ambiguous_envelope"
@@ -474,7 +474,7 @@ def test_a_page_without_entries_gives_nothing(tree):
 
 
 @pytest.mark.parametrize(
-    ("tree", "told"),
+    ("tree", "words"),
     [
         (
             {"log": {"rows": [{"answer": BODY}]}},
@@ -508,13 +508,13 @@ def test_a_page_without_entries_gives_nothing(tree):
         ),
     ],
 )
-def test_an_unknown_envelope_tells_where_the_responses_are(tree, told):
+def test_an_unknown_envelope_is_refused_with_the_places_of_responses(tree, words):
     """A unit in no known envelope is refused with how many responses are inside, and with what reads each of them."""
     code, _, text = refused(tree)
-    assert (code, text) == ("unknown_envelope", f"no known envelope, but {told}")
+    assert (code, text) == ("unknown_envelope", f"no known envelope, but {words}")
     place = text.partition("--body ")[2].partition(",")[0].strip("'")
     records = read(tree, body=place)
-    number = int(told.split()[0]) if told[0].isdigit() else 2 if "(2)" in told else 1
+    number = int(words.split()[0]) if words[0].isdigit() else 2 if "(2)" in words else 1
     assert (
         sum(not isinstance(record, NormalizeError) or record.code == "provider_error" for record in records) == number
     )
@@ -664,7 +664,7 @@ def test_a_body_is_read_where_it_is_said_to_be(encoding, written):
     ("encoding", "written"),
     [("object", json.dumps(BODY)), ("string", BODY), ("sse", json.dumps(BODY)), ("base64", "%"), ("base64", BODY)],
 )
-def test_a_wrong_encoding_is_told(encoding, written):
+def test_a_wrong_encoding_is_reported(encoding, written):
     """A body that is not written as was said is refused, never read in another way."""
     code, path, text = refused({"body": written}, body="/body", encoding=encoding)
     assert (code, path) == ("wrong_encoding", "/body")
@@ -702,13 +702,13 @@ def test_the_whole_unit_can_be_encoded():
         (b'{"b":1e999,"a":{"choices":[]}}', "/a", "number_range", "/b"),
     ],
 )
-def test_a_place_without_a_body_is_told(tree, place, code, path):
-    """What stands at the pointer and is no response is refused with the place of the fault in the unit."""
+def test_a_place_without_a_body_is_reported(tree, place, code, path):
+    """What is at the pointer and is no response is refused with the place of the fault in the unit."""
     assert refused(tree, body=place)[:2] == (code, path)
 
 
 def test_a_place_can_hold_a_list():
-    """A list of responses at the pointer gives each of them, with its own pointers and all that stands around."""
+    """A list of responses at the pointer gives each of them, with its own pointers and all that is around."""
     records = read({"answers": [BODY, REFUSED, 5], "who": "x"}, body="/answers")
     assert [type(record).__name__ for record in records] == ["Completion", "SourceReportedError", "UnknownPayloadError"]
     assert records[0].extra == {"/answers/0/choices/0/vendor": {"x": [1]}, "/who": "x"}
@@ -736,7 +736,7 @@ def test_a_record_inside_a_record_is_kept_whole():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "words"),
     [
         ({"envelope": "acme"}, "no envelope 'acme'; known are auto, bare"),
         ({"encoding": "xml", "body": ("/a",)}, "no encoding 'xml'"),
@@ -748,9 +748,9 @@ def test_a_record_inside_a_record_is_kept_whole():
         ({"carry": {"user": "user"}}, "begins with a slash"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_once(options, told):
+def test_what_cannot_be_meant_is_refused_at_once(options, words):
     """Options that contradict one another raise before anything is read."""
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=words):
         Envelopes(**options)
 
 
@@ -832,7 +832,7 @@ def test_a_named_source_is_believed():
     assert failed([REQUEST, ["x"]], source="atoma").source == "atoma"
 
 
-def test_a_record_separator_stands_before_a_text():
+def test_a_record_separator_may_precede_a_text():
     """The separator of JSON text sequences before a unit is no part of it."""
     assert one(b"\x1e" + json.dumps(BODY).encode()).text == "hé"
 
@@ -904,7 +904,7 @@ OPTIONS = [Envelopes(envelope=name) for name in PRESETS] + [
     st.booleans(),
     st.tuples(st.binary(max_size=3), st.integers(0, 400)),
 )
-def test_whatever_stands_in_an_envelope_gives_records_or_errors(options, base, changes, strict, noise):
+def test_any_json_in_an_envelope_gives_records_or_errors(options, base, changes, strict, noise):
     """Any JSON, and any bytes in it, give completions that can be written and errors of this library, nothing else."""
     tree = {**base, **changes} if isinstance(base, dict) else [*base[:1], *changes.values()]
     raw = json.dumps(tree).encode()

@@ -123,7 +123,7 @@ def test_an_archive_cut_anywhere_is_never_a_success(pack):
     assert most in (11, 12)
 
 
-def test_the_break_is_told_with_its_place(capsys):
+def test_the_break_is_reported_with_its_place(capsys):
     """The message of a broken archive has its name, the decoded byte, the reason, and where the rest is."""
     Path("log.gz").write_bytes(gzip.compress(LOG)[:-9])
     assert main(["convert", "log.gz", "-o", "out.jsonl", "--rejects", "rejects.jsonl"]) == 4
@@ -200,7 +200,7 @@ def test_every_output_has_its_exit_code(output, code, jobs, capsys):
 
 
 @POSIX
-def test_a_full_standard_output_is_told():
+def test_a_full_standard_output_is_reported():
     """A standard output that takes no more is exit code 5 and one line."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")

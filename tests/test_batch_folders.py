@@ -30,7 +30,7 @@ def paths(*given: str, **options: str) -> list[str]:
     return [source.path for source in expand(given, **options)]
 
 
-def test_a_folder_stands_for_its_logs_by_name(logs):
+def test_a_folder_gives_its_logs_by_name(logs):
     """A folder gives the logs below it, sorted by name, bookkeeping left out; other files are passed over."""
     assert paths(".") == ["./a.jsonl", "./b/1.JSON", "./b/2.jsonl.gz", "./d[1].sse"]
     assert expand(["."]).passed_over == ("./c.txt",)
@@ -61,7 +61,7 @@ OTHERS = {
 
 
 def test_every_file_of_a_folder_is_looked_at(tmp_path):
-    """Files are told by their first bytes; those that are not logs are counted by the end of their names."""
+    """Files are detected by their first bytes; those that are not logs are counted by the end of their names."""
     for name, data in (LOGS | OTHERS).items():
         (tmp_path / name).write_bytes(data)
     found = expand([tmp_path])
@@ -72,7 +72,7 @@ def test_every_file_of_a_folder_is_looked_at(tmp_path):
     assert len(expand([tmp_path, tmp_path / "notes.txt"]).passed_over) == 7
 
 
-def test_a_folder_of_other_files_is_told(tmp_path):
+def test_a_folder_of_other_files_is_reported(tmp_path):
     """A folder without any log is an error that says how many files were looked at."""
     (tmp_path / "notes.txt").write_bytes(b"hello")
     with pytest.raises(InputError, match="holds no log among its 1 files"):
@@ -137,7 +137,7 @@ def test_a_list_of_inputs_has_one_a_line(logs, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "options", "told"),
+    ("given", "options", "words"),
     [
         (["absent.jsonl"], {}, ["absent.jsonl", "does not exist", "check the name"]),
         (["no*.jsonl"], {}, ["no*.jsonl", "no file matches", "quote the pattern"]),
@@ -148,10 +148,10 @@ def test_a_list_of_inputs_has_one_a_line(logs, monkeypatch):
         ([], {"files_from": "list"}, ["gone.jsonl does not exist", "listed in list"]),
     ],
 )
-def test_what_is_no_input_is_told_with_what_to_do(logs, given, options, told):
+def test_what_is_no_input_is_reported_with_what_to_do(logs, given, options, words):
     """Every wrong input raises an error that names it and says what to do."""
     (logs / ".hidden" / "empty").mkdir()
     (logs / "list").write_bytes(b"gone.jsonl")
     with pytest.raises(InputError) as caught:
         expand(given, **options)
-    assert all(words in str(caught.value) for words in told)
+    assert all(words in str(caught.value) for words in words)

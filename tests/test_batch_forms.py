@@ -94,11 +94,11 @@ def test_a_table_may_have_one_column_and_an_index_without_a_name() -> None:
     ],
 )
 def test_what_is_no_table_is_not_taken_for_one(text: bytes) -> None:
-    """JSON, streams, headers, prefixed lines and tables without JSON are not told as tables by their text."""
+    """JSON, streams, headers, prefixed lines and tables without JSON are not detected as tables by their text."""
     assert separated.sniff(text) is None
 
 
-def test_a_table_without_json_is_told_by_its_name() -> None:
+def test_a_table_without_json_is_detected_by_its_name() -> None:
     """A file called .csv is a table also where no JSON is in sight."""
     assert separated.sniff(b"a,b\n1,2\n", "log.csv.gz") == separated.Dialect(",", named=True)
 
@@ -235,7 +235,7 @@ def test_what_is_in_a_write_ahead_log_is_read(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_damaged_sqlite_file_says_so(tmp_path: Path) -> None:
+def test_a_damaged_sqlite_file_is_named(tmp_path: Path) -> None:
     """A file that only begins as SQLite breaks off; one without tables says that."""
     broken = tmp_path / "broken.db"
     broken.write_bytes(sqlite.MAGIC + b"\0" * 600)
@@ -328,7 +328,7 @@ def test_a_cassette_in_yaml_is_the_json_that_it_would_be() -> None:
 @pytest.mark.parametrize(
     "text", ["interactions:\n- a\nversion: 1\n", "version: 1\ninteractions: []\n", "# x\ninteractions:\n"]
 )
-def test_a_cassette_is_told_by_its_first_keys(text: str) -> None:
+def test_a_cassette_is_detected_by_its_first_keys(text: str) -> None:
     """A text that begins with the interactions, or with the version before them, is a cassette."""
     assert cassette.is_cassette(text.encode())
     assert not cassette.is_cassette(b"some: yaml\n" + text.encode())
@@ -345,7 +345,7 @@ def test_a_cassette_is_told_by_its_first_keys(text: str) -> None:
         + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
     ],
 )
-def test_a_cassette_that_cannot_be_read_says_so(text: str) -> None:
+def test_a_cassette_that_cannot_be_read_is_named(text: str) -> None:
     """Damage, deep nesting and aliases that grow without end are refused."""
     with pytest.raises(IncompleteInput, match="cannot be read as YAML"):
         cassette.cassette(text.encode(), "x")
@@ -376,7 +376,7 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_what_is_before_the_json_of_a_line_is_known(line: str, said: dict[str, str]) -> None:
-    """The prefixes of CRI, fluentd, logging and CloudWatch are told, and what they say is beside the text."""
+    """The prefixes of CRI, fluentd, logging and CloudWatch are detected, and what they say is beside the text."""
     text = f"{line}{BODY}\n{line}no json\n".encode()
     prefix = prefixed.known_prefix(text)
     assert prefix is not None

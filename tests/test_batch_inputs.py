@@ -88,7 +88,7 @@ def test_the_first_bytes_tell_how_an_input_is_packed(tmp_path, name, size):
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
-def test_a_cut_at_every_byte_is_told(tmp_path, kind):
+def test_a_cut_at_every_byte_is_reported(tmp_path, kind):
     """An archive that was cut anywhere gives the beginning of its text and then says where it broke off."""
     packed = gzip.compress(TEXT, mtime=0) if kind == "gzip" else checked(TEXT)
     longest = 0
@@ -103,20 +103,20 @@ def test_a_cut_at_every_byte_is_told(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("pack", "place", "told"),
+    ("pack", "place", "words"),
     [("gzip", -6, "damaged"), ("gzip", -2, "damaged"), ("zstd", -2, "damaged"), ("zstd", 3000, "")],
 )
-def test_damage_is_told(tmp_path, pack, place, told):
+def test_damage_is_reported(tmp_path, pack, place, words):
     """A flipped bit in an archive with a checksum is never passed over."""
     raw = bytearray(gzip.compress(TEXT, mtime=0) if pack == "gzip" else checked(TEXT * 100))
     raw[place % len(raw)] ^= 0x10
     _, broken = drained(written(tmp_path, bytes(raw)))
     assert broken is not None
-    assert told in broken.reason
+    assert words in broken.reason
 
 
 def test_all_before_the_damage_in_a_gzip_file_is_given(tmp_path):
-    """A gzip file with a damaged block gives every byte that stands before it."""
+    """A gzip file with a damaged block gives every byte that is before it."""
     packer = zlib.compressobj(0, wbits=31)  # stored blocks, whose lengths can be broken
     first = packer.compress(TEXT) + packer.flush(zlib.Z_FULL_FLUSH)
     second = bytearray(packer.compress(TEXT) + packer.flush())
@@ -127,7 +127,7 @@ def test_all_before_the_damage_in_a_gzip_file_is_given(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
-def test_bytes_behind_an_archive_are_told(tmp_path, kind):
+def test_bytes_behind_an_archive_are_reported(tmp_path, kind):
     """What follows an archive and is none, is neither read nor passed over."""
     packed = gzip.compress(TEXT) if kind == "gzip" else checked(TEXT)
     found, broken = drained(written(tmp_path, packed + b"garbage!"))
@@ -172,8 +172,8 @@ def test_a_bomb_is_decoded_in_bounded_memory(tmp_path, kind):
     assert peak < 4 << 20
 
 
-def test_what_a_name_promises_wrongly_is_told(tmp_path):
-    """A plain file that is called `.gz` is read as it is, and the notice says so; an empty one is told too."""
+def test_what_a_name_promises_wrongly_is_reported(tmp_path):
+    """A plain file that is called `.gz` is read as it is, and the notice says so; an empty one is reported too."""
     with open_decoded(written(tmp_path, TEXT, "a.gz")) as decoded:
         assert decoded.notice is not None
         assert "not compressed" in decoded.notice
@@ -196,7 +196,7 @@ def test_without_zstd_the_error_names_the_extra(tmp_path, monkeypatch):
         open_decoded(written(tmp_path, b"\x28\xb5\x2f\xfd\x00"))
 
 
-def test_what_cannot_be_opened_is_told(tmp_path):
+def test_what_cannot_be_opened_is_reported(tmp_path):
     """A missing file and a folder raise an error that names them."""
     with pytest.raises(InputError, match=r"absent does not exist"):
         open_decoded(Input("absent", str(tmp_path / "absent")))
@@ -204,7 +204,7 @@ def test_what_cannot_be_opened_is_told(tmp_path):
         open_decoded(Input("folder", str(tmp_path)))
 
 
-def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
+def test_what_may_not_be_read_is_reported(tmp_path, monkeypatch):
     """A file without the permission to read it raises an error that says so."""
 
     def refused(*_, **__):
@@ -217,7 +217,7 @@ def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
 
 
 def test_a_file_that_shrinks_is_incomplete(tmp_path):
-    """A plain file that became shorter after it was opened is told, once what is left was given."""
+    """A plain file that became shorter after it was opened is reported, once what is left was given."""
     source = written(tmp_path, TEXT)
     with open_decoded(source) as decoded:
         os.truncate(source.path, 100)
@@ -228,7 +228,7 @@ def test_a_file_that_shrinks_is_incomplete(tmp_path):
 
 
 def test_an_error_of_the_disk_is_incomplete_input(tmp_path):
-    """An error while reading is told once all before it was given."""
+    """An error while reading is reported once all before it was given."""
 
     class Failing(io.RawIOBase):
         def __init__(self):
@@ -275,7 +275,7 @@ def test_incomplete_input_travels_between_processes():
     st.lists(st.tuples(st.sampled_from(["read", "peek", "skip"]), st.integers(1, 50)), max_size=30),
 )
 def test_reading_peeking_and_skipping_agree(tmp_path_factory, data, kind, steps):
-    """However an input is read, looked at and skipped, each byte is where it stands in the text."""
+    """However an input is read, looked at and skipped, each byte is where it is in the text."""
     if data.startswith((b"\x1f", b"(", b"\x28")) or data[1:4] == b"*M\x18":
         data = b"x" + data
     source = written(tmp_path_factory.getbasetemp(), gzip.compress(data) if kind == "gzip" else data, "steps")

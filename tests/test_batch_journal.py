@@ -340,7 +340,7 @@ def test_the_same_call_is_resumed() -> None:
 
 
 def test_what_changed_is_named() -> None:
-    """Who resumes with another version, other options or other inputs is told which, up to three."""
+    """Who resumes with another version, other options or other inputs is answered with which, up to three."""
     a, b = Fingerprint("a", 1000, 2, "x"), Fingerprint("b", 1, 2, "x")
 
     def run(program: str = "1.0", inputs: tuple[Fingerprint, ...] = (a, b), **options: Any) -> Header:

@@ -510,7 +510,7 @@ def test_what_was_moved_away_comes_back(tmp_path: Path, *, published: bool) -> N
     assert files(tmp_path) == (kept if published else back)
 
 
-def test_a_name_that_is_in_the_way_is_told(tmp_path: Path) -> None:
+def test_a_name_that_is_in_the_way_is_reported(tmp_path: Path) -> None:
     """Where a name cannot be given the error says why, and doing it again works once the way is free."""
     final = tmp_path / "out.jsonl"
     partial_path(final).write_text("new")
@@ -730,7 +730,7 @@ def test_an_error_of_the_thread_comes_out(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_error_says_how_much_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_counts_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The text of an error names the output, the reason, the bytes before it and what to do, in one line."""
     sink = sink_for(tmp_path / "out.jsonl")
     write(sink, "out.jsonl", 0, 10)

@@ -49,7 +49,7 @@ def test_raw_bytes_come_back(raw):
     assert (row["raw"].encode() if "raw" in row else base64.b64decode(row["raw_base64"])) == raw
 
 
-def test_a_reject_for_people_says_where_and_why():
+def test_a_reject_for_people_has_its_place_and_reason():
     """On a terminal a reject is one line with source, line, code and reason."""
     assert str(REJECT) == "a/log.jsonl:7: truncated: the JSON text ends too early"
 
@@ -139,7 +139,7 @@ def test_adding_counts_everything_once():
 
 
 def test_the_words_of_services_are_bounded():
-    """However many error codes services invent, a bounded number is told apart, each by at most 64 characters."""
+    """However many error codes services invent, a bounded number is distinguished, each by at most 64 characters."""
     report = counted(*[completion(error=ServiceError(code=f"code {number}")) for number in range(MAX_ERROR_CODES + 5)])
     report.add(counted(completion(error=ServiceError(code="another")), completion(error=ServiceError(code="code 1"))))
     assert len(report.errors) == MAX_ERROR_CODES + 1

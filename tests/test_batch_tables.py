@@ -111,7 +111,7 @@ def test_two_columns_of_responses_are_not_chosen_between(table):
     assert body_of(table(columns), body=("/second/x",)) == ("/second/x",)
 
 
-def test_a_column_that_is_not_there_is_told(table):
+def test_a_column_that_is_not_there_is_reported(table):
     """A pointer whose first token is not a column is refused with those that there are."""
     columns = {"response": [BODY], "n": [1]}
     with pytest.raises(InputError, match="has no column absent; it has response, n"):
@@ -138,7 +138,7 @@ def test_a_row_that_is_too_long_is_no_text(table):
 
 
 def test_a_damaged_table_is_incomplete(table, tmp_path):
-    """A Parquet file without its end, or inside an archive, is told."""
+    """A Parquet file without its end, or inside an archive, is reported."""
     table({"response": ["x"]}).close()
     path = tmp_path / "table.parquet"
     raw = path.read_bytes()

@@ -238,7 +238,7 @@ def test_a_log_that_shrinks_is_incomplete():
         next(parts)
 
 
-def test_what_stands_before_a_break_is_given():
+def test_what_precedes_a_break_is_given():
     """A cut archive gives its lines, the last one as far as it came, and then the error."""
     text = b"".join(b'{"n":%d,"x":"%d"}\n' % (number, number**9) for number in range(2000))
     packed = gzip.compress(text)
@@ -316,7 +316,7 @@ PRETTY = json.dumps(json.loads(G), indent=2).encode()
 
 
 @pytest.mark.parametrize(
-    ("text", "told", "found"),
+    ("text", "words", "found"),
     [
         (PRETTY, "values", [PRETTY]),
         (PRETTY + b"\n" + G, "values", [PRETTY, G]),
@@ -336,9 +336,9 @@ PRETTY = json.dumps(json.loads(G), indent=2).encode()
         (b"\xef\xbb\xbf" + PRETTY, "values", [PRETTY]),
     ],
 )
-def test_the_form_is_told_by_the_beginning(text, told, found):
+def test_the_form_is_detected_by_the_beginning(text, words, found):
     """Each form is recognised, and gives its units."""
-    assert form(text) == told
+    assert form(text) == words
     assert [unit.text for unit in unit_list(text)] == found
 
 
@@ -461,7 +461,7 @@ def test_a_stream_that_is_too_long_is_passed_over():
 @examples(60)
 @given(TEXTS, st.integers(1, 40), st.sampled_from([b"", b"[", b"[\n", b"{\n", G + b",", b'["a",[],{},']))
 def test_any_bytes_give_units_that_cover_them(text, size, start):
-    """Whatever the bytes: units stand in order, hold what stands at their place, and leave out nothing but separators.
+    """Whatever the bytes: units stand in order, hold what is at their place, and leave out nothing but separators.
 
     How much is read at once makes no difference.
     """

@@ -66,11 +66,22 @@ def test_lines_to_train_on_hold_whole_answers_alone(log, tmp_path):
 def test_unfinished_answers_can_be_skipped(log, tmp_path, capsys):
     """With `--unfinished skip` failed and cut answers are left out and counted; what is wrong stays a reject."""
     out = tmp_path / "train.jsonl"
-    told = tmp_path / "report.json"
-    arguments = ["convert", str(log), "-o", str(out), "--to", "messages", "--unfinished", "skip", "--report", str(told)]
+    report_path = tmp_path / "report.json"
+    arguments = [
+        "convert",
+        str(log),
+        "-o",
+        str(out),
+        "--to",
+        "messages",
+        "--unfinished",
+        "skip",
+        "--report",
+        str(report_path),
+    ]
     assert main(arguments) == 1
     assert len(lines(out)) == 1
-    report = json.loads(told.read_text())
+    report = json.loads(report_path.read_text())
     assert (report["skipped"], report["records"], report["empty_pages"]) == (2, 1, 0)
     assert report["rejects"] == {"missing_members": 1, "truncated": 1}
     assert "1 record: 1 answer; 2 skipped" in capsys.readouterr().err
@@ -170,10 +181,10 @@ def test_carried_values_stay_beside_records_without_nulls(tmp_path):
 
 def test_a_report_can_be_a_page(log, tmp_path):
     """`--report report.html` writes the page of the same numbers that the JSON report has."""
-    page, told = tmp_path / "report.html", tmp_path / "report.json"
+    page, report_path = tmp_path / "report.html", tmp_path / "report.json"
     batch.convert(log, tmp_path / "1.jsonl", report=page)
-    batch.convert(log, tmp_path / "2.jsonl", report=told)
-    report, shown = json.loads(told.read_text()), Page(page.read_text())
+    batch.convert(log, tmp_path / "2.jsonl", report=report_path)
+    report, shown = json.loads(report_path.read_text()), Page(page.read_text())
     assert shown.totals["records"] == str(report["records"])
     assert shown.tables["group-finish_reason"] == {
         name: [str(sums[count]) for count in ("records", "failed", "prompt_tokens", "completion_tokens", "cost")]
@@ -182,7 +193,7 @@ def test_a_report_can_be_a_page(log, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
         (["--fill"], "--fill is for --to openai"),
         (["--extras", "--to", "messages"], "--extras is for --to openai"),
@@ -193,7 +204,7 @@ def test_a_report_can_be_a_page(log, tmp_path):
         (["--to", "csv", "--columns", "id,modle"], "did you mean 'model'?"),
     ],
 )
-def test_options_of_another_form_are_refused(log, arguments, told, capsys):
+def test_options_of_another_form_are_refused(log, arguments, words, capsys):
     """An option that the form of the output has no use for is wrong usage, with a sentence."""
     assert main(["convert", str(log), *arguments]) == 2
-    assert told in capsys.readouterr().err
+    assert words in capsys.readouterr().err

@@ -22,7 +22,7 @@ def few(monkeypatch):
 
 
 def test_every_reader_has_a_row():
-    """A row for each reader, the one that is told the source only where it is; a ratio lies within its bounds."""
+    """A row for each reader, the one that is given the source only where it is; a ratio lies within its bounds."""
     found = bench.measure(BODIES, rounds=3)
     assert [row.reader for row in found.rows] == [
         "normcompletion, source detected",
@@ -54,7 +54,7 @@ def test_a_log_beyond_memory_is_measured_at_its_beginning(monkeypatch):
     assert "2 bodies of the beginning of the log" in str(found)
 
 
-def test_nothing_to_measure_is_told():
+def test_nothing_to_measure_is_reported():
     """Without a body the error says what the others were, and what to give."""
     with pytest.raises(ValueError, match=r"the log is empty.*give a log of whole responses"):
         bench.measure([])
@@ -79,7 +79,7 @@ def test_the_command_prints_a_table_or_json(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "words"),
     [
         (["missing.jsonl"], 3, "does not exist"),
         (["LOG", "--rounds", "0"], 2, "--rounds 0: measure at least one round"),
@@ -89,13 +89,13 @@ def test_the_command_prints_a_table_or_json(tmp_path, capsys):
         ([], 3, "there is no input"),
     ],
 )
-def test_a_wrong_call_is_told_what_to_do(tmp_path, capsys, arguments, code, told):
+def test_a_wrong_call_is_answered_with_what_to_do(tmp_path, capsys, arguments, code, words):
     """One line on standard error, and the exit code of its kind."""
     log = tmp_path / "log.jsonl"
     log.write_text("{}\n")
     arguments = [str(log) if word == "LOG" else word for word in arguments]
     assert main(["bench", *arguments]) == code
-    assert told in capsys.readouterr().err
+    assert words in capsys.readouterr().err
 
 
 def test_nothing_that_is_optional_is_imported(tmp_path):

@@ -82,7 +82,7 @@ def test_a_goal_is_a_quotient_where_it_is_not_beside_orjson():
 
 
 def test_the_section_has_a_line_for_each_goal():
-    """What is missed is told, beside the floor; what was not measured is no number; the versions are there."""
+    """What is missed is reported, beside the floor; what was not measured is no number; the versions are there."""
     shown = readme.section(invented(normcompletion_detected=2.0, openai_validate=16.0, msgspec_struct=0.9))
     lines = shown.splitlines()
     assert sum("`normalize" in line for line in lines) == sum(goal.peer is None for goal in GOALS)
@@ -108,7 +108,7 @@ def test_the_readers_are_compared_in_one_table():
 
 
 def test_the_section_is_renewed_in_place():
-    """What stands around the markers stays; without them the error says what to put where."""
+    """What is around the markers stays; without them the error says what to put where."""
     once = readme.written(f"a\n{readme.BEGIN}\nold\n{readme.END}\nz\n", FAST)
     assert once == f"a\n{readme.BEGIN}\n{readme.section(FAST)}{readme.END}\nz\n"
     assert readme.written(once, FAST) == once
@@ -116,7 +116,7 @@ def test_the_section_is_renewed_in_place():
         readme.written("a\n", FAST)
 
 
-def test_the_readme_says_what_the_result_says():
+def test_the_readme_has_the_numbers_of_the_result():
     """The committed result makes the tables of both documents as they are there, and the chart is well-formed."""
     result, text = read_result(readme.RESULT), readme.DETAILS.read_text()
     assert readme.written(text, result) == text
@@ -129,21 +129,21 @@ def test_the_readme_says_what_the_result_says():
     assert "python -m benchmarks" in text
 
 
-def test_what_became_slower_is_told(tmp_path, capsys):
+def test_what_became_slower_is_reported(tmp_path, capsys):
     """A reader of ours beyond its spread and by more than a twentieth gives 1; a peer, or less, gives 0."""
     old = save(tmp_path / "old.json", invented(normcompletion_many=1.0, json_loads=1.0))
     slower = save(tmp_path / "slower.json", invented(normcompletion_many=1.3, json_loads=1.0))
     peer = save(tmp_path / "peer.json", invented(normcompletion_many=1.04, json_loads=9.0))
     assert compare.main(["--compare", str(old), str(slower)]) == 1
-    told = capsys.readouterr().out
-    assert f"{len(WORKLOADS)} of {2 * len(WORKLOADS)} became slower" in told
-    assert re.search(r"openrouter +normcompletion_many +\+30\.0% \*", told)
+    printed = capsys.readouterr().out
+    assert f"{len(WORKLOADS)} of {2 * len(WORKLOADS)} became slower" in printed
+    assert re.search(r"openrouter +normcompletion_many +\+30\.0% \*", printed)
     assert command.main(["--compare", str(old), str(peer)]) == 0
     assert command.main(["--compare", str(slower), str(old)]) == 0
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"version": 1}', '{"version": 2, "workloads": {}}'])
-def test_what_is_no_result_is_told(tmp_path, content):
+def test_what_is_no_result_is_reported(tmp_path, content):
     """A file that is missing or something else ends the command with how to make one."""
     path = tmp_path / "result.json"
     if content is not None:
@@ -174,7 +174,7 @@ def test_one_command_does_it_all(tmp_path, monkeypatch, capsys):
 
 
 def test_the_documents_are_written_only_by_a_whole_run(tmp_path, monkeypatch, capsys):
-    """A whole run writes the details, chart and result, and the README where it is told to; a dry one nothing."""
+    """A whole run writes the details, chart and result, and the README where it is asked to; a dry one nothing."""
     for name in ("README", "DETAILS", "CHART", "RESULT"):
         monkeypatch.setattr(command, name, tmp_path / name)
     monkeypatch.setattr(command, "ROOT", tmp_path)
@@ -210,7 +210,7 @@ def test_whoever_writes_parquet_finds_the_same_rows(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("arguments", [["--only", "openruter"], ["--records", "0"], ["--rounds", "0"]])
-def test_a_wrong_call_is_told(arguments, capsys):
+def test_a_wrong_call_is_reported(arguments, capsys):
     """Exit code 2, with what is possible."""
     with pytest.raises(SystemExit) as exit_:
         command.main(arguments)

@@ -43,9 +43,9 @@ def test_what_is_slower_each_time_fails(ratios, capsys):
     assert gate.gate(HERE) == 0
     ratios["repair"] = [limit + 0.01] * gate.ATTEMPTS
     assert gate.gate(HERE) == 1
-    told = capsys.readouterr().out.splitlines()
-    assert told[-1].startswith("slower: repair;")
-    assert "--write" in told[-1]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1].startswith("slower: repair;")
+    assert "--write" in printed[-1]
 
 
 def test_other_versions_have_a_wider_margin():

@@ -97,7 +97,7 @@ def test_what_was_put_beside_goes_to_extra():
 
 
 def test_a_record_in_an_envelope_is_read_as_one():
-    """A canonical record in place of a response keeps its source, and has the envelope that stands around it."""
+    """A canonical record in place of a response keeps its source, and has the envelope that is around it."""
     completion = normalize(SIGNED)
     enveloped = {"data": completion.to_dict()}
     found = normalize(enveloped)

@@ -41,7 +41,7 @@ def log(tmp_path) -> Path:
     return path
 
 
-def told(capsys) -> list[str]:
+def printed(capsys) -> list[str]:
     """What was written on standard error, line by line."""
     return capsys.readouterr().err.splitlines()
 
@@ -59,7 +59,7 @@ def test_convert_writes_a_record_for_every_call(log, tmp_path, capsys):
     assert records[0]["choices"][0]["message"]["content"] == "a\u2028b"
     assert records[1]["error"]["code"] == 503
     assert records[2]["error"]["code"] == "encrypted"
-    assert told(capsys) == [
+    assert printed(capsys) == [
         f"{log}:4: truncated: the JSON text ends too early; the body was cut off",
         f"{log}:7: not_object: the payload is a number, not an object; hand in the response body",
         "8 units: 5 converted, 2 rejected, 1 blank",
@@ -83,10 +83,10 @@ def test_rejects_are_json_lines_for_the_owner_alone(log, tmp_path, capsys):
     assert (first["source"], first["code"], first["raw"]) == (str(log), "truncated", '{"choices":[')
     assert second["line"] == 7
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
-    assert "8 units: 5 converted, 2 rejected, 1 blank" in told(capsys)
+    assert "8 units: 5 converted, 2 rejected, 1 blank" in printed(capsys)
 
 
-def test_refusals_are_told_by_file_and_reason(tmp_path, capsys):
+def test_refusals_are_reported_by_file_and_reason(tmp_path, capsys):
     """Each reason is shown once a file, with the line of its first refusal and how many there are, commonest first."""
     log, other = tmp_path / "log.jsonl", tmp_path / "other.jsonl"
     row = json.dumps({"answers": [{"choices": [{"index": 0, "message": {"content": "x"}}]}] * 2})
@@ -94,7 +94,7 @@ def test_refusals_are_told_by_file_and_reason(tmp_path, capsys):
     other.write_text("".join(f"{number} {number}\n" for number in range(10, 39)) + row)
     assert main(["convert", str(log), str(other), "-o", str(tmp_path / "out.jsonl")]) == 1
     hint = "unknown_envelope: no known envelope, but 2 responses are at /answers/*; give --body '/answers/*'"
-    assert told(capsys)[:4] == [
+    assert printed(capsys)[:4] == [
         f"{log}:2: {hint} (50 times)",
         f"{other}:1: trailing_data: a second value starts at byte 3; hand in one response at a time (29 times)",
         f"{log}:1: syntax: no JSON at byte 0 (Expecting value); log the body as it was sent",
@@ -109,7 +109,7 @@ def test_only_the_commonest_reasons_are_shown(tmp_path, capsys):
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps({f"k{number}": {"choices": []} | {"model": "m"}}) + "\n" for number in range(50)))
     assert main(["convert", str(log), "-o", str(tmp_path / "out.jsonl")]) == 1
-    assert told(capsys)[20] == "… and 30 more reasons; --rejects FILE keeps every refusal"
+    assert printed(capsys)[20] == "… and 30 more reasons; --rejects FILE keeps every refusal"
 
 
 def test_convert_works_in_a_pipe(log):
@@ -219,11 +219,11 @@ def test_wrong_usage_is_exit_code_2(log, capsys, arguments):
     except SystemExit as stop:  # argparse's own
         code = stop.code
     assert code == (3 if arguments == ["convert"] else 2)
-    assert told(capsys)[-1].startswith("normcompletion")
+    assert printed(capsys)[-1].startswith("normcompletion")
     assert log.read_text() == LOG
 
 
-def test_a_wrong_source_is_told_which_there_are(log, capsys):
+def test_a_wrong_source_is_answered_with_those_there_are(log, capsys):
     """The refusal of a source names those that are registered."""
     assert main(["convert", str(log), "--source", "acme"]) == 2
     assert "openrouter" in capsys.readouterr().err
@@ -237,7 +237,7 @@ def test_a_missing_library_is_named_with_its_extra(log, tmp_path, monkeypatch, c
     assert "normcompletion[batch]" in capsys.readouterr().err
 
 
-def test_a_defect_is_told_in_one_line(log, monkeypatch, capsys):
+def test_a_defect_is_reported_in_one_line(log, monkeypatch, capsys):
     """An error that should not be is one line and exit code 70, and raised where the developer asks for it."""
 
     def fail(*_, **__):
@@ -245,7 +245,7 @@ def test_a_defect_is_told_in_one_line(log, monkeypatch, capsys):
 
     monkeypatch.setattr(batch, "convert", fail)
     assert main(["convert", str(log)]) == 70
-    (line,) = told(capsys)
+    (line,) = printed(capsys)
     assert "ZeroDivisionError" in line
     assert len(line) < 300
     monkeypatch.setenv("NORMCOMPLETION_TRACEBACK", "1")
@@ -265,13 +265,13 @@ def test_exit_codes_of_what_cannot_be_helped(log, monkeypatch, capsys, error, co
 
     monkeypatch.setattr(batch, "convert", fail)
     assert main(["convert", str(log)]) == code
-    assert len(told(capsys)) == 1
+    assert len(printed(capsys)) == 1
 
 
 # -- survey
 
 
-def test_survey_says_what_a_log_holds(log, capsys):
+def test_survey_lists_what_a_log_holds(log, capsys):
     """`survey` prints how many units there are, and each entry with its count and the place where it was first seen."""
     assert main(["survey", str(log)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -291,7 +291,7 @@ def test_survey_fails_on_new(log, tmp_path, capsys):
     log.write_text(f'{LOG}\n{{"choices":[{{"index":0}}],"joules":3}}\n')
     assert main(["survey", str(log), "--known", str(known)]) == 0
     assert main(["survey", str(log), "--known", str(known), "--fail-on-new"]) == 1
-    assert told(capsys)[-1] == f"new: extra keys: openai chat /joules (first: {log}:9)"
+    assert printed(capsys)[-1] == f"new: extra keys: openai chat /joules (first: {log}:9)"
     assert main(["survey", str(log), "--known", str(tmp_path / "absent.json")]) == 3
 
 
@@ -382,7 +382,7 @@ def test_sources_lists_every_variant(capsys):
 def test_every_command_knows_a_missing_file(command, tmp_path, capsys):
     """A missing file is exit code 3 and one line, whatever the command."""
     assert main([command, str(tmp_path / "absent")]) == 3
-    (line,) = told(capsys)
+    (line,) = printed(capsys)
     assert "does not exist" in line
 
 
@@ -488,15 +488,15 @@ def test_a_list_is_also_json(command, capsys):
 
 def test_the_lists_are_what_the_library_has(capsys):
     """`notes`, `columns` and `errors` list all notes, flat columns and codes of rejects."""
-    told = {}
+    listed = {}
     for command in ("notes", "columns", "errors"):
         main([command, "--json"])
-        told[command] = {
+        listed[command] = {
             row.get("code") or row.get("column") or row["name"] for row in json.loads(capsys.readouterr().out)
         }
-    assert told["notes"] == set(normcompletion.NOTES)
-    assert told["columns"] == set(arrow.FLAT_SCHEMA.names)
-    assert told["errors"] > {*batch.REJECT_CODES, "SourceReportedError", "0", "143"}
+    assert listed["notes"] == set(normcompletion.NOTES)
+    assert listed["columns"] == set(arrow.FLAT_SCHEMA.names)
+    assert listed["errors"] > {*batch.REJECT_CODES, "SourceReportedError", "0", "143"}
 
 
 def test_schema_is_the_schema_of_a_record(capsys):
@@ -530,7 +530,7 @@ def test_version_names_the_libraries_below(capsys):
         (["convert", "LOG", "-o", "OUT", "--layout", "flat", "--columns", "id,modle"], "model"),
     ],
 )
-def test_a_wrong_word_is_told_what_was_meant(arguments, meant, log, tmp_path, capsys):
+def test_a_wrong_word_is_answered_with_what_was_meant(arguments, meant, log, tmp_path, capsys):
     """A mistyped command, option, choice, source or column is answered with the one that it is most like."""
     names = {"LOG": str(log), "OUT": str(tmp_path / "out.parquet")}
     try:
@@ -538,4 +538,4 @@ def test_a_wrong_word_is_told_what_was_meant(arguments, meant, log, tmp_path, ca
     except SystemExit as stop:
         code = stop.code
     assert code == 2
-    assert f"did you mean '{meant}'?" in told(capsys)[-1]
+    assert f"did you mean '{meant}'?" in printed(capsys)[-1]

@@ -1,4 +1,4 @@
-"""Each fixture gives the completion, or the error, that stands beside it."""
+"""Each fixture gives the completion, or the error, that is beside it."""
 
 from __future__ import annotations
 

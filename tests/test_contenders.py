@@ -70,7 +70,7 @@ def test_a_contender_that_is_missing_is_named(monkeypatch):
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("normcompletion")])
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_we_say_the_truth_on_every_workload(workload, name):
-    """Each of our roads accepts every body and has every field right; what the source is, we are told or find out."""
+    """Each of our readers accepts every body and has every field right; the source is named or detected."""
     about = WORKLOADS[workload]
     texts, truths = corpus(about.mix, 15)
     found = check(load(name), texts, truths, about.kind)
@@ -102,7 +102,7 @@ def test_inside_strings_is_read_at_openais_places():
 
 
 def test_what_is_wrong_refused_or_unsaid_is_seen():
-    """A reader that changes ids and refuses every second body is told so, field by field."""
+    """A reader that changes ids and refuses every second body is reported so, field by field."""
 
     def read(texts, kind):
         for text in texts:
@@ -183,7 +183,7 @@ def test_a_result_has_what_the_table_needs(result):
     assert (refused["refused"], refused["accepted"], "median" in refused) == (30, 0, False)
 
 
-def test_the_table_says_it_in_words(result):
+def test_the_table_explains_it_in_words(result):
     """One line for each contender of a workload, the fastest first; who refuses all comes last, with the reason."""
     result["footprints"] = {"json_loads": {"import_ms": 1.5, "import_mb": 0.25, "kept_kb": None, "answers": 0}}
     lines = table(result).splitlines()
@@ -229,7 +229,7 @@ def test_results_of_several_environments_are_one(result):
 
 
 def test_a_change_counts_where_the_intervals_lie_apart(result):
-    """A ratio that doubled is told, and marked when no interval holds both."""
+    """A ratio that doubled is reported, and marked when no interval holds both."""
     before = {"workloads": {"w": {"contenders": [{"name": "a", "median": 1.0, "low": 0.9, "high": 1.1}]}}}
     for low, apart in ((1.05, False), (1.2, True)):
         after = {
@@ -269,7 +269,7 @@ def test_the_command_reads_ones_own_log(tmp_path, capsys, result):
 
 
 @pytest.mark.parametrize("arguments", [["--only", "openruter"], ["--contenders", "orjson"]])
-def test_a_wrong_name_is_told_what_there_is(arguments, capsys):
+def test_a_wrong_name_is_answered_with_what_there_is(arguments, capsys):
     """An unknown workload or contender exits with code 2, and lists the known ones."""
     with pytest.raises(SystemExit) as exit_:
         main(arguments)

@@ -66,7 +66,7 @@ def test_a_record_is_read_as_it_was_meant(shape):
 
 
 def test_a_batch_line_holds_a_record():
-    """Its body stands where the truth says, beside an id and no error."""
+    """Its body is where the truth says, beside an id and no error."""
     for record in records(parse_mix("openai/batch"), seed=3, stop=60):
         truth = msgspec.json.decode(record.truth(), type=Truth)
         line = orjson.loads(record.body)
@@ -76,7 +76,7 @@ def test_a_batch_line_holds_a_record():
         assert facts == {name: getattr(truth, name) for name in facts} | {"envelope": None, "envelope_id": None}
 
 
-def test_whoever_names_the_source_is_told_the_same():
+def test_whoever_names_the_source_is_answered_the_same():
     """With the source named, only `source` may differ from what was detected."""
     for record in records(parse_mix("openrouter/chat,openai/chat,atoma/chat//medium,log10/log_text"), seed=3, stop=80):
         truth = msgspec.json.decode(record.truth(), type=Truth)
@@ -106,15 +106,15 @@ def test_many_processes_write_the_same_file():
     files = {}
     for jobs in (1, 2):
         out, truth = io.BytesIO(), io.BytesIO()
-        told: list[Size] = []
+        pieces: list[Size] = []
         size = write_corpus(
-            out, parse_mix(DEFAULT), seed=1, size=4_000_000, truth=truth, jobs=jobs, progress=told.append
+            out, parse_mix(DEFAULT), seed=1, size=4_000_000, truth=truth, jobs=jobs, progress=pieces.append
         )
         files[jobs] = (out.getvalue(), truth.getvalue(), size)
         assert (
             size
             == Size(out.getvalue().count(b"\n"), len(out.getvalue()))
-            == Size(sum(piece.records for piece in told), sum(piece.bytes for piece in told))
+            == Size(sum(piece.records for piece in pieces), sum(piece.bytes for piece in pieces))
         )
     assert files[1] == files[2]
     lines = files[1][0].splitlines()
@@ -205,7 +205,7 @@ def test_the_samples_are_what_the_command_writes(tmp_path):
         ("", "openrouter, openai, atoma, log10"),
     ],
 )
-def test_a_wrong_mix_is_told_what_there_is(mix, word):
+def test_a_wrong_mix_is_answered_with_what_there_is(mix, word):
     """The error of a mix names what is possible in its place."""
     with pytest.raises(ValueError, match=re.escape(word)):
         parse_mix(mix)

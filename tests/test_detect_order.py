@@ -90,7 +90,7 @@ def test_the_order_of_recorded_bodies_changes_no_verdict(corpus: Path) -> None:
 
 @for_each([pair for pair in WHOLE if pair.expected is not None])
 def test_detect_names_the_source_and_variant_of_the_completion(pair: Pair) -> None:
-    """`detect` gives the `source` and `variant` that stand in the completion."""
+    """`detect` gives the `source` and `variant` that are in the completion."""
     error, completion, _ = outcome(lambda: normalize(pair.raw))
     found = detect(pair.raw)
     assert completion is not None, error

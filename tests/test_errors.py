@@ -63,10 +63,10 @@ def test_errors_pickle_and_copy(payload, kind, code):
     """An error that was pickled or copied has the same class, text and attributes."""
     with pytest.raises(NormalizeError) as caught:
         normalize(payload)
-    for twin in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
-        assert type(twin) is kind
-        assert str(twin) == str(caught.value)
-        assert vars(twin) == vars(caught.value)
+    for copied in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+        assert type(copied) is kind
+        assert str(copied) == str(caught.value)
+        assert vars(copied) == vars(caught.value)
 
 
 @pytest.mark.parametrize(

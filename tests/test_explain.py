@@ -37,7 +37,7 @@ def test_a_broken_text_under_a_broken_key_is_in_extra() -> None:
     assert found["/k\ud83d"] == "extra"
 
 
-def test_the_accounting_tells_a_flag_from_a_number() -> None:
+def test_the_accounting_distinguishes_a_flag_and_a_number() -> None:
     """A flag and a number that Python calls equal do not stand for each other, and a missing one is lost."""
     completion = normalize(chat(usage={"prompt_tokens": 1, "is_byok": False}))
     assert lost({"usage": {"prompt_tokens": 1, "is_byok": False}}, completion) == []
@@ -82,7 +82,7 @@ def test_detect_names_every_marker_that_holds(payload: Any, evidence: tuple[str,
     assert found.certain is bool(evidence)
 
 
-def test_detect_tells_the_spelling() -> None:
+def test_detect_gives_the_spelling() -> None:
     """The spelling is camel where more schema keys are in camelCase, and snake where none is."""
     assert detect({"choices": [{"finishReason": "stop", "message": {"content": "hi"}}]}).spelling == "camel"
     assert detect(chat()).spelling == "snake"

@@ -218,12 +218,12 @@ def test_an_answer_without_a_question_is_a_training_line_on_demand(request_logge
 def test_telemetry_has_attributes_without_content():
     """Span attributes are scalars and lists of texts, and no text that was said is among them; the event has it."""
     for _, completion in completions():
-        told = to_otel(completion)
-        flat = [item for value in told.attributes.values() for item in (value if isinstance(value, list) else [value])]
+        span = to_otel(completion)
+        flat = [item for value in span.attributes.values() for item in (value if isinstance(value, list) else [value])]
         assert all(isinstance(item, str | int | float | bool) for item in flat)
-        json.dumps(told.events[0].attributes)
-    told = to_otel(normalize(CHAT))
-    assert told.attributes == {
+        json.dumps(span.events[0].attributes)
+    span = to_otel(normalize(CHAT))
+    assert span.attributes == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openrouter",
         "gen_ai.response.id": "gen-1",
@@ -232,14 +232,14 @@ def test_telemetry_has_attributes_without_content():
         "gen_ai.usage.input_tokens": 9,
         "gen_ai.usage.output_tokens": 3,
     }
-    assert told.events[0].attributes["gen_ai.output.messages"] == [
+    assert span.events[0].attributes["gen_ai.output.messages"] == [
         {
             "role": "assistant",
             "parts": [{"type": "reasoning", "content": "The moon."}, {"type": "text", "content": "High tide."}],
             "finish_reason": "stop",
         }
     ]
-    assert {"/provider", "/usage/cost", "/extra"} <= set(told.left_out)
+    assert {"/provider", "/usage/cost", "/extra"} <= set(span.left_out)
 
 
 def test_telemetry_of_a_failed_call_has_its_code():

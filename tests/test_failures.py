@@ -1,4 +1,4 @@
-"""The forms in which services report an error are told and read by one table."""
+"""The forms in which services report an error are detected and read by one table."""
 
 from __future__ import annotations
 

@@ -162,8 +162,8 @@ NAMES = {
 
 
 @for_each(SAMPLES)
-def test_each_file_has_the_form_that_its_first_bytes_tell(name: str) -> None:
-    """Files that are not JSON are told by their first bytes, and no file of JSON is taken for one of them."""
+def test_each_file_has_the_form_of_its_first_bytes(name: str) -> None:
+    """Files that are not JSON are detected by their first bytes, and no file of JSON is taken for one of them."""
     (source,) = expand([str(FORMS / name)])
     with open_decoded(source) as opened:
         found = reading.find(opened, Envelopes(), 1 << 20)
@@ -172,7 +172,7 @@ def test_each_file_has_the_form_that_its_first_bytes_tell(name: str) -> None:
 
 
 @for_each(presets().values())
-def test_an_example_is_told_as_what_it_is(preset: Preset) -> None:
+def test_an_example_is_detected_as_what_it_is(preset: Preset) -> None:
     """The example of an envelope has its keys, and those of no other."""
     if isinstance(preset.example, dict):
         unit = members_of(json.dumps(preset.example).encode())

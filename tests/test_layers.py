@@ -113,7 +113,7 @@ LAYERS = [
     {"batch.survey", "batch.progress", "batch.examination", "batch.run"},
     {"batch"},
     {"reading"},
-    {"testing.twins"},
+    {"testing.camelcase"},
     {"testing", "testing.__main__"},
     {"cli.console", "cli.options"},
     {"cli.convert", "cli.survey", "cli.examine", "cli.bench", "cli.reference", "cli.envelopes"},

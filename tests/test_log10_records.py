@@ -22,7 +22,7 @@ from tests.conftest import chat, refusal, reported
     ],
     ids=str,
 )
-def test_each_mark_of_a_record_makes_one(member: dict[str, Any]) -> None:
+def test_each_marker_of_a_record_makes_one(member: dict[str, Any]) -> None:
     """Each key that only a record has makes one, as does each kind beside a response, however it is read."""
     for more in ({}, {"vendor": 1}):
         completion = reported({"status": "failed", "response": None, "request": {}, **member, **more})

@@ -68,26 +68,26 @@ OTHER: dict[str, tuple[str, str]] = {
 SECRETS = KNOWN | OTHER
 
 
-def told(kind: str) -> tuple[str, str]:
+def a_secret(kind: str) -> tuple[str, str]:
     """A sentence with a secret, and the secret."""
     sentence, secret = SECRETS[kind]
     return sentence.format(secret), secret
 
 
-def tells(text: str, secret: str) -> bool:
+def holds(text: str, secret: str) -> bool:
     """Whether a text holds more of a secret than its prefix: eight characters in a row of its second half."""
     half = secret[len(secret) // 2 :]
     return any(half[at : at + 8] in text for at in range(max(1, len(half) - 7)))
 
 
 @pytest.mark.parametrize("kind", SECRETS)
-def test_an_error_text_tells_no_secret(kind: str) -> None:
+def test_an_error_text_contains_no_secret(kind: str) -> None:
     """The text of the exception masks the secret that a service quoted; `.error` keeps what the service sent."""
-    sentence, secret = told(kind)
+    sentence, secret = a_secret(kind)
     for body in ({"error": {"message": sentence}}, {"message": sentence, "code": sentence}, {"detail": sentence}):
         with pytest.raises(SourceReportedError) as caught:
             normalize(body)
-        assert not tells(str(caught.value), secret)
+        assert not holds(str(caught.value), secret)
         assert "***" in str(caught.value)
         assert caught.value.error.message == sentence
 
@@ -95,11 +95,11 @@ def test_an_error_text_tells_no_secret(kind: str) -> None:
 @pytest.mark.parametrize("kind", KNOWN)
 def test_repr_masks_what_has_a_known_prefix(kind: str) -> None:
     """`repr` of an error and of a completion shows no key that its prefix gives away."""
-    sentence, secret = told(kind)
+    sentence, secret = a_secret(kind)
     with pytest.raises(SourceReportedError) as caught:
         normalize({"error": {"message": sentence, "metadata": {"sent": [sentence]}}})
     for shown in (repr(caught.value.error), repr(caught.value.completion), repr(caught.value)):
-        assert not tells(shown, secret)
+        assert not holds(shown, secret)
 
 
 @pytest.mark.parametrize("command", ["convert", "survey", "explain", "verify", "detect"])
@@ -108,7 +108,7 @@ def test_no_command_prints_a_secret(command: str, tmp_path: Path, capsys: pytest
     log, rejects, report = tmp_path / "log.jsonl", tmp_path / "rejects.jsonl", tmp_path / "report.json"
     rows: list[Any] = []
     for kind in SECRETS:
-        sentence, _ = told(kind)
+        sentence, _ = a_secret(kind)
         rows += [
             {"error": {"message": sentence, "code": sentence}},
             {"choices": [{"message": {"content": "hi"}, "finish_reason": sentence}], "usage": sentence},
@@ -126,7 +126,7 @@ def test_no_command_prints_a_secret(command: str, tmp_path: Path, capsys: pytest
         if path.exists():
             shown += path.read_text()
     for kind in SECRETS:
-        assert not tells(shown, told(kind)[1]), kind
+        assert not holds(shown, a_secret(kind)[1]), kind
 
 
 IDS = (

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from normcompletion import Chunk, Completion, normalize, normalize_chunk
-from normcompletion.testing.twins import twin
+from normcompletion.testing.camelcase import in_camel_case
 from tests.conftest import CHUNKS, WHOLE, Pair, for_each, invented, outcome, recorded, resolve, without_nulls
 
 # The one word that a variant implies: a `chat` completion says so by being one.
@@ -24,7 +24,7 @@ IMPLIED = {
     "text": "text_completion",
     "chunk": "chat.completion.chunk",
     "text_chunk": "text_completion",
-    "error": "chat.completion.chunk",  # an error that stands in a chunk
+    "error": "chat.completion.chunk",  # an error that is in a chunk
 }
 COMPLETIONS = [pair for pair in WHOLE if pair.expected is not None]
 
@@ -121,25 +121,25 @@ def test_no_leaf_of_a_fixture_is_lost(pair: Pair) -> None:
 
 @for_each(COMPLETIONS)
 def test_extra_and_notes_point_into_the_payload(pair: Pair) -> None:
-    """The pointers of `extra` and `notes` lead to the values they stand beside."""
+    """The pointers of `extra` and `notes` lead to the values they are beside."""
     completion = outcome(lambda: normalize(pair.raw)).completion
     assert completion is not None
     assert changed(pair.tree, completion) == []
 
 
 @for_each(COMPLETIONS)
-def test_the_same_holds_for_the_camel_twin(pair: Pair) -> None:
+def test_the_same_holds_in_camel_case(pair: Pair) -> None:
     """Nothing is lost or moved when the payload is spelled in camelCase."""
-    tree, _ = twin(pair.tree)
+    tree, _ = in_camel_case(pair.tree)
     completion = outcome(lambda: normalize(json.dumps(tree).encode())).completion
     assert completion is not None
     assert (lost(tree, completion), changed(tree, completion)) == ([], [])
 
 
 @for_each(CHUNKS)
-def test_the_same_holds_for_a_chunk_and_its_camel_twin(pair: Pair) -> None:
+def test_the_same_holds_for_a_chunk_in_either_spelling(pair: Pair) -> None:
     """Every leaf of a chunk is in a field, in `extra` or in a note, and every pointer leads to its value."""
-    for tree in (pair.tree, twin(pair.tree)[0]):
+    for tree in (pair.tree, in_camel_case(pair.tree)[0]):
         chunk = normalize_chunk(json.dumps(tree).encode())
         assert (lost(tree, chunk), changed(tree, chunk)) == ([], [])
 

@@ -153,7 +153,7 @@ def test_a_word_that_means_nothing_canonical_is_unknown(word: str) -> None:
         *("UNAVAILABLE_STACK_ERROR", "CHAT_COMPLETIONS_SERVICE_UNAVAILABLE"),
     ],
 )
-def test_each_error_code_of_atoma_is_its_mark(code: str) -> None:
+def test_each_error_code_of_atoma_is_its_marker(code: str) -> None:
     """A code of the proxy or the node names Atoma, unless the error has a type, which neither writes."""
     assert reported({"error": {"code": code, "message": "no"}}).source == "atoma"
     assert reported({"error": {"code": code, "type": "t", "message": "no"}}).source == "openai"

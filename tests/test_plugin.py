@@ -103,7 +103,7 @@ MARKED = {
 @pytest.mark.parametrize("alone", [True, False], ids=["beside openai", "beside all sources"])
 @pytest.mark.parametrize("path", MARKED)
 def test_a_marker_may_be_any_key_of_a_body(path, alone):
-    """A second gateway is told by a key at any place, known or not; bodies with other values there are read as well."""
+    """A gateway is detected by a key at any place, known or not; bodies with other values there are read as well."""
     read = fresh_engine([*(openai.VARIANTS if alone else sources.built_in()), variant(markers=(key(path),))]).read
     assert read(json.dumps({"choices": [CHAT], **MARKED[path]}).encode()).source == "acme"
     for members in (*MARKED.values(), {"acme": 7, "acme_parts": 7}, {"acme": [], "acme_parts": {}}):
@@ -145,7 +145,7 @@ def test_a_copied_marker_makes_bodies_ambiguous():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "words"),
     [
         ("acme", "VARIANTS holds str objects; it must be a tuple"),
         (variant(wire=dict), "the wire of acme/chat is not a subclass of msgspec.Struct"),
@@ -164,14 +164,14 @@ def test_a_copied_marker_makes_bodies_ambiguous():
         (variant(finish_words={"done": "ended"}), "reads the finish word 'done' as 'ended'; use one of stop, length"),
     ],
 )
-def test_a_variant_that_cannot_work_is_refused(wrong, told):
+def test_a_variant_that_cannot_work_is_refused(wrong, words):
     """A mistake in a variant is refused when it is registered, with the variant's name and what to change."""
-    with pytest.raises((TypeError, ValueError), match=told):
+    with pytest.raises((TypeError, ValueError), match=words):
         reader([wrong])
 
 
 @pytest.mark.parametrize(
-    ("group", "module", "told"),
+    ("group", "module", "words"),
     [
         ("sources", None, "ModuleNotFoundError"),
         ("sources", {}, "has no attribute 'VARIANTS'"),
@@ -185,7 +185,7 @@ def test_a_variant_that_cannot_work_is_refused(wrong, told):
         ("envelopes", {"PRESETS": (Preset(name="har", about="", body="/a"),)}, "there are two envelopes har"),
     ],
 )
-def test_a_plugin_that_cannot_be_used_is_named(group, module, told, monkeypatch):
+def test_a_plugin_that_cannot_be_used_is_named(group, module, words, monkeypatch):
     """What is wrong with an installed plugin is an `ImportError` that says it, never an error of the first payload."""
     monkeypatch.delitem(sys.modules, "acme_plugin", raising=False)
     if module is not None:
@@ -193,12 +193,12 @@ def test_a_plugin_that_cannot_be_used_is_named(group, module, told, monkeypatch)
     entry = EntryPoint("acme", "acme_plugin", f"normcompletion.{group}")
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
     load = sources.installed if group == "sources" else envelopes.presets.__wrapped__
-    with pytest.raises(ImportError, match=told):
+    with pytest.raises(ImportError, match=words):
         load()
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "words"),
     [
         ({"fields": {"id": "/id"}}, "the fields of the envelope acme are tuples of pointers"),
         ({"error_parts": {"code": "/code"}}, "the error_parts of the envelope acme are tuples of pointers"),
@@ -207,7 +207,7 @@ def test_a_plugin_that_cannot_be_used_is_named(group, module, told, monkeypatch)
         ({"body": "answer"}, "'answer' is not a JSON Pointer"),
     ],
 )
-def test_an_envelope_that_cannot_work_is_refused(members, told):
+def test_an_envelope_that_cannot_work_is_refused(members, words):
     """A mistake in a preset is refused where it is made, with the envelope's name and what to write."""
-    with pytest.raises((TypeError, ValueError), match=told):
+    with pytest.raises((TypeError, ValueError), match=words):
         Preset(**{"name": "acme", "about": "", "body": "/answer"} | members)

@@ -56,7 +56,7 @@ def test_completions_are_mutable_values():
 
 
 def test_text_and_tool_calls_are_those_of_the_lowest_index():
-    """`text` and `tool_calls` read the choice with the lowest index, wherever it stands."""
+    """`text` and `tool_calls` read the choice with the lowest index, wherever it is."""
     completion = normalize(
         b'{"choices":[{"index":1,"message":{"content":"second"}},'
         b'{"index":0,"message":{"content":"first","tool_calls":[{"id":"t"}]}}]}'

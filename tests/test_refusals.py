@@ -83,7 +83,7 @@ WITHOUT_COMPLETION = {
 
 
 @pytest.mark.parametrize("name", WITHOUT_COMPLETION)
-def test_a_refused_fixture_says_what_it_is(name: str) -> None:
+def test_a_refused_fixture_is_called_by_its_name(name: str) -> None:
     """The error of a refused fixture has the code, path and offset of the table, and its text names what it is."""
     code, path, offset, words = REFUSED[name]
     error = refusal(WITHOUT_COMPLETION[name])
@@ -151,7 +151,7 @@ def test_the_last_delta_that_log10_rebuilt_is_a_whole_response() -> None:
 
 
 @pytest.mark.parametrize("key", ["choices", "tagResolved", "organization_id", "response"])
-def test_a_page_is_told_by_the_keys_of_its_records(key: str) -> None:
+def test_a_page_is_detected_by_the_keys_of_its_records(key: str) -> None:
     """A list under `data` is a page where each member has a key of a record, and `object` is absent or `list`."""
     assert refusal({"data": [{key: None}]}).code == "list"
     assert refusal({"object": "list", "data": [{key: None}, {key: None}]}).code == "list"
@@ -160,7 +160,7 @@ def test_a_page_is_told_by_the_keys_of_its_records(key: str) -> None:
 
 
 def test_an_ambiguous_error_names_the_place_of_the_response() -> None:
-    """`path` of an ambiguous error body is where it stands: `None` at the root, a pointer inside a wrapper."""
+    """`path` of an ambiguous error body is where it is: `None` at the root, a pointer inside a wrapper."""
     error = {
         "error": {"message": "no", "metadata": {"provider_name": "P"}},
         "signature": "s",

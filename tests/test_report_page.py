@@ -68,8 +68,8 @@ def shown(tmp_path_factory):
 
 def test_the_numbers_are_those_of_the_json_report(shown):
     """Totals and every row of every table have the exact numbers of the JSON report, and no row is missing."""
-    text, told = shown
-    page, report = Page(text), told["report"]
+    text, counted = shown
+    page, report = Page(text), counted["report"]
     for name in ("units", "converted", "rejected", "blank", "records"):
         assert page.totals[name] == str(report[name]), name
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
@@ -86,23 +86,23 @@ def test_the_numbers_are_those_of_the_json_report(shown):
     assert page.tables["note-codes"] == {code: [str(count)] for code, count in report["notes"].items()}
     assert page.tables["reject-codes"] == {code: [str(count)] for code, count in report["rejects"].items()}
     assert page.tables["survey-extra_keys"] == {
-        name: [str(entry["count"])] for name, entry in told["extra_keys"].items()
+        name: [str(entry["count"])] for name, entry in counted["extra_keys"].items()
     }
     assert page.tables["latency-table"]["log10"] == [str(report["breakdown"]["latency"]["log10"]["calls"])]
 
 
 def test_latency_is_classed(shown):
     """Durations of envelopes are counted in classes, and the page says within which bound half of them ended."""
-    text, told = shown
-    latency = told["report"]["breakdown"]["latency"]["log10"]
+    text, counted = shown
+    latency = counted["report"]["breakdown"]["latency"]["log10"]
     assert sum(latency["classes"]) == latency["calls"] >= 4
     assert "more than 300 s" in text
 
 
 def test_every_unseen_entry_has_its_place(shown):
     """Unknown keys are shown with the file and line where each was first seen."""
-    text, told = shown
-    for entry in told["extra_keys"].values():
+    text, counted = shown
+    for entry in counted["extra_keys"].values():
         assert f"<td>{entry['first']}</td>" in text
 
 

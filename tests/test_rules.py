@@ -26,7 +26,7 @@ def test_a_map_is_kept_whole_where_it_is_none() -> None:
         assert [note.code for note in completion.notes] == ["wrong_type"]
 
 
-def test_what_an_sdk_does_not_know_needs_both_of_its_marks() -> None:
+def test_what_an_sdk_does_not_know_needs_both_of_its_markers() -> None:
     """`isUnknown` without `raw`, and `raw` without `isUnknown`, are vendor keys like others."""
     image = {"image_url": {"url": "u"}}
     for marks, text in (({"isUnknown": True}, "u"), ({"raw": {"image_url": {"url": "v"}}}, "u")):
@@ -52,8 +52,8 @@ def test_many_gives_the_records_of_a_page_their_pointers() -> None:
     assert first == normalize(chat())
 
 
-def test_a_decisive_mark_stands_before_a_weak_one() -> None:
-    """OpenRouter's id decides against the words of log10's mock, on every road."""
+def test_a_decisive_marker_outranks_a_weak_one() -> None:
+    """OpenRouter's id decides against the words of log10's mock, on every path."""
     body = {"id": "gen-1700000000-ABCDEFGHIJKLMNOPQRST", "system_fingerprint": "log10_mock_chat_completion"}
     assert normalize(chat(**body)).source == "openrouter"
     assert normalize(chat(**body, vendor=1)).source == "openrouter"
@@ -98,7 +98,7 @@ def test_a_record_may_have_sixteen_mebibytes() -> None:
     assert (error.code, error.offset) == ("too_long", 16 * 2**20)
 
 
-def test_a_reported_error_says_what_the_service_said() -> None:
+def test_a_reported_error_has_the_words_of_the_service() -> None:
     """The text of `SourceReportedError` has the code, the type and the message of the error."""
     assert "429 limit slow down" in str(refusal({"error": {"code": 429, "type": "limit", "message": "slow down"}}))
     assert "without a message" in str(refusal({"error": {}, "detail": "", "object": "error"}))

@@ -73,7 +73,7 @@ def as_assembled(whole: Completion, payload: Tree) -> Completion:
     * an answer without a finish word has a note `incomplete_stream`, one without choices in place of `no_choices`;
     * the engine that repeats the text so far has a note `cumulative_delta`;
     * a body that is called a chunk says no more than its chunks do;
-    * `chat.completion` where a text stands (OpenRouter) is `chat.completion.chunk` in `extra` too.
+    * `chat.completion` where a text is (OpenRouter) is `chat.completion.chunk` in `extra` too.
     """
     built = copy.deepcopy(whole)
     for at, choice in enumerate(built.choices):
@@ -125,7 +125,7 @@ def _joined(parts: list[Part]) -> tuple[list[Part], list[int]]:
 
 
 def comparable(completion: Completion) -> str | None:
-    """`canonical`, but that a note about half a character says where it stood and not what was around it there."""
+    """`canonical`, but that a note about half a character says where it was and not what was around it there."""
     for note in completion.notes:
         if note.code == "lone_surrogate":
             note.before = None
@@ -222,7 +222,7 @@ def test_a_stream_has_one_result_in_any_cut(raw: bytes, random: Random, strict: 
 
 
 @pytest.mark.parametrize("vendor", [b'"totalTokens":""', b'"x":{"finishReason":[]}'])
-def test_a_vendor_key_in_camel_case_tells_the_spelling_to_all_alike(vendor: bytes) -> None:
+def test_a_vendor_key_in_camel_case_decides_the_spelling_on_every_path(vendor: bytes) -> None:
     """A stream whose camelCase key is a vendor's has one result in any cut, also when the key has been learned."""
     chunk = b'data: {"id":"c-1","choices":[{"index":0,"delta":{"role":"assistant","content":"a",%b}}]}\n\n' % vendor
     for _ in range(3):
@@ -231,8 +231,8 @@ def test_a_vendor_key_in_camel_case_tells_the_spelling_to_all_alike(vendor: byte
 
 @examples(80)
 @given(name=responses, random=randoms)
-def test_framing_says_nothing(name: str, random: Random) -> None:
-    """A stream's completion is that of its chunks, whatever line ends, comments and spaces stand around them."""
+def test_framing_changes_nothing(name: str, random: Random) -> None:
+    """A stream's completion is that of its chunks, whatever line ends, comments and spaces are around them."""
     chunks = split(as_streamed(RESPONSES[name]), random)
     raw = write(chunks, a_style(random))
     assert result(lambda: normalize(raw)) == result(lambda: assemble(map(to_text, chunks)))
@@ -358,7 +358,7 @@ CHUNKS = members(
 
 @examples(300)
 @given(chunks=st.lists(CHUNKS, min_size=1, max_size=4), strict=st.booleans())
-def test_all_roads_read_any_chunks_alike(chunks: list[Tree], strict: bool) -> None:  # noqa: FBT001
+def test_every_path_reads_any_chunks_alike(chunks: list[Tree], strict: bool) -> None:  # noqa: FBT001
     """Chunks with any members, of right and wrong types, have one result as saved stream, as events and one by one."""
     raw = write(chunks, Style())
     saved = result(lambda: normalize(raw, strict=strict))

@@ -85,7 +85,7 @@ def test_results_outside_of_deltas_are_merged_by_key() -> None:
 
 
 def test_usage_in_parts_is_merged() -> None:
-    """Members of usage that come in two chunks stand side by side; a zero replaces no count."""
+    """Members of usage that come in two chunks are all kept; a zero replaces no count."""
     usages = ({"prompt_tokens": 25}, {"completion_tokens": 15, "prompt_tokens": None}, {"prompt_tokens": 0})
     completion = read(*({**chunk({"content": "a"}), "usage": usage} for usage in usages), END)
     assert completion.usage is not None
@@ -187,7 +187,7 @@ def test_a_chunk_without_an_index_belongs_to_the_only_choice() -> None:
 def test_fragments_find_their_tool_call(
     deltas: list[dict[str, Any]], calls: list[tuple[str, str]], code: list[str]
 ) -> None:
-    """A stray index, a name in pieces, a name again, and a second call under one id are told apart."""
+    """A stray index, a name in pieces, a name again, and a second call under one id are distinguished."""
     completion = read(*map(chunk, deltas), chunk({}, "tool_calls"))
     assert (calls_of(completion), codes(completion)) == (calls, code)
     assert all(isinstance(item, ToolCall) for item in completion.tool_calls)
@@ -204,7 +204,7 @@ def test_an_index_that_counts_chunks_is_one_answer(start: int) -> None:
     assert len(read(*chunks[1:]).choices) == 2
 
 
-def test_texts_so_far_are_told_by_a_service_s_mark_alone() -> None:
+def test_texts_so_far_are_detected_by_a_service_s_marker_alone() -> None:
     """Texts that begin with those before them are cumulative with MiniMax's mark, and fragments without it."""
     for format, text in (("MiniMax-response-v1", "aab"), ("x", "aaab")):  # noqa: A001
         details = {"reasoning_details": [{"type": "reasoning.text", "format": format, "index": 0}]}

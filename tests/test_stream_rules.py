@@ -85,7 +85,7 @@ def test_a_second_value_of_a_word_is_remarked() -> None:
         ]
 
 
-def test_the_first_name_of_an_answer_stands() -> None:
+def test_the_first_name_of_an_answer_is_kept() -> None:
     """A message's name is the first one that a chunk gives."""
     completion = both(piece({"name": "ann", "content": "a"}), piece({"name": "bob", "content": "b"}), END)
     assert completion.choices[0].message.name == "ann"
@@ -127,7 +127,7 @@ def test_a_second_reasoning_is_joined_like_the_first() -> None:
     assert completion.extra == {"/choices/0/delta/reasoning_content": "bd"}
 
 
-def test_what_stands_behind_the_message_so_far_is_kept() -> None:
+def test_what_follows_the_message_so_far_is_kept() -> None:
     """Perplexity's message so far is left out where it says the same, and vendor keys beside it are kept."""
     message = {"role": "assistant", "content": "hi"}
     completion = both(piece(message, message=message, rank=3, finish_reason="stop"))
@@ -144,7 +144,7 @@ def test_what_stands_behind_the_message_so_far_is_kept() -> None:
     ],
 )
 @pytest.mark.parametrize("member", ['"created":1.0,"id":7,"x":DEEP', '"error":{"metadata":{"a":DEEP}}'])
-def test_a_response_inside_is_as_deep_as_it_stands(around: str, member: str) -> None:
+def test_a_response_inside_counts_the_depth_around_it(around: str, member: str) -> None:
     """Where a tree is built, the limit of 128 containers counts from the root of what was handed in."""
     body = '{"choices":[{"index":0,"message":{"content":"a"}}],MEMBER}'.replace("MEMBER", member)
     text = around.replace("BODY", body)
@@ -200,7 +200,7 @@ def test_no_event_is_longer_than_its_limit(lines: list[bytes]) -> None:
     assert caught.value.code == "too_long"
 
 
-def test_a_tool_call_is_told_by_its_name() -> None:
+def test_a_tool_call_is_detected_by_its_name() -> None:
     """Under one index the same name again goes on with the call, another name opens one, an empty name stays."""
     first, again, other = ({"index": 0, "function": {"name": name, "arguments": "1"}} for name in ("f", "f", "g"))
     for calls, found in (
@@ -260,7 +260,7 @@ def test_a_named_variant_is_the_only_one_that_is_read() -> None:
     ],
     ids=str,
 )
-def test_each_mark_of_an_error_of_openrouter_is_one(members: dict[str, Any]) -> None:
+def test_each_marker_of_an_error_of_openrouter_is_one(members: dict[str, Any]) -> None:
     """Each member that only OpenRouter puts into an error names it; other words in its place do not."""
     assert reported({"error": {"message": "no"}, **members}).source == "openrouter"
     others: dict[str, Any] = {key: "x" if key in ("user_id", "userId", "id") else None for key in members}
@@ -354,7 +354,7 @@ def test_the_second_reasoning_has_two_spellings() -> None:
 
 
 def test_the_input_of_a_custom_tool_is_joined() -> None:
-    """The input of OpenAI's custom tools is text that is cut over chunks, and stands whole in `extra`."""
+    """The input of OpenAI's custom tools is text that is cut over chunks, and is whole in `extra`."""
     calls = [
         {"index": 0, "id": "a", "type": "custom", "custom": {"name": "n", "input": "x"}},
         {"index": 0, "custom": {"input": "y"}},
@@ -363,7 +363,7 @@ def test_the_input_of_a_custom_tool_is_joined() -> None:
     assert completion.extra == {"/choices/0/delta/tool_calls/0/custom": {"name": "n", "input": "xy"}}
 
 
-def test_a_name_starts_a_call_where_nothing_else_tells() -> None:
+def test_a_name_starts_a_call_where_nothing_else_does() -> None:
     """Fragments without index and id go on with the last call until one has a name again."""
     fragments = [{"name": "f", "arguments": "1"}, {"arguments": "2"}, {"name": "f", "arguments": "3"}]
     completion = both(*(piece({"tool_calls": [{"function": item}]}) for item in fragments), END)
@@ -429,7 +429,7 @@ def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -
     [b'data: [{"choices":[]},{"choices":[]}]\n\n: x\n\ndat', b"data: [1]\n\ndata: [2]\n\n", b"data: [[]]\n\n"],
 )
 def test_a_stream_with_a_list_in_it_is_no_page(payload: bytes) -> None:
-    """Where a list stands in a stream that holds no chunk, `normalize_many` gives the one error of `normalize`."""
+    """Where a list is in a stream that holds no chunk, `normalize_many` gives the one error of `normalize`."""
     (item,) = normalize_many([payload], on_error="yield")
     assert isinstance(item, NormalizeError)
     assert (type(item), item.code) == (type(refusal(payload)), refusal(payload).code)

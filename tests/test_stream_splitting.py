@@ -90,7 +90,7 @@ def test_a_text_with_one_answer_is_one_unit(name: str) -> None:
 
 
 def test_foreign_text_is_noted() -> None:
-    """Text around the events of one answer, or between two answers, stands in a note and is never dropped."""
+    """Text around the events of one answer, or between two answers, is in a note and is never dropped."""
     for raw in (HEADERS + LOW + DONE, LOW + DONE + HTML):
         (note,) = normalize(raw).notes
         assert (note.code, note.before) == (

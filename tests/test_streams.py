@@ -131,7 +131,7 @@ def test_normalize_refuses_a_single_chunk_with_a_word_about_the_right_verb() -> 
 
 @for_each(SSE)
 def test_the_events_of_a_stream_assemble_to_what_normalize_gives(path: Any) -> None:
-    """`assemble(iter_events(…))`, byte by byte and at once, and its asynchronous twin give what `normalize` gives."""
+    """`assemble(iter_events(…))`, byte by byte and at once, and `assemble_async` give what `normalize` gives."""
     raw = path.read_bytes()
     expected = outcome(lambda: normalize(raw))
     calls: list[Callable[[], Completion]] = [
@@ -155,8 +155,8 @@ def test_events_have_the_name_of_their_event_line() -> None:
 def test_no_line_between_chunks_is_dropped(line: bytes) -> None:
     """A line that is no chunk, in a text of one chunk a line, is an event too."""
     chunk = b'{"id":"c-1","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}'
-    told = b"\n".join(event.data for event in iter_events([chunk + b"\n\n" + line + b"\n\n" + chunk]))
-    assert told == chunk + b"\n" + line + b"\n" + chunk
+    joined = b"\n".join(event.data for event in iter_events([chunk + b"\n\n" + line + b"\n\n" + chunk]))
+    assert joined == chunk + b"\n" + line + b"\n" + chunk
 
 
 def test_blank_lines_between_chunks_say_nothing() -> None:
@@ -250,7 +250,7 @@ def test_a_saved_stream_has_the_source_that_the_caller_names() -> None:
 
 @for_each([pair for pair in STREAMS if pair.expected is not None])
 def test_detect_names_the_source_and_variant_of_a_saved_stream(pair: Pair) -> None:
-    """`detect` gives the `source` and `variant` that stand in the completion of a saved stream."""
+    """`detect` gives the `source` and `variant` that are in the completion of a saved stream."""
     completion = outcome(lambda: normalize(pair.raw)).completion
     assert completion is not None
     found = detect(pair.raw)
@@ -292,7 +292,7 @@ def test_an_assembler_refuses_a_source_that_is_not_registered() -> None:
 
 
 def test_a_snapshot_does_not_change_the_assembly() -> None:
-    """What stands in a snapshot stays so, whatever comes or is done to it, and the result is that without snapshots."""
+    """What is in a snapshot stays so, whatever comes or is done to it, and the result is that without snapshots."""
     assembler = Assembler()
     seen = []
     for item in ANSWER:
@@ -328,7 +328,7 @@ def test_a_snapshot_shares_no_list_with_the_assembly() -> None:
     assert msgspec.json.encode(assembler.finish().choices[0].message) == whole
 
 
-def test_a_snapshot_of_a_running_stream_says_nothing_about_its_end() -> None:
+def test_a_snapshot_of_a_running_stream_has_no_note_about_its_end() -> None:
     """Only `finish` notes that a stream is incomplete."""
     assembler = Assembler()
     assembler.feed(ANSWER[0])
@@ -366,7 +366,7 @@ def test_finish_raises_a_reported_error_with_the_partial_completion() -> None:
 
 
 def test_an_error_inside_a_choice_is_returned() -> None:
-    """An error inside a choice stands beside its text in `Choice.error`."""
+    """An error inside a choice is beside its text in `Choice.error`."""
     broken = chunk("half", finish="error")
     broken["choices"][0]["error"] = {"code": 502, "message": "no"}
     (choice,) = assemble([broken]).choices
@@ -439,7 +439,7 @@ def test_extra_does_not_grow_with_the_number_of_chunks() -> None:
 
 
 def test_the_last_value_of_a_vendors_key_wins_on_either_road() -> None:
-    """It does not matter whether a chunk also holds something that only the salvage road reads."""
+    """It does not matter whether a chunk also holds something that only the lenient decode reads."""
     plain = [{**chunk("x"), "x_trace": at} for at in range(4)]
     for odd in range(4):
         chunks = [{**item, "usage": {"x_speed": 1}} if at == odd else item for at, item in enumerate(plain)]
@@ -485,7 +485,7 @@ def test_null_never_overwrites_and_words_are_never_glued() -> None:
     assert (completion.choices[0].message.role, completion.text, completion.notes) == ("assistant", "aaa", [])
 
 
-def test_a_chat_whose_text_stands_beside_its_deltas_too_is_a_chat() -> None:
+def test_a_chat_whose_text_is_beside_its_deltas_too_is_a_chat() -> None:
     """A chunk with a delta is one of a chat, saved or not, though Together says its text in `text` as well."""
     chunks = [chunk("Low "), chunk("tide", finish="stop")]
     for item in chunks:

@@ -1,4 +1,4 @@
-"""Our own reader, told nothing: `normalize(text)`."""
+"""Our own reader, without a named source: `normalize(text)`."""
 
 from __future__ import annotations
 

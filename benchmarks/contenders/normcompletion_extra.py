@@ -1,4 +1,4 @@
-"""Our own reader, told nothing, and `extra` of each completion read: `len(normalize(text).extra)`."""
+"""Our own reader, without a named source, and `extra` of each completion read: `len(normalize(text).extra)`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own reader, told who wrote the texts: `normalize(text, source="openrouter")`."""
+"""Our own reader, with the source named: `normalize(text, source="openrouter")`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(texts: Iterable[bytes], kind: Kind) -> Iterator[Completion]:
 
 
 def facts(answer: Completion) -> dict[str, Any]:
-    """Every field but the source, which it was told."""
+    """Every field but the source, which is named."""
     from benchmarks.corpora import facts_of
 
     found = facts_of(answer)

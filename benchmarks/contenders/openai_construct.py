@@ -1,4 +1,4 @@
-"""The `openai` client's own road from a response to its model: `json.loads`, then `construct_type`, unvalidated."""
+"""The `openai` client's own path from a response to its model: `json.loads`, then `construct_type`, unvalidated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`orjson.loads` on log10 records, and again on the JSON that stands in their strings: request and response."""
+"""`orjson.loads` on log10 records, and again on the JSON that is in their strings: request and response."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def read(texts: Iterable[bytes], kind: Kind) -> Iterator[Any]:  # noqa: ARG001 -
 
 
 def facts(answer: Any) -> dict[str, Any]:
-    """What stands in the places that OpenAI documents, in a bare response or in that of a record."""
+    """What is in the places that OpenAI documents, in a bare response or in that of a record."""
     record = answer.get("data", answer)
     return facts_at_places(record.get("response", record), member)

@@ -18,5 +18,5 @@ def read(texts: Iterable[bytes], kind: Kind) -> Iterator[Any]:  # noqa: ARG001 -
 
 
 def facts(answer: Any) -> dict[str, Any]:
-    """What stands in the places that OpenAI documents."""
+    """What is in the places that OpenAI documents."""
     return facts_at_places(answer, member)

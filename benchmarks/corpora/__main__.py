@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.records is None and given.bytes is None:
         parser.error("say how much: --records N or --bytes SIZE")
     if given.truth is not None and given.output is None:
-        parser.error("--truth FILE goes with -o FILE; in the cache the truth stands beside its corpus")
+        parser.error("--truth FILE goes with -o FILE; in the cache the truth is beside its corpus")
     few = given.records is not None and given.records <= FEW.records
     small = given.bytes is not None and given.bytes <= FEW.bytes
     jobs = 1 if few or small else max(1, given.jobs)

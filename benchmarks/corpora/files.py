@@ -97,7 +97,7 @@ def write_corpus(
 ) -> Size:
     """Write a corpus as JSON lines: `count` records, or as many as begin within the first `size` bytes, or the fewer.
 
-    The bytes do not depend on `jobs`, the number of processes. `progress` is told of each piece that was written.
+    The bytes do not depend on `jobs`, the number of processes. `progress` is called with each piece that was written.
     """
     if count is None and size is None:
         raise ValueError("say how much: count= or size=")

@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     trait: str = ""
 
     def __str__(self) -> str:
-        """As it stands in a mix: `openrouter/chat/snake`."""
+        """As it is in a mix: `openrouter/chat/snake`."""
         return "/".join(self).rstrip("/")
 
 

@@ -27,7 +27,7 @@ class Truth(Struct, frozen=True, forbid_unknown_fields=True):
         logprobs: for each choice its tokens with their log-probs.
         cost: US dollars, the very number that the body has.
         error: what a failed call reports; such a record has no choices.
-        envelope: what stands around the body (`log10_record`, `openai_batch`), and its own id (a batch line's
+        envelope: what is around the body (`log10_record`, `openai_batch`), and its own id (a batch line's
             `custom_id`) and duration in seconds. `body` is the pointer to the body.
         extra: the pointers of what the canonical model has no field for, sorted.
         notes: the codes of the repairs, one for each, sorted.

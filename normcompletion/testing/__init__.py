@@ -47,7 +47,7 @@ from ..pointer import camel
 from ..sources.registry import Registry
 from ..streams.assembly import read_stream
 from ..streams.chunks import ChunkReader
-from .twins import SCHEMA_KEYS, follow, twin
+from .camelcase import SCHEMA_KEYS, follow, in_camel_case
 
 __all__ = ["Check", "Pair", "canonical", "checks", "load_pairs", "own_fixtures", "reader"]
 
@@ -222,7 +222,7 @@ def _checks(pairs: list[Pair], variants: tuple[Variant, ...], read: Read) -> Ite
             yield Check(f"{pair.name}: nothing is lost", partial(check_nothing_lost, pair, read))
     keys = SCHEMA_KEYS.union(*(_keys(variant) for variant in variants))
     for pair in pairs:
-        if has_twin(pair, keys):
+        if has_camel_case(pair, keys):
             yield Check(f"{pair.name}: in camelCase as well", partial(check_spelling, pair, read, keys))
     yield Check("in any order", partial(check_order, pairs, variants))
     yield Check("no body of others is taken", partial(check_others, variants))
@@ -250,20 +250,20 @@ def check_nothing_lost(pair: Pair, read: Read) -> None:
     assert not gone, f"{pair.name} loses {', '.join(gone)}"
 
 
-def has_twin(pair: Pair, keys: frozenset[str] = SCHEMA_KEYS) -> bool:
-    """Whether a payload has a camelCase twin: one that holds both spellings of a key has none."""
+def has_camel_case(pair: Pair, keys: frozenset[str] = SCHEMA_KEYS) -> bool:
+    """Whether a payload has a camelCase variant: one that holds both spellings of a key has none."""
     if not isinstance(pair.tree, dict) or pair.is_stream or pair.name.endswith("both_spellings"):
         return False
-    tree, moved = twin(pair.tree, keys)
+    tree, moved = in_camel_case(pair.tree, keys)
     return bool(tree != pair.tree and len(set(moved.values())) == len(moved))
 
 
 def check_spelling(pair: Pair, read: Read, keys: frozenset[str] = SCHEMA_KEYS) -> None:
     """In camelCase the payload gives the same, with the pointers of that spelling."""
-    tree, moved = twin(pair.tree, keys)
+    tree, moved = in_camel_case(pair.tree, keys)
     error, snake, _ = outcome(partial(read, pair.raw))
-    twin_error, other, _ = outcome(partial(read, json.dumps(tree).encode()))
-    assert twin_error == error, f"{pair.name} gives {error}, in camelCase {twin_error}"
+    camel_error, other, _ = outcome(partial(read, json.dumps(tree).encode()))
+    assert camel_error == error, f"{pair.name} gives {error}, in camelCase {camel_error}"
     expected = None if snake is None else respelled(snake, tree, moved)
     assert levelled(other) == levelled(expected), f"{pair.name} gives another completion in camelCase: {other!r}"
 
@@ -293,12 +293,12 @@ def check_others(variants: Iterable[Variant]) -> None:
 
 
 def respelled(completion: Body, tree: Any, moved: dict[str, str]) -> Body:
-    """A snake_case payload's completion, as its twin `tree` must give it."""
+    """A snake_case payload's completion, as its camelCase variant `tree` must give it."""
     extra = {}
     for pointer, value in completion.extra.items():
         place = follow(pointer, moved)
         there = value
-        if isinstance(value, dict | list):  # kept whole, so its keys are the twin's own
+        if isinstance(value, dict | list):  # kept whole, so its keys are those of the variant
             there = resolve(tree, place)
             if isinstance(there, str):
                 there = json.loads(there)

@@ -32,7 +32,9 @@ def main() -> int:
     parser.add_argument("--signals", type=int, default=50, metavar="N", help="SIGINT or SIGTERM at so many")
     parser.add_argument("--sizes", type=int, default=16, metavar="N", help="limit the size of files to so many sizes")
     parser.add_argument("--few", action="store_true", help="in three settings instead of twelve")
-    parser.add_argument("--patience", type=float, default=3.0, metavar="S", help="seconds from a signal to the end")
+    parser.add_argument(
+        "--seconds-to-end", type=float, default=3.0, metavar="S", help="seconds from a signal to the end"
+    )
     parser.add_argument("--megabytes", type=int, default=24, metavar="N", help="of the log that is killed and so on")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -49,7 +51,7 @@ def main() -> int:
                 failed |= _tell(f"{options.kills} kills", kills(settings, options.kills, chance))
                 print(f"  {sum(each.resumed for each in settings)} of them behind a checkpoint", file=sys.stderr)
             if options.signals:
-                interrupted = signals(settings, options.signals, chance, options.patience)
+                interrupted = signals(settings, options.signals, chance, options.seconds_to_end)
                 failed |= _tell(f"{options.signals} signals", interrupted)
             if options.sizes:
                 filled = full_disks(settings[:2], options.sizes)

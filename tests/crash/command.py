@@ -290,8 +290,8 @@ def kills(settings: list[Undisturbed], count: int, chance: random.Random) -> Ite
         yield from check(f"{subject.setting}: killed after {after} s of {subject.seconds:.3f}", kill)
 
 
-def signals(settings: list[Undisturbed], count: int, chance: random.Random, patience: float) -> Iterator[str]:
-    """Interrupt and terminate runs at random moments once they have begun; they have `patience` seconds to end."""
+def signals(settings: list[Undisturbed], count: int, chance: random.Random, limit: float) -> Iterator[str]:
+    """Interrupt and terminate runs at random moments once they have begun; they have `limit` seconds to end."""
     for number in range(count):
         subject = settings[number % len(settings)]
         sent = (signal.SIGINT, signal.SIGTERM)[number // len(settings) % 2]
@@ -313,7 +313,7 @@ def signals(settings: list[Undisturbed], count: int, chance: random.Random, pati
             seconds = time.monotonic() - begin
             if ended.code not in (128 + sent, DONE_WITH_REJECTS):
                 raise Wrong(f"it ended with {ended}")
-            if seconds > patience:
+            if seconds > limit:
                 raise Wrong(f"it took {seconds:.1f} s to end")
             subject.check_names(directory)
             complete = not subject.expected.keys() - contents(directory).keys()  # it was about to end anyway

@@ -40,7 +40,7 @@ def forked(directory: Path, call: Callable[[], object]) -> int:
             os.chdir(directory)
             call()
             code = 0
-        except BaseException:  # noqa: BLE001 - it is told, and then the fork ends
+        except BaseException:  # noqa: BLE001 - it is reported, and then the fork ends
             traceback.print_exc()
         finally:
             os._exit(code)  # it must not go on as its parent

@@ -1,6 +1,6 @@
 """What can go wrong at a durable step: the process dies before it, dies halfway through a write, or the step fails.
 
-A `Fault` stands in for `normcompletion.batch.durable.perform`. It numbers the steps from 1 and strikes at one of them.
+A `Fault` is in for `normcompletion.batch.durable.perform`. It numbers the steps from 1 and strikes at one of them.
 A process that dies can leave several kinds of disk behind:
 
     kept         everything it did is there: the process was killed

@@ -204,7 +204,7 @@ def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
         text = json.loads(raw).encode("utf-8", "surrogatepass")
     elif not is_stream(raw.removeprefix(b"\xef\xbb\xbf")) and not _is_lines(raw) and not _has_data_line(raw):
         return verdict.reason
-    # Text around the events, which no field starts and which is no JSON, stands in a note.
+    # Text around the events, which no field starts and which is no JSON, is in a note.
     events = [event for event in iter_events([text]) if not event.bare or event.data.startswith((b"{", b"["))]
     return judge_events([event.data for event in events], may_be_cut=_says_cut(answer))
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Literal, NamedTuple
 
 from normcompletion.testing import Pair
-from normcompletion.testing.twins import twin
+from normcompletion.testing.camelcase import in_camel_case
 from tests.conftest import FOUND
 
 Kind = Literal["body", "chunk", "stream"]
@@ -114,7 +114,7 @@ def corpus() -> Corpus:
 
 def _spellings(pair: Pair) -> Iterator[tuple[str, Any]]:
     yield "", pair.tree
-    other, _ = twin(pair.tree)
+    other, _ = in_camel_case(pair.tree)
     if other != pair.tree:
         yield " (camel)", other
 
@@ -183,7 +183,7 @@ def _write(tree: Any, random: Random) -> bytes:
 
 
 class _Edit:
-    """One tree in the making: its places, and the raw tokens that stand behind marks."""
+    """One tree in the making: its places, and the raw tokens that are behind marks."""
 
     def __init__(self, tree: Any, random: Random) -> None:
         self.root = [tree]
@@ -196,7 +196,7 @@ class _Edit:
         return f"@@{len(self.tokens) - 1}@@"
 
     def pick(self, wanted: Callable[[Any, Any], bool] = lambda _container, _key: True) -> Slot:
-        """A place where something wanted stands; the root where there is none."""
+        """A place where something wanted is; the root where there is none."""
         found = [slot for slot in slots(self.root) if wanted(*slot)]
         return self.random.choice(found) if found else (self.root, 0)
 
@@ -251,7 +251,7 @@ class _Edit:
         container.update((name if held == key else held, value) for held, value in items)
 
     def twice(self) -> None:
-        """A key stands twice in its object, in either order."""
+        """A key is in its object twice, in either order. its object, in either order."""
         container, key = self.pick(lambda held, _: isinstance(held, dict))
         if not isinstance(container, dict):
             return
@@ -322,7 +322,7 @@ class _Edit:
             container[key:key] = [_copy(container[key]) for _ in range(often)]
 
     def nest(self) -> None:
-        """A value stands many containers deep."""
+        """A value is many containers deep."""
         container, key = self.pick()
         roll = self.random.random()
         deep = self.random.randint(1, 140) if roll < 0.7 else 1000 if roll < 0.995 else 100_000
@@ -434,7 +434,7 @@ def _stream(raw: bytes, random: Random) -> bytes:
 
 
 def events_of(raw: bytes) -> list[bytes]:
-    """The events of a stream: what stands between blank lines, or each line where there are no fields."""
+    """The events of a stream: what is between blank lines, or each line where there are no fields."""
     lines = _LINE_END.split(raw.removeprefix(b"\xef\xbb\xbf"))
     if not is_stream(raw):
         return [line for line in lines if line.strip()]

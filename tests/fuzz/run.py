@@ -132,7 +132,7 @@ class Report(msgspec.Struct, kw_only=True):
         return not self.ways
 
 
-class Books:
+class Tally:
     """The sum of all blocks; safe to share between threads."""
 
     def __init__(self) -> None:
@@ -162,11 +162,11 @@ class Books:
             self.ways[death.violation] += 1
             self._keep(death.number, death.violation)
 
-    def new(self, told: set[Violation]) -> list[tuple[Violation, int]]:
-        """The ways that have not been told yet, with the first mutant of each; now they have."""
+    def new(self, reported: set[Violation]) -> list[tuple[Violation, int]]:
+        """The ways that have not been reported yet, with the first mutant of each; now they have."""
         with self.lock:
-            found = [(way, held[0]) for way, held in self.first.items() if way not in told]
-        told.update(way for way, _ in found)
+            found = [(way, held[0]) for way, held in self.first.items() if way not in reported]
+        reported.update(way for way, _ in found)
         return found
 
     def _keep(self, index: int, violation: Violation) -> None:
@@ -187,7 +187,7 @@ def fuzz(
     is_quiet: bool = False,
 ) -> Report:
     """Check the first so many mutants of a plan in worker processes."""
-    books, began = Books(), time.monotonic()
+    tally, began = Tally(), time.monotonic()
     blocks = deque((start, min(start + BLOCK, mutants)) for start in range(0, mutants, BLOCK))
 
     def work() -> None:
@@ -202,11 +202,11 @@ def fuzz(
                     worker = Worker(plan, Path(name), hang_seconds)
                 done = worker.run(start, stop)
                 if isinstance(done, Block):
-                    books.add(done)
+                    tally.add(done)
                     continue
                 worker.close()
                 worker = None
-                books.bury(done)
+                tally.bury(done)
                 blocks.extendleft(part for part in ((done.number + 1, stop), (start, done.number)) if part[0] < part[1])
             if worker is not None:
                 worker.close()
@@ -214,44 +214,44 @@ def fuzz(
     threads = [Thread(target=work, daemon=True) for _ in range(jobs)]
     for thread in threads:
         thread.start()
-    _watch(threads, books, mutants, began, is_quiet=is_quiet)
-    return _report(plan, books, mutants, time.monotonic() - began)
+    _watch(threads, tally, mutants, began, is_quiet=is_quiet)
+    return _report(plan, tally, mutants, time.monotonic() - began)
 
 
-def _watch(threads: Iterable[Thread], books: Books, mutants: int, began: float, *, is_quiet: bool) -> None:
+def _watch(threads: Iterable[Thread], tally: Tally, mutants: int, began: float, *, is_quiet: bool) -> None:
     said = began
-    told: set[Violation] = set()
+    reported: set[Violation] = set()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)
             if is_quiet or time.monotonic() - said <= 5:
                 continue
             said = time.monotonic()
-            rate, broken = books.mutants / (said - began), books.ways.total()
-            print(f"{books.mutants:,} of {mutants:,}, {rate:,.0f}/s, {broken} violations", file=sys.stderr)
-            for way, found in books.new(told):
+            rate, broken = tally.mutants / (said - began), tally.ways.total()
+            print(f"{tally.mutants:,} of {mutants:,}, {rate:,.0f}/s, {broken} violations", file=sys.stderr)
+            for way, found in tally.new(reported):
                 print(f"! {' · '.join(way)}: mutant {found}", file=sys.stderr)
 
 
-def _report(plan: Plan, books: Books, wanted: int, seconds: float) -> Report:
-    labels = dict(sorted(books.labels.items(), key=lambda item: -item[1]))
+def _report(plan: Plan, tally: Tally, wanted: int, seconds: float) -> Report:
+    labels = dict(sorted(tally.labels.items(), key=lambda item: -item[1]))
     kinds: Counter[str] = Counter()
-    for way, count in books.ways.items():
+    for way, count in tally.ways.items():
         kinds[way.kind] += count
     return Report(
         python=platform.python_version(),
         msgspec=msgspec.__version__,
         orjson=orjson.__version__,
         plan=plan._asdict(),
-        mutants=books.mutants,
+        mutants=tally.mutants,
         wanted=wanted,
         seconds=round(seconds, 1),
         accepted=sum(count for label, count in labels.items() if _is_accepted(label)),
         labels=labels,
         violations=dict(kinds),
-        ways=[_way(plan, way, count, books.first.get(way, [])) for way, count in sorted(books.ways.items())],
-        slowest=_again(plan, books) if not any(way.kind in FATAL for way in books.ways) else [],
-        peak_kib=books.peak,
+        ways=[_way(plan, way, count, tally.first.get(way, [])) for way, count in sorted(tally.ways.items())],
+        slowest=_again(plan, tally) if not any(way.kind in FATAL for way in tally.ways) else [],
+        peak_kib=tally.peak,
     )
 
 
@@ -273,11 +273,11 @@ def _way(plan: Plan, way: Violation, count: int, first: list[int]) -> dict[str, 
     return {**way._asdict(), "count": count, "first": examples}
 
 
-def _again(plan: Plan, books: Books) -> list[dict[str, float]]:
+def _again(plan: Plan, tally: Tally) -> list[dict[str, float]]:
     """The slowest mutants timed again, alone: what was slow for its own sake stays slow."""
     target = target_of(plan.target)
     found = []
-    for slow in books.slowest:
+    for slow in tally.slowest:
         case = plan.mutant(slow.number)
         times = []
         for _ in range(3):

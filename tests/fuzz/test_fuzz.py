@@ -132,7 +132,7 @@ def test_a_violation_is_reproduced_and_shrunk() -> None:
 
 
 @pytest.mark.parametrize(("target", "code"), [("Refuses", 0), ("Foreign", 1)])
-def test_the_exit_code_says_whether_all_is_well(
+def test_the_exit_code_is_that_of_the_findings(
     target: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """The command ends with 0 where nothing was broken and with 1 where something was; the report says it too."""
@@ -209,7 +209,7 @@ def test_the_oracle_knows_json(text: bytes, kind: str, reason: str) -> None:
     assert judge(text) == (kind, reason)
 
 
-def test_a_mark_that_was_edited_is_a_text() -> None:
+def test_a_marker_that_was_edited_is_a_text() -> None:
     """What an edit made of the mark of a raw token, and no token belongs to, is written as it is."""
     edit = _Edit([], Random(1))
     edit.root[0] = [edit.mark(b"1e9"), "@@12@@"]

@@ -60,7 +60,7 @@ class Block(NamedTuple):
 
 
 def run_block(plan: Plan, target: Target, start: int, stop: int, position: int | None = None) -> Block:
-    """Check the mutants of a block, in order; `position` is the descriptor of the file that says where it stands."""
+    """Check the mutants of a block, in order; `position` is the descriptor of the file that says where it is."""
     labels: Counter[str] = Counter()
     counts: Counter[Violation] = Counter()
     violations: list[tuple[int, Violation]] = []

@@ -120,7 +120,7 @@ class Case:
         return json.loads(self.body.raw)
 
     def sent(self, place: Place) -> Any:
-        """What stands at a place of the body; `ABSENT` where nothing does."""
+        """What is at a place of the body; `ABSENT` where nothing does."""
         node = self.payload
         for key in place:
             try:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from normcompletion import Assembler, NormalizeError, iter_events, normalize, normalize_chunk, normalize_many
 
 LEVELS = 1_000_000
-# Where free-form, unknown and known members stand, in a body, an error, an envelope, a chunk; `%s` is the deep value.
+# Where free-form, unknown and known members are, in a body, an error, an envelope, a chunk; `%s` is the deep value.
 POSITIONS = {
     "known field": b'{"model":%s,"choices":[]}',
     "known field in a choice": b'{"choices":[{"message":{"content":%s}}]}',

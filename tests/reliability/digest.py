@@ -98,11 +98,11 @@ def one_round(found: Iterable[tuple[str, bytes]], options: argparse.Namespace) -
         if payload is None:
             continue
         for mode, call in readings(payload, many=options.many).items():
-            report.append(f"{name}\t{mode}\t{told(call, options.depth)}")
+            report.append(f"{name}\t{mode}\t{described(call, options.depth)}")
     return report
 
 
-def told(call: Call, depth: int) -> str:
+def described(call: Call, depth: int) -> str:
     """Class and code, digest and offset of what a call gives; `FOREIGN` and the class of an exception not ours."""
     try:
         got = below(depth, lambda: fate(call))

@@ -1,4 +1,4 @@
-"""The JSON that is read is the JSON of RFC 8259, wherever in a body it stands."""
+"""The JSON that is read is the JSON of RFC 8259, wherever in a body it is."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def without_surrogates(value: Any) -> Any:
     return value
 
 
-def test_the_table_is_what_the_standard_says() -> None:
+def test_the_table_agrees_with_the_standard_library() -> None:
     """The oracle, which is the standard library made strict, accepts every `y_` text and refuses every `n_` text."""
     refused = {case.name for case in CASES if judge(case.text).kind == "invalid"}
     assert {case.name for case in ACCEPTED if case.name.startswith("y_")} & refused == set()

@@ -93,7 +93,7 @@ def keep(call: Verb, payload: object) -> object:
     return result
 
 
-def settled(check: Callable[[], bool]) -> bool:
+def eventually(check: Callable[[], bool]) -> bool:
     """Whether something holds, at the latest when the garbage collector was here."""
     if not check():
         gc.collect()
@@ -118,15 +118,15 @@ def test_no_result_keeps_its_buffer() -> None:
                 buffer, text = bytearray(pair.raw), bytes(bytearray(pair.raw))
                 owners = sys.getrefcount(text)
                 kept = [keep(call, buffer), keep(call, memoryview(buffer)), keep(call, text)]
-                free = settled(lambda buffer=buffer: resizable(buffer))  # type: ignore[misc]
-                settled(lambda text=text, owners=owners: sys.getrefcount(text) <= owners + 2)  # type: ignore[misc]
+                free = eventually(lambda buffer=buffer: resizable(buffer))  # type: ignore[misc]
+                eventually(lambda text=text, owners=owners: sys.getrefcount(text) <= owners + 2)  # type: ignore[misc]
                 if not free or sys.getrefcount(text) != owners:
                     found.append(f"{pair.name}: {type(kept[0]).__name__}")
     assert found == []
 
 
 @pytest.mark.slow
-def test_a_result_holds_nothing_of_what_stands_around_it() -> None:
+def test_a_result_holds_nothing_of_what_is_around_it() -> None:
     """A completion or error made from a payload with two megabytes of spaces behind it holds none of them."""
     found = []
     for pair in FOUND:
@@ -139,7 +139,7 @@ def test_a_result_holds_nothing_of_what_stands_around_it() -> None:
                 before = tracemalloc.get_traced_memory()[0]
                 kept = keep(call, pair.raw + PADDING)
                 limit = before + 60_000 + 20 * len(pair.raw)
-                if not settled(lambda limit=limit: tracemalloc.get_traced_memory()[0] < limit):  # type: ignore[misc]
+                if not eventually(lambda limit=limit: tracemalloc.get_traced_memory()[0] < limit):  # type: ignore[misc]
                     found.append(f"{pair.name}: {type(kept).__name__}")
             finally:
                 tracemalloc.stop()

@@ -151,7 +151,7 @@ def leak(token: str, call: Callable[[], object]) -> str | None:
 
 
 @pytest.mark.slow
-def test_no_error_tells_a_secret(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_error_contains_a_secret(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     """No text, repr or chained exception quotes a planted value, but the head of what a service reported; no log."""
     found = set()
     count = 0
@@ -160,9 +160,9 @@ def test_no_error_tells_a_secret(caplog: pytest.LogCaptureFixture, capfd: pytest
             for token, raw in planted(pair):
                 count += 1
                 for verb in VERBS:
-                    told = leak(token, lambda verb=verb, raw=raw: verb(raw))  # type: ignore[misc]
-                    if told is not None:
-                        found.add(f"{pair.name}: {told}")
+                    leaked = leak(token, lambda verb=verb, raw=raw: verb(raw))  # type: ignore[misc]
+                    if leaked is not None:
+                        found.add(f"{pair.name}: {leaked}")
     assert sorted(found) == []
     assert count > 5_000
     assert caplog.records == []
@@ -177,11 +177,11 @@ def rejected(line: bytes, *, strict: bool) -> Iterator[str]:
     try:
         for _, reject in CONVERSIONS[strict]([Block(0, 1, 0, line + b"\n")]).rejects:
             yield reject.to_json().decode()
-    except Exception as error:  # noqa: BLE001 - told apart by the test
+    except Exception as error:  # noqa: BLE001 - distinguished by the test
         yield f"FOREIGN {type(error).__name__}"
 
 
-def test_no_reject_tells_a_secret() -> None:
+def test_no_reject_contains_a_secret() -> None:
     """No reason, code or path of a rejected line quotes a planted value; the reject is all that is written."""
     found = []
     rejects = 0
@@ -206,9 +206,9 @@ def test_detect_and_explain_tell_no_secret() -> None:
     for pair in FOUND[::10]:
         for token, raw in list(planted(pair))[:12]:
             for verb in (detect, explain):
-                told = leak(token, lambda verb=verb, raw=raw: verb(raw))  # type: ignore[misc]
-                if told is not None:
-                    found.append(f"{pair.name}: {told}")
+                leaked = leak(token, lambda verb=verb, raw=raw: verb(raw))  # type: ignore[misc]
+                if leaked is not None:
+                    found.append(f"{pair.name}: {leaked}")
     assert found == []
 
 
@@ -252,7 +252,7 @@ def test_a_name_of_the_caller_is_quoted_short() -> None:
 
 
 def test_the_checks_see_a_leak() -> None:
-    """A text that quotes a piece of a secret, or an error that hides one in its context, is told."""
+    """A text that quotes a piece of a secret, or an error that hides one in its context, is reported."""
 
     def tell() -> None:
         raise NormalizeError(f"the value {secret('x')[100:120]} is odd")

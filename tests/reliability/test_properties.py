@@ -64,14 +64,14 @@ def test_any_completion_comes_back_from_its_json(tree: Any) -> None:
 
 
 def check_copies(got: Fate) -> None:
-    """Check that copies of what a payload gave are equal and stand alone."""
+    """Check that copies of what a payload gave are equal and is alone."""
     for duplicate in COPIES:
         if got.completion is not None:
-            twin = duplicate(got.completion)
-            assert type(twin) is type(got.completion)
-            assert twin == got.completion
-            assert canonical(twin) == canonical(got.completion)
-            assert twin is not got.completion
+            copied = duplicate(got.completion)
+            assert type(copied) is type(got.completion)
+            assert copied == got.completion
+            assert canonical(copied) == canonical(got.completion)
+            assert copied is not got.completion
         if got.error is not None:
             other = duplicate(got.error)
             assert type(other) is type(got.error)
@@ -97,11 +97,11 @@ def test_copies_of_anything_are_equal(junk: bytes, tree: Any) -> None:
 def test_a_deep_copy_shares_nothing() -> None:
     """A deep copy does not change with its original."""
     original = normalize(b'{"choices":[{"message":{"content":"a"}}],"x":{"y":[1]}}')
-    twin = copy.deepcopy(original)
+    copied = copy.deepcopy(original)
     original.choices[0].message.content = "b"
     original.extra["/x"]["y"].append(2)
-    assert twin.text == "a"
-    assert twin.extra == {"/x": {"y": [1]}}
+    assert copied.text == "a"
+    assert copied.extra == {"/x": {"y": [1]}}
 
 
 BODY = (
