@@ -251,7 +251,7 @@ class _Edit:
         container.update((name if held == key else held, value) for held, value in items)
 
     def twice(self) -> None:
-        """A key is in its object twice, in either order. its object, in either order."""
+        """A key is twice in its object, in either order."""
         container, key = self.pick(lambda held, _: isinstance(held, dict))
         if not isinstance(container, dict):
             return
