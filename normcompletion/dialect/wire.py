@@ -218,6 +218,11 @@ class ChunkDelta(Wire, kw_only=True):
     audio: canonical.Audio | None = None
     images: list[canonical.Image] | None = None
     name: str | None = None
+    channel: str | None = None  # Groq
+
+
+# What a delta and a canonical message call the same, and mean the same by.
+DELTA_MEMBERS = tuple(set(ChunkDelta.__struct_fields__) & set(canonical.Message.__struct_fields__) - {"content"})
 
 
 class ChunkLogprobs(canonical.Logprobs, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -263,7 +268,7 @@ class Chunk(Wire, kw_only=True):
     provider: str | None = None
     model: str | None = None
     object: str | None = None
-    created: Seconds | None = None
+    created: Created = None
     choices: list[ChunkChoice]
     system_fingerprint: str | None = None
     usage: canonical.Usage | None = None

@@ -10,11 +10,12 @@ event is one line `data: …`.
 are taken out of the tree, camelCase is spelled in snake_case, and the rest is converted to the same Struct. Only a
 chunk with another fault goes through the lenient decode and the adapters of whole responses.
 
-**Merging** (`assembly.py`, `answer.py`, `calls.py`, `merging.py`). A chunk that is like the one before it but for its
-text adds that text to a list: one comparison of Structs tells (`Assembly._goes_on`). Any other chunk is taken apart,
-member by member (`Assembly.merge`). Texts are joined when somebody asks, so time and memory are linear in the chunks.
-Words are never joined: the first id, model and provider stay, the last finish word, and another value has a note. Usage
-is merged member by member. Values without a field follow the rules of `merging.py`.
+**Merging** (`assembly.py`, `answer.py`, `calls.py`, `merging.py`). What adds something each time it comes (texts,
+parts, fragments of tool calls) is taken out of a chunk and appended to lists. What is left is compared with what was
+left of the chunk before (one comparison of Structs), and merged member by member only where it differs
+(`Assembly.merge`). Texts are joined when somebody asks, so time and memory are linear in the chunks. Words are never
+joined: the first id, model and provider stay, the last finish word, and another value has a note. Usage is merged
+member by member. Values without a field follow the rules of `merging.py`.
 
 **Endings** (`ending.py`, `splitting.py`). Finish words and roles are kept as they were sent until the end, when the
 markers of all chunks together have said who wrote the stream; then they are translated. A stream that ended before it

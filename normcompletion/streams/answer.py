@@ -31,49 +31,55 @@ from .calls import Calls
 from .merging import Values
 
 Whole = TypeVar("Whole", Annotation, Image)
-Places = dict[str, list[int]]  # by member, the places to which the members of a list of a chunk went
 
 _encode = msgspec.json.Encoder().encode
 _MORE = [name for name in Part.__struct_fields__ if name not in ("type", "text", "thinking")]
 _NO_MORE = (None,) * len(_MORE)
 _more = attrgetter(*_MORE)
-# Members of a delta that add something each time they come; the others say the same again.
-_adding = attrgetter("refusal", "annotations", "images", "audio", "function_call")
-_NOTHING_ADDED = (None,) * 5
+# Members of a choice, and of its delta, that add something each time they come, beside texts and calls.
+_adding, _NOTHING_ADDED = attrgetter("text", "logprobs", "message"), (None,) * 3
+_whole, _NO_WHOLE = attrgetter("refusal", "annotations", "images", "audio", "function_call"), (None,) * 5
 _NOT_OVER = (None, *PLACEHOLDERS)
-_LONG = ("summary", "data")  # the members of a reasoning detail that are cut over chunks, beside its text
+_WORDS = [name for name in ReasoningDetail.__struct_fields__ if name not in ("text", "summary", "data")]
 
 
-class Detail:
+class Detail(msgspec.Struct, eq=False):
     """One member of `reasoning_details` in the making; its texts are cut over chunks, its words are not."""
 
-    __slots__ = ("long", "place", "text", "words")
+    place: int
+    words: ReasoningDetail
+    text: list[str] | None = None
+    summary: list[str] = []
+    data: list[str] = []
 
-    def __init__(self, place: int) -> None:
-        self.place = place
-        self.words = ReasoningDetail()
-        self.text: list[str] | None = None
-        self.long: dict[str, list[str]] = {}
+    def take_texts(self, fragment: ReasoningDetail) -> None:
+        """Take the texts out of a fragment."""
+        if fragment.text is not None:
+            if self.text is None:
+                self.text = []
+            self.text.append(fragment.text)
+            fragment.text = None
+        if fragment.summary is not None:
+            self.summary.append(fragment.summary)
+            fragment.summary = None
+        if fragment.data is not None:
+            self.data.append(fragment.data)
+            fragment.data = None
 
-    def add(self, fragment: ReasoningDetail) -> None:
-        """What a fragment has; of the words the last one stands (the signature comes on its own)."""
-        for name in fragment.__struct_fields__:
-            value = getattr(fragment, name)
-            if value is None:
-                continue
-            if name == "text":
-                self.text = [] if self.text is None else self.text
-                self.text.append(value)
-            elif name in _LONG:
-                self.long.setdefault(name, []).append(value)
-            else:
+    def add_words(self, fragment: ReasoningDetail) -> None:
+        """The words of a fragment: the last one of each stands (the signature comes on its own)."""
+        for name in _WORDS:
+            if (value := getattr(fragment, name)) is not None:
                 setattr(self.words, name, value)
 
     def whole(self, join: Callable[[list[str]], str]) -> ReasoningDetail:
         """The member so far; `join` joins its text."""
-        texts: dict[str, Any] = {name: "".join(pieces) for name, pieces in self.long.items()}
-        text = None if self.text is None else join(self.text)
-        return msgspec.structs.replace(self.words, text=text, **texts)
+        return msgspec.structs.replace(
+            self.words,
+            text=None if self.text is None else join(self.text),
+            summary="".join(self.summary) if self.summary else None,
+            data="".join(self.data) if self.data else None,
+        )
 
 
 class Piece:
@@ -117,78 +123,137 @@ def _thoughts(part: Part) -> list[ThinkingText] | None:
     return [ThinkingText(text=part.thinking)] if isinstance(part.thinking, str) else part.thinking and [*part.thinking]
 
 
-_EMPTY = wire.ChunkDelta()
+_EMPTY, _NO_LOGPROBS = wire.ChunkDelta(), wire.ChunkLogprobs()
 
 
-class Answer:
+class Answer(msgspec.Struct, eq=False):
     """One choice in the making.
 
-    `content` and `reasoning` are the fragments of its text; the assembly appends to them itself, and to those of the
-    last reasoning detail. Notes and values without a field are in `extra`, by pointer below the choice.
+    `content` and `reasoning` are the fragments of its text. Notes and values without a field are in `extra`, by pointer
+    below the choice.
     """
 
-    has_delta = has_content = has_reasoning = False  # also where every fragment was empty
-    has_text = False  # text without a delta, as text completions have it
-    has_calls = has_function = has_logprobs = False  # `has_function`: calls in the old form
-    is_over = False  # whether a finish word came
+    index: int | None
+    head: wire.Chunk | None = None  # the last chunk, without what was taken out of it
+    deltas: int = 0
+    roles: int = 0  # how many deltas had one
+    has_delta: bool = False  # also where every fragment was empty, as `has_content` and `has_reasoning`
+    has_content: bool = False
+    has_reasoning: bool = False
+    has_text: bool = False  # text without a delta, as text completions have it
+    has_calls: bool = False
+    has_function: bool = False  # calls in the old form
+    has_logprobs: bool = False
+    is_over: bool = False  # whether a finish word came
     role: str | None = None
     name: str | None = None
+    content: list[str] = []
+    reasoning: list[str] = []
+    refusal: list[str] = []
+    aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
     parts: list[Piece] | None = None
     details: dict[tuple[str | None, int | None], Detail] | None = None
     annotations: list[Annotation] | None = None
     images: list[Image] | None = None
+    seen: dict[bytes, int] = {}  # annotations and images, by their JSON, and their places
     audio: dict[str, Any] | None = None
     logprobs: list[TokenLogprob] | None = None
     refusal_logprobs: list[TokenLogprob] | None = None
-    last_logprobs = 0  # where those of the last chunk start
+    last_logprobs: int = 0  # where those of the last chunk start
+    finishes: dict[tuple[str | None, str | None], None] = {}  # words and native words, in order
     error: ServiceError | None = None
+    messages: list[wire.ChunkDelta] = []  # whole messages, as long as there was no delta
     differing: Any = None  # the last whole message that is not what the deltas say
     cumulative: str | None = None  # where a chunk has the mark of a service that sends the whole text so far
-    roles = _runs = 0  # how many deltas had a role; how many fragments there were at the last count
-    _has_role = False  # whether the last delta had one
-
-    def __init__(self, index: int | None) -> None:
-        self.index = index
-        self.origins: list[Answer] = []  # the answers that this one was made of
-        self.content: list[str] = []
-        self.reasoning: list[str] = []
-        self.last_detail: list[str] = []
-        self.refusal: list[str] = []
-        self.aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
-        self.seen: dict[bytes, int] = {}  # annotations and images, by their JSON, and their places
-        self.finishes: dict[tuple[str | None, str | None], None] = {}  # words and native words, in order
-        self.messages: list[wire.ChunkDelta] = []  # whole messages, as long as there was no delta
-        self.extra = Values()  # by pointer below the choice
-        self.calls = Calls(self.extra)
+    origins: list[Answer] = []  # the answers that this one was made of
+    places: dict[str, list[int]] = {}  # to which the members of lists of the last chunk went, by member
+    extra: Values = msgspec.field(default_factory=Values)  # by pointer below the choice
+    calls: Calls = msgspec.field(default_factory=Calls)
 
     # -- fragments
 
     def has_mostly_roles(self) -> bool:
         """Whether at least half of the deltas had a role."""
-        self._count_roles()
-        return self.roles * 2 >= self._runs
+        return self.roles * 2 >= self.deltas
 
-    def _count_roles(self) -> None:
-        """Count the fragments since the last count: the deltas of all were like the last one that was looked at."""
-        runs = len(self.content) + len(self.reasoning) + self.calls.count
-        if self._has_role:
-            self.roles += runs - self._runs
-        self._runs = runs
+    def take_texts(self, delta: wire.ChunkDelta) -> None:
+        """Take out of a delta what adds something each time: texts, parts, and fragments of tool calls."""
+        self.deltas += 1
+        if not self.has_delta:
+            self.has_delta = delta != _EMPTY  # an object of nulls says nothing
+        if delta.role:
+            self.roles += 1
+        if content := delta.content:
+            if isinstance(content, str):
+                self.content.append(content)
+                if self.parts is not None:
+                    self._add_parts([Part(type="text", text=content)])
+            else:
+                self._add_content(content, delta)
+            delta.content = None
+        if thought := delta.reasoning or delta.reasoning_content:
+            self.reasoning.append(thought)
+            if delta.reasoning_content and delta.reasoning_content != thought:
+                self.aliases.append(delta.reasoning_content)  # where the two differ, one is kept apart
+            delta.reasoning = delta.reasoning_content = None
+        if delta.reasoning_details:
+            self._take_details(delta.reasoning_details)
+        if delta.tool_calls is not None:
+            self.places["tool_calls"] = self.calls.take(delta.tool_calls, self.extra)
 
-    def add_delta(self, delta: wire.ChunkDelta, places: Places) -> bool:
-        """What a chunk adds to the message; it is taken out of the delta.
+    def _add_content(self, parts: list[Part], delta: wire.ChunkDelta) -> None:
+        """The parts of a delta, with their texts and thoughts."""
+        self.places["content"] = self._add_parts(parts)
+        text, thought = joined(parts)
+        if text is not None:
+            self.has_content = True
+            self.content.append(text)
+        if thought is not None and not delta.reasoning and not delta.reasoning_content:
+            self.has_reasoning = True
+            self.reasoning.append(thought)
 
-        Adds, by member, the places to which the members of its lists went to `places`. Gives whether another delta
-        that is like what is left, but for a text, adds no more than that text.
+    def _take_details(self, members: list[ReasoningDetail]) -> None:
+        """Fragments of `reasoning_details`, merged by type and index."""
+        if self.details is None:
+            self.details = {}
+        places = []
+        for fragment in members:
+            key = fragment.type, fragment.index
+            detail = self.details.get(key)
+            if detail is None:
+                detail = self.details[key] = Detail(len(self.details), ReasoningDetail())
+            detail.take_texts(fragment)
+            places.append(detail.place)
+        self.places["reasoning_details"] = places
+
+    def add_rest(self, choice: wire.ChunkChoice, said: wire.ChunkDelta | None) -> None:
+        """What a choice says beside the texts that were taken out of its delta, which had `said`.
+
+        What adds something each time is taken out, too: what is left would add nothing a second time.
         """
-        self._count_roles()
-        self.has_delta = self.has_delta or delta != _EMPTY  # an object of nulls says nothing
-        self._has_role = bool(delta.role)
-        is_plain = self.parts is None and delta.content.__class__ is not list
+        if _adding(choice) != _NOTHING_ADDED:
+            self._take_members(choice, said)
+        if choice.delta is not None:
+            if _whole(choice.delta) != _NO_WHOLE:
+                self._take_wholes(choice.delta)
+            self._add_words(choice.delta)
+        if choice.finish_reason is not None or choice.native_finish_reason is not None:
+            finish = choice.finish_reason, choice.native_finish_reason
+            self.finishes.pop(finish, None)
+            self.finishes[finish] = None
+            self.is_over = self.is_over or choice.finish_reason not in _NOT_OVER
+        if choice.error is not None:
+            self.error = choice.error
+        for name in wire.VENDOR_MEMBERS:
+            if (value := getattr(choice, name)) is not None:
+                self.extra.add(f"/{name}", value)
+
+    def _add_words(self, delta: wire.ChunkDelta) -> None:
         if delta.content is not None:
-            self._add_content(delta, places)
+            self.has_content = self.has_content or not isinstance(delta.content, list)
+            self.parts = self.parts if isinstance(delta.content, str) else self.parts or []
         if delta.reasoning is not None or delta.reasoning_content is not None:
-            self._add_reasoning(delta)
+            self.has_reasoning = True
         if delta.role is not None and delta.role != self.role:
             if not delta.role:
                 self.extra.note("placeholder", "/delta/role", delta.role)
@@ -198,54 +263,43 @@ class Answer:
                 self.extra.note("conflicting_value", "/delta/role", delta.role)
         if delta.name is not None and self.name is None:
             self.name = delta.name
-        if delta.reasoning_details is not None:
-            is_plain = (
-                self._add_details(delta.reasoning_details, places.setdefault("reasoning_details", [])) and is_plain
-            )
         if delta.tool_calls is not None:
             self.has_calls = True
-            is_plain = self.calls.add(delta.tool_calls, places.setdefault("tool_calls", [])) and is_plain
-        if _adding(delta) != _NOTHING_ADDED:
-            self._add_members(delta, places)
-        return is_plain
+        if delta.reasoning_details is not None:
+            self.details = {} if self.details is None else self.details
+            for fragment in delta.reasoning_details:
+                self.details[fragment.type, fragment.index].add_words(fragment)
+                self.cumulative = self.cumulative or wire.CUMULATIVE_FORMATS.get(fragment.format or "")
+        if delta.channel is not None:
+            self.extra.add("/delta/channel", delta.channel)
 
-    def _add_content(self, delta: wire.ChunkDelta, places: Places) -> None:
-        content = delta.content
-        if isinstance(content, list):
-            places["content"] = self.add_parts(content)
-            content, thought = joined(content)
-            if thought is not None and not delta.reasoning and not delta.reasoning_content:
-                self.has_reasoning = True
-                self.reasoning.append(thought)
-        elif content and self.parts is not None:
-            self.add_parts([Part(type="text", text=content)])
-        if content:
-            self.content.append(content)
-            delta.content = None
-        self.has_content = self.has_content or content is not None
+    def _take_members(self, choice: wire.ChunkChoice, said: wire.ChunkDelta | None) -> None:
+        """Take out of a choice the rarer members that add something each time; its delta said `said`."""
+        if choice.text is not None:
+            if choice.delta is None:
+                self.has_text = True
+            if said is None or choice.text != said.content:  # Together says the text of a chat here as well
+                self.has_content = True
+                self.content += [choice.text] if choice.text else []
+            choice.text = None
+        if choice.logprobs is not None:
+            self._add_logprobs(choice.logprobs)
+            choice.logprobs = choice.logprobs if choice.logprobs == _NO_LOGPROBS else None
+        if choice.message is not None:
+            self._add_message(choice.message, said)
+            choice.message = None
 
-    def _add_reasoning(self, delta: wire.ChunkDelta) -> None:
-        """The reasoning under either name; where they differ, one is kept apart."""
-        first, second = delta.reasoning, delta.reasoning_content
-        self.has_reasoning = True
-        if first and second and first != second:
-            self.aliases.append(second)
-        if text := first or second:
-            self.reasoning.append(text)
-            delta.reasoning = delta.reasoning_content = None
-
-    def _add_members(self, delta: wire.ChunkDelta, places: Places) -> None:
-        """Members that add something each time; they are taken out of the delta."""
+    def _take_wholes(self, delta: wire.ChunkDelta) -> None:
         if delta.function_call is not None:
             self._add_function(delta.function_call)
         if delta.refusal is not None:
             self.refusal.append(delta.refusal)
         if delta.annotations is not None:
             self.annotations = [] if self.annotations is None else self.annotations
-            places["annotations"] = self._add_whole(delta.annotations, self.annotations)
+            self.places["annotations"] = self._add_whole(delta.annotations, self.annotations)
         if delta.images is not None:
             self.images = [] if self.images is None else self.images
-            places["images"] = self._add_whole(delta.images, self.images)
+            self.places["images"] = self._add_whole(delta.images, self.images)
         if delta.audio is not None:
             self._add_audio(delta.audio)
         delta.function_call = delta.refusal = delta.annotations = delta.images = delta.audio = None
@@ -253,35 +307,11 @@ class Answer:
     def _add_function(self, function: FunctionCall) -> None:
         """The old form of a call; one of empty texts is none, one beside calls in the new form is kept apart."""
         if function.name or function.arguments:
-            if self.calls.count and not self.has_function:
+            if self.calls.calls and not self.has_function:
                 self.extra.add("/delta/function_call", msgspec.to_builtins(function), is_delta=True)
             else:
                 self.has_calls = self.has_function = True
-                self.calls.add([ToolCall(type="function", function=function)], [])
-
-    def _add_details(self, members: list[ReasoningDetail], places: list[int]) -> bool:
-        """Fragments of `reasoning_details`, merged by type and index; adds the place of each to `places`.
-
-        Gives whether a fragment like the one that was added, but for its text, adds no more than that.
-        """
-        details = self.details
-        if details is None:
-            details = self.details = {}
-        detail = None
-        for fragment in members:
-            key = fragment.type, fragment.index
-            detail = details.get(key)
-            if detail is None:
-                detail = details[key] = Detail(len(details))
-            detail.add(fragment)
-            self.cumulative = self.cumulative or wire.CUMULATIVE_FORMATS.get(fragment.format or "")
-            places.append(detail.place)
-        if not members:
-            return True
-        if len(members) > 1 or detail is None or detail.long or detail.text is None:
-            return False
-        self.last_detail, members[0].text = detail.text, None
-        return True
+                self.calls.take([ToolCall(type="function", function=function)], self.extra)
 
     def _add_whole(self, items: list[Whole], held: list[Whole]) -> list[int]:
         """Annotations or images, which come whole and may come again; gives the place of each."""
@@ -308,7 +338,7 @@ class Answer:
                 else:
                     audio[name] = value
 
-    def add_parts(self, parts: list[Part]) -> list[int]:
+    def _add_parts(self, parts: list[Part]) -> list[int]:
         """Parts of a content list; fragments of one text or thought become one part. Gives the place of each."""
         if self.parts is None:
             self.parts = [Piece(Part(type="text", text="".join(self.content)))] if self.content else []
@@ -319,66 +349,43 @@ class Answer:
             places.append(len(self.parts) - 1)
         return places
 
-    # -- around the delta
-
-    def add_choice(self, choice: wire.ChunkChoice, said: Any, thought: str | None, places: Places) -> None:
-        """What a choice of a chunk has beside its delta, whose texts were `said` and `thought`."""
-        if choice.text is not None:
-            if choice.delta is None:
-                self.has_text = True
-            if choice.delta is None or choice.text != said:  # Together says the text of a chat here as well
-                self._add_content(wire.ChunkDelta(content=choice.text), places)
-            choice.text = None
-        if choice.logprobs is not None:
-            places["logprobs"] = [self._add_logprobs(choice.logprobs)]
-            choice.logprobs = None
-        if choice.finish_reason is not None or choice.native_finish_reason is not None:
-            finish = choice.finish_reason, choice.native_finish_reason
-            self.finishes.pop(finish, None)
-            self.finishes[finish] = None
-            self.is_over = self.is_over or choice.finish_reason not in _NOT_OVER
-        if choice.error is not None:
-            self.error = choice.error
-        if choice.message is not None:
-            self._add_message(choice.message, said, thought)
-            choice.message = None
-        for name in wire.VENDOR_MEMBERS:
-            value = getattr(choice, name)
-            if value is not None:
-                self.extra.add(f"/{name}", value)
-
-    def _add_logprobs(self, logprobs: Logprobs) -> int:
-        """Log-probs of a chunk's tokens; gives how many tokens came before."""
-        before = 0
+    def _add_logprobs(self, logprobs: Logprobs) -> None:
+        """Log-probs of a chunk's tokens."""
         self.has_logprobs = True
         if logprobs.content is not None:
             self.logprobs = [] if self.logprobs is None else self.logprobs
-            before = self.last_logprobs = len(self.logprobs)
+            self.last_logprobs = len(self.logprobs)
             self.logprobs.extend(logprobs.content)
         if logprobs.refusal is not None:
             self.refusal_logprobs = [] if self.refusal_logprobs is None else self.refusal_logprobs
             self.refusal_logprobs.extend(logprobs.refusal)
-        return before
+        self.places["logprobs"] = [self.last_logprobs]
 
     # -- whole messages
 
-    def _add_message(self, message: wire.ChunkDelta, said: str | None, thought: str | None) -> None:
+    def _add_message(self, message: wire.ChunkDelta, said: wire.ChunkDelta | None) -> None:
         """A whole message beside or behind the deltas: what they said already adds nothing, the rest is appended."""
+        if message.channel is not None:
+            self.extra.add("/message/channel", message.channel)
+            message.channel = None
         if not self.has_delta:
             self.messages.append(message)
             return
-        text, thinking = _texts(message)
+        said = said or _EMPTY
+        (text, thinking), (said_text, said_thought) = _texts(message), _texts(said)
         agrees = [
-            self._agrees(text, said, self.content, "content"),
-            self._agrees(thinking, thought, self.reasoning, "reasoning"),
+            self._agrees(text, said_text, self.content, "content"),
+            self._agrees(thinking, said_thought, self.reasoning, "reasoning"),
             self._agrees(message.refusal, None, self.refusal, "refusal"),
-            not message.tool_calls or self.calls.agree(message.tool_calls),
+            not message.tool_calls
+            or message.tool_calls == said.tool_calls
+            or self.calls.agree(message.tool_calls, self.extra),
             message.reasoning_details is None or message.audio is None,
         ]
         self.has_calls = self.has_calls or bool(self.calls.calls)
         self.role = self.role or message.role
         self.name = self.name or message.name
-        self._add_members(wire.ChunkDelta(annotations=message.annotations, images=message.images), {})
+        self._take_wholes(wire.ChunkDelta(annotations=message.annotations, images=message.images))
         if not all(agrees):
             self.differing = message
 
@@ -404,26 +411,33 @@ class Answer:
         built.absorb(self)
         built.origins = [self]
         for message in self.messages:
-            built.add_delta(copy.deepcopy(message), {})
+            built.add(wire.ChunkChoice(delta=copy.deepcopy(message)))
         self.extra.note("whole_in_stream", "/message", None)
         return built
 
     def absorb(self, other: Answer) -> None:
         """Go on with what another answer has."""
-        self.content += other.content
-        self.reasoning += other.reasoning
-        self.refusal += other.refusal
+        said = other.message()
+        delta = wire.ChunkDelta(**{name: getattr(said, name) for name in wire.DELTA_MEMBERS})
+        delta.content = said.content if said.parts is None else said.parts
+        delta.role = other.role
+        choice = wire.ChunkChoice(delta=delta)
+        choice.logprobs, choice.error = other.whole_logprobs(), other.error  # type: ignore[assignment]
+        self.add(choice)
         self.aliases += other.aliases
-        self.role, self.name, self.error = self.role or other.role, self.name or other.name, self.error or other.error
-        for name in ("has_delta", "has_content", "has_reasoning", "has_text", "has_calls", "has_logprobs", "is_over"):
-            setattr(self, name, getattr(self, name) or getattr(other, name))
-        self.calls.add([call.whole() for call in other.calls.calls], [])
-        if other.logprobs is not None:
-            self.logprobs = [*(self.logprobs or ()), *other.logprobs]
+        self.has_delta, self.has_text = self.has_delta or other.has_delta, self.has_text or other.has_text
         self.finishes |= other.finishes
+        self.is_over = self.is_over or other.is_over
+        self.cumulative = self.cumulative or other.cumulative
         self.differing = other.differing
         for pointer, value in other.extra.items():
             self.extra.add(pointer, value, is_delta=pointer.startswith("/delta/"))
+
+    def add(self, choice: wire.ChunkChoice) -> None:
+        """Go on with a choice."""
+        if choice.delta is not None:
+            self.take_texts(choice.delta)
+        self.add_rest(choice, None)
 
     # -- the result
 

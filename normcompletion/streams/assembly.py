@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from copy import copy
+from copy import copy, deepcopy
 from operator import attrgetter
 from typing import Any
 
@@ -23,10 +23,10 @@ from ..dialect.failures import form_of
 from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..findings import Findings
-from ..model import Chunk, Completion, ReasoningDetail, ServiceError, Usage, to_json
+from ..model import Chunk, Completion, ServiceError, Usage, to_json
 from ..payload import BLANKS, REFUSALS, duplicate_keys, parse_checked
 from ..pointer import camel, escape
-from .answer import Answer, Places
+from .answer import Answer
 from .chunks import VARIANTS, ChunkReader, as_wire
 from .ending import as_one, choice_of, mend, merged_usage, paired
 from .events import DONE, Event, frames, iter_events
@@ -44,53 +44,48 @@ _LISTS = {
     "images": "images",
 }
 _SNAKE = {"/delta/function_call", *(f"/{name}" for name in wire.VENDOR_MEMBERS)}  # not spelled as they were sent
-_words = attrgetter("object", *wire.WORDS)
+_words = attrgetter(*wire.WORDS, "object")
 _CHUNK_WORDS = {name: adapt.IMPLIED_OBJECTS[name] for name in VARIANTS}
 _ERROR_WORDS = re.compile(rb"\W*(?:error|exception|traceback|internal server error)\b:?\s*", re.IGNORECASE)
+Routes = list[tuple[Answer, dict[str, list[int]]]]  # the answer of each choice, and the places of the last chunk in it
 _STATED = ("message", "detail", "title", "reason")  # where errors without a form of their own have a sentence
-Routes = list[tuple[Answer, Places]]
 
 
-class Assembly:
+class Assembly(msgspec.Struct, eq=False):
     """The completion in the making, of any number of choices.
 
-    `findings` of the place where the stream is say what the caller named, and what an unmarked one there is.
+    `place` are the findings of the place where the stream is: what the caller named, and what an unmarked one there is.
     `skip_broken` goes on behind an event that is not JSON, with a note.
     """
 
-    def __init__(
-        self, reader: ChunkReader, findings: Findings | None = None, *, strict: bool = False, skip_broken: bool = False
-    ) -> None:
-        self.reader = reader
-        self.strict = strict
-        self.skip_broken = skip_broken
-        self.place = Findings() if findings is None else findings
-        self.camel = 0  # how many keys were in camelCase, more than in snake_case
-        self.answers: dict[Any, Answer] = {}
-        self.words: dict[str, Any] = dict.fromkeys(wire.WORDS)
-        self.ids: dict[str, None] = {}
-        self.objects: dict[str, None] = {}  # the words in `object`
-        self.usage: Usage | None = None
-        self.error: ServiceError | None = None
-        self.has_native = False  # whether the wire had `native_finish_reason`
-        self.has_maps = False  # whether log-probs were lists of token maps
-        self.has_halves = False  # whether a text may hold half of a surrogate pair
-        self.named: set[str] = set()  # the sources of errors, of comments, and of canonical chunks of the caller
-        self.is_sealed = False  # whether the stream is confidential
-        self.events = 0  # how many there were
-        self.has_chunks = False
-        self.cut: tuple[int, Event, MalformedPayloadError] | None = None  # an event that may be cut off, its number
-        self.refusal: NormalizeError | None = None  # of the first event that is no chunk
-        self.text: str | None = None  # the first event that was a sentence
-        self.others: dict[str, Any] = {}  # what was not a chunk, by name; the last value is kept
-        self.body: bytes | None = None  # the JSON body that stands in place of a stream
-        self.is_closed = False  # whether the answer is over: what follows is another one
-        self.extra = Values()  # by pointer into the assembled body, and the notes of places outside of choices
-        self.raw: bytes | None = None  # the whole stream, as long as its events are added without their offsets
-        self._said: tuple[Any, ...] = ()  # the words of the last chunk
-        self._head: wire.Chunk | None = None  # the last chunk without what it added, where others may be like it
-        self._last: Answer  # the answer that it belongs to
-        self._is_guarded = strict  # whether each event needs a look before it is merged
+    reader: ChunkReader
+    place: Findings = msgspec.field(default_factory=Findings)
+    strict: bool = False
+    skip_broken: bool = False
+    camel: int = 0  # how many keys were in camelCase
+    answers: dict[Any, Answer] = {}
+    words: dict[str, Any] = {}
+    said: tuple[Any, ...] = (None,) * (len(wire.WORDS) + 1)  # the words of the last chunk
+    ids: dict[str, None] = {}
+    objects: dict[str, None] = {}  # the words in `object`
+    usage: Usage | None = None
+    error: ServiceError | None = None
+    has_native: bool = False  # whether the wire had `native_finish_reason`
+    has_maps: bool = False  # whether log-probs were lists of token maps
+    has_halves: bool = False  # whether a text may hold half of a surrogate pair
+    named: set[str] = set()  # the sources of errors, of comments, and of canonical chunks of the caller
+    is_sealed: bool = False  # whether the stream is confidential
+    events: int = 0  # how many there were
+    has_chunks: bool = False
+    cut: tuple[int, Event, MalformedPayloadError] | None = None  # an event that may be cut off, its number
+    refusal: NormalizeError | None = None  # of the first event that is no chunk
+    text: str | None = None  # the first event that was a sentence
+    others: dict[str, Any] = {}  # what was not a chunk, by name; the last value is kept
+    body: bytes | None = None  # the JSON body that stands in place of a stream
+    is_closed: bool = False  # whether the answer is over: what follows is another one
+    is_guarded: bool = False  # whether each event needs a look before it is merged
+    extra: Values = msgspec.field(default_factory=Values)  # by pointer into the assembled body
+    raw: bytes | None = None  # the whole stream, as long as its events are added without their offsets
 
     # -- events
 
@@ -115,67 +110,14 @@ class Assembly:
                 chunk: wire.Chunk | None = decode(data)
             except REFUSALS:
                 chunk = None
-            if chunk is None or self._is_guarded:
+            if chunk is None or self.is_guarded or self.strict:
                 self.events = number
                 if not self._add_any(Event(event) if isinstance(event, bytes) else event, chunk):
                     return event
-            elif self._head is None or not chunk.choices or not self._goes_on(chunk, chunk.choices[0].delta):
+            else:
                 self.merge(chunk)
         self.events = number
         return None
-
-    def _goes_on(self, chunk: wire.Chunk, delta: wire.ChunkDelta | None) -> bool:
-        """Add a chunk that is like the last one but for more of the same text; false for any other."""
-        if delta is None:
-            return False
-        content = delta.content
-        if chunk.obfuscation is not None:
-            self.extra.set("/obfuscation", chunk.obfuscation)
-            chunk.obfuscation = None
-        if content:
-            delta.content = None
-            if chunk == self._head and content.__class__ is str:
-                self._last.content.append(content)
-                return True
-            delta.content = content
-            return False
-        thought, details, calls = delta.reasoning, delta.reasoning_details, delta.tool_calls
-        if details:
-            return self._goes_on_thinking(chunk, delta, details[0])
-        if thought:
-            delta.reasoning = None
-            if chunk == self._head:
-                self._last.reasoning.append(thought)
-                return True
-            delta.reasoning = thought
-        elif thought := delta.reasoning_content:
-            delta.reasoning_content = None
-            if chunk == self._head:
-                self._last.reasoning.append(thought)
-                return True
-            delta.reasoning_content = thought
-        elif calls and (function := calls[0].function) is not None and (arguments := function.arguments) is not None:
-            function.arguments = None
-            if chunk == self._head:
-                self._last.calls.last.append(arguments)
-                return True
-            function.arguments = arguments
-        elif not calls:
-            return bool(chunk == self._head)  # it says nothing new
-        return False
-
-    def _goes_on_thinking(self, chunk: wire.Chunk, delta: wire.ChunkDelta, detail: ReasoningDetail) -> bool:
-        """`_goes_on` for a thought that is also a member of `reasoning_details` (OpenRouter)."""
-        thought, text = delta.reasoning, detail.text
-        delta.reasoning = detail.text = None
-        if chunk != self._head:
-            delta.reasoning, detail.text = thought, text
-            return False
-        if thought:
-            self._last.reasoning.append(thought)
-        if text is not None:
-            self._last.last_detail.append(text)
-        return True
 
     def _opened(self, event: Event) -> bytes:
         """The data of an event; empty where it needs another look, whatever it is."""
@@ -190,11 +132,11 @@ class Assembly:
             if data == DONE:
                 self._end_cut()
                 self.is_closed = self.is_closed or self.has_begun
-                self._is_guarded = True
+                self.is_guarded = True
             return True
         if chunk is None and event.bare and is_foreign(data):
             self.extra.note("foreign_text", "", data.decode("utf-8", "replace"))
-            self.is_closed = self._is_guarded = self.is_closed or self.has_begun
+            self.is_closed = self.is_guarded = self.is_closed or self.has_begun
             return True
         if self.is_closed or (chunk is not None and self._starts_another(chunk)):
             return False
@@ -222,7 +164,10 @@ class Assembly:
         Every choice has ended, and the chunk has a fragment under an id that was not seen, or with a role where
         earlier deltas mostly had none.
         """
-        if not self.answers or not all(answer.is_over for answer in self.answers.values()):
+        for answer in self.answers.values():
+            if not answer.is_over:
+                return False
+        if not self.answers:
             return False
         if chunk.id and chunk.id not in self.ids and any(map(_has_fragment, chunk.choices)):
             return True
@@ -250,7 +195,7 @@ class Assembly:
             self._add_sentence(data, event.name)
         elif refusal.code == "truncated" or (not event.ended and refusal.code not in ("too_deep", "number_range")):
             self.cut = self.events, event, refusal
-            self._is_guarded = True
+            self.is_guarded = True
         else:
             self._break(self.events, event, refusal)
         return True
@@ -297,7 +242,7 @@ class Assembly:
         elif not self._add_faulty(parse_checked(data)[0], event, is_clean=is_clean):
             return False
         if is_body and len(self.answers) and not self.others and self.events == 1:
-            self.body, self.is_closed, self._is_guarded = data, True, True
+            self.body, self.is_closed, self.is_guarded = data, True, True
         return True
 
     def _add_faulty(self, tree: Any, event: Event, *, is_clean: bool) -> bool:
@@ -425,41 +370,50 @@ class Assembly:
         return True
 
     def merge(self, chunk: wire.Chunk, routes: Routes | None = None) -> None:
-        """What a chunk adds; `routes` gets the answer of each choice, and where the members of its lists went.
+        """What a chunk adds, which is taken out of it; adds where that went, choice by choice, to `routes`.
 
-        What was added is taken out of the chunk.
+        Where the rest is like that of the last chunk of its answer, it says nothing new.
         """
-        words = _words(chunk)
-        if words != self._said:
-            self._said = words
-            self._add_words(chunk)
         if chunk.usage is not None:
             self._add_usage(chunk.usage)
             chunk.usage = None
-        for name in wire.PADDING:
-            if (padding := getattr(chunk, name)) is not None:
-                self.extra.set(f"/{name}", padding)
-                setattr(chunk, name, None)
-        is_plain = len(chunk.choices) == 1
-        for at, choice in enumerate(chunk.choices):
-            answer = self.answers.get(choice.index)
-            if answer is None:
-                answer = self._answer(choice.index, len(chunk.choices), at)
-            places: Places = {}
-            delta = choice.delta
-            said, thought = (
-                (None, None) if delta is None else (delta.content, delta.reasoning or delta.reasoning_content)
-            )
-            if delta is not None:
-                is_plain = answer.add_delta(delta, places) and is_plain
-            answer.add_choice(choice, said, thought, places)
-            if choice.finish_reason is not None or choice.native_finish_reason is not None:
-                self.has_native = self.has_native or choice.native_finish_reason is not None
-                self._is_guarded = self._is_guarded or answer.is_over
-            self._last = answer
+        if chunk.obfuscation is not None:
+            self.extra.set("/obfuscation", chunk.obfuscation)
+            chunk.obfuscation = None
+        if chunk.p is not None:
+            self.extra.set("/p", chunk.p)
+            chunk.p = None
+        choices = chunk.choices
+        if len(choices) == 1:
+            choice = choices[0]
+            answer = self.answers.get(choice.index) or self._answer(choice.index, 1, 0)
+            if choice.message is None and choice.text is None:
+                if choice.delta is not None:
+                    answer.take_texts(choice.delta)
+                if chunk != answer.head:
+                    self._add_words(chunk)
+                    self._add_rest(choice, answer, None)
+                    answer.head = chunk
+                if routes is not None:
+                    routes.append((answer, answer.places))
+                return
+        self._add_words(chunk)
+        for at, choice in enumerate(choices):
+            answer = self._answer(choice.index, len(choices), at)
+            answer.places = {}  # two choices may have one index
+            said = deepcopy(choice.delta)
+            if choice.delta is not None:
+                answer.take_texts(choice.delta)
+            self._add_rest(choice, answer, said)
+            answer.head = None
             if routes is not None:
-                routes.append((answer, places))
-        self._head = chunk if is_plain else None
+                routes.append((answer, answer.places))
+
+    def _add_rest(self, choice: wire.ChunkChoice, answer: Answer, said: wire.ChunkDelta | None) -> None:
+        answer.add_rest(choice, said)
+        if choice.finish_reason is not None or choice.native_finish_reason is not None:
+            self.has_native = self.has_native or choice.native_finish_reason is not None
+            self.is_guarded = self.is_guarded or answer.is_over
 
     def _answer(self, index: int | None, of: int, at: int) -> Answer:
         """The answer of a choice under an index that was not seen. Without one, it is the only answer there is."""
@@ -479,20 +433,33 @@ class Assembly:
     def _add_words(self, chunk: wire.Chunk) -> None:
         """The words of the whole response: the first that says something is kept, another is remarked."""
         self.has_chunks = True
+        said, before = _words(chunk), self.said
+        if said == before:
+            return
+        self.said = said
         if chunk.id and len(self.ids) < _MAX_NAMES:
             self.ids[chunk.id] = None
         if chunk.object and len(self.objects) < _MAX_NAMES:
             self.objects[chunk.object] = None
-        words = self.words
-        for name in wire.WORDS:
-            value = getattr(chunk, name)
-            held = words[name]
-            if value is None or value == held:
+        for name, sent, last in zip(wire.WORDS, said, before, strict=False):
+            if sent is None or sent == last:
                 continue
+            is_time = name == "created" and not (sent.__class__ is int and sent < adapt.MILLISECONDS_FROM)
+            value = self._seconds(sent) if is_time else sent
+            held = self.words.get(name)
             if not held:
-                words[name] = value
-            elif value:
+                self.words[name] = value
+            elif value and value != held:
                 self.extra.note("conflicting_value", f"/{name}", value)
+
+    def _seconds(self, created: float | str) -> int | None:
+        findings = Findings()
+        seconds = adapt.created(created, findings)
+        for note in findings.notes:
+            self.extra.note(note.code, note.path, note.before)
+        for pointer, value in findings.extra.items():
+            self.extra.set(pointer, value)
+        return seconds
 
     def _add_usage(self, usage: Usage) -> None:
         if self.usage is None:
@@ -521,8 +488,7 @@ class Assembly:
         error = self.error if self.has_chunks else self._nothing()
         source, why = self._source(findings)
         findings.camel = self.camel > 0
-        held = dict.fromkeys(self.answers.values())  # one may have several keys
-        answers = as_one([answer.settled() for answer in sorted(held, key=lambda answer: answer.index or 0)])
+        answers = self._settled()
         words = self.reader.engine.finish_words(source)
         choices = [choice_of(answer, at, findings, words) for at, answer in enumerate(answers)]
         completion = Completion(
@@ -547,6 +513,14 @@ class Assembly:
             apply_placeholders(completion, placeholders, findings)
         completion.extra = extra_of(findings)
         return completion
+
+    def _settled(self) -> list[Answer]:
+        """The answers so far, in the order of their indexes."""
+        answers = [*dict.fromkeys(self.answers.values())]  # one may have several keys
+        if len(answers) == 1:
+            return [answers[0].settled()]
+        answers.sort(key=lambda answer: answer.index or 0)
+        return as_one([answer.settled() for answer in answers])
 
     def _nothing(self) -> ServiceError:
         """What a stream without a chunk says: a sentence is an error, in place of a stream."""
@@ -584,13 +558,14 @@ class Assembly:
         if self.has_maps:
             choice["logprobs"] = []
         tree["choices"] = [choice]
-        if self.usage is not None:
-            tree["usage"] = msgspec.to_builtins(self.usage)
         if self.objects:
             tree["object"] = next(iter(self.objects))
         values = [*self.extra.items()]
         for answer in self.answers.values():
-            values += [(f"/choices/0{pointer}", value) for pointer, value in answer.extra.items()]
+            if answer.extra:
+                values += [(f"/choices/0{pointer}", value) for pointer, value in answer.extra.items()]
+        if self.usage is not None:
+            tree["usage"] = msgspec.to_builtins(self.usage) if values else self.usage
         for pointer, value in values:
             holder: Any = tree
             *parents, name = pointer.split("/")[1:]
@@ -681,7 +656,7 @@ def read_stream(
 
     Raises `UnknownPayloadError` with the code `streams` for a text with several answers.
     """
-    assembly = Assembly(reader, findings, skip_broken=skip_broken)
+    assembly = Assembly(reader, findings or Findings(), skip_broken=skip_broken)
     if isinstance(payload, bytes):
         another = assembly.add(frames(payload), payload)
         if another is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import msgspec
 
 from ..model import FunctionCall, ToolCall
@@ -11,18 +13,15 @@ from .merging import Values
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One tool call in the making."""
 
-    __slots__ = ("arguments", "id", "index", "name", "place", "type")
-
-    def __init__(self, index: int | None, place: int) -> None:
-        self.index = index
-        self.place = place
-        self.id: str | None = None
-        self.type: str | None = None
-        self.name: str | None = None
-        self.arguments: list[str] | None = None
+    index: int | None
+    place: int
+    id: str | None = None
+    type: str | None = None
+    name: str | None = None
+    arguments: list[str] | None = None
 
     def has_all_arguments(self) -> bool:
         """Whether the arguments so far are complete JSON."""
@@ -41,36 +40,26 @@ class Call:
         return ToolCall(id=self.id, type=self.type, index=self.index, function=function)
 
 
-class Calls:
-    """The calls of one choice; its notes go to `values`.
+class Calls(msgspec.Struct, eq=False):
+    """The calls of one choice; notes go to the `values` of it.
 
     A fragment belongs to the call under its index, else under its id, else to the last one. Under a key in use, a new
     id opens a new call (Gemini numbers every call 0). So does another name, unless it goes on with the name of a call
     under one id whose arguments are not complete.
     """
 
-    def __init__(self, values: Values) -> None:
-        self._note = values.note
-        self.calls: list[Call] = []
-        self.fragments: list[ToolCall] = []  # of the last delta
-        self.last: list[str] = []  # the arguments of the last call
-        self.count = 0  # how many fragments there were
-        self._by_index: dict[int, Call] = {}
-        self._by_id: dict[str, Call] = {}
+    calls: list[Call] = []
+    by_index: dict[int, Call] = {}
+    by_id: dict[str, Call] = {}
 
-    def add(self, fragments: list[ToolCall], places: list[int]) -> bool:
-        """Fragments of calls; adds the place of the call that each one belongs to.
-
-        Gives whether a fragment like the one that was added, but for its arguments, adds no more than those: then
-        they are taken out, and others may be appended to `last`.
-        """
-        self.fragments = fragments
-        self.count += len(fragments)
+    def take(self, fragments: list[ToolCall], values: Values) -> list[int]:
+        """Fragments of calls, without their arguments from now on; gives the place of the call that each belongs to."""
+        places = []
         for fragment in fragments:
-            call = self._call_of(fragment)
+            call = self._call_of(fragment, values)
             if fragment.id and not call.id:
                 call.id = fragment.id
-                self._by_id[fragment.id] = call
+                self.by_id[fragment.id] = call
             elif fragment.id is not None and call.id is None:
                 call.id = fragment.id
             if fragment.type is not None:
@@ -83,26 +72,21 @@ class Calls:
                     call.name = function.name
                 if function.arguments is not None:
                     if call.arguments is None:
-                        call.arguments = [function.arguments]
-                    else:
-                        call.arguments.append(function.arguments)
+                        call.arguments = []
+                    call.arguments.append(function.arguments)
+                    function.arguments = None
             places.append(call.place)
-        if not fragments:
-            return True
-        if len(fragments) > 1 or function is None or call.arguments is None or fragment.id or function.name:
-            return False
-        self.last, self.fragments, function.arguments = call.arguments, [], None
-        return True
+        return places
 
-    def _call_of(self, fragment: ToolCall) -> Call:
+    def _call_of(self, fragment: ToolCall, values: Values) -> Call:
         index, identity, function = fragment.index, fragment.id or None, fragment.function
         name = function.name or None if function is not None else None
         last = self.calls[-1] if self.calls else None
         call: Call | None
         if index is not None:
-            call = self._by_index.get(index)
+            call = self.by_index.get(index)
         elif identity is not None:
-            call = self._by_id.get(identity)
+            call = self.by_id.get(identity)
         else:
             call = None if name is not None and last is not None and last.name is not None else last
         if call is not None:
@@ -113,23 +97,21 @@ class Calls:
                 call = None
         elif last is not None and identity is None and name is None and function is not None and function.arguments:
             # A fragment under a new index that names nothing goes on with the last call (seen at 16.sse's server).
-            self._note("misplaced_fragment", f"/delta/tool_calls/{last.place}/index", index)
-            self._by_index[index or 0] = last
+            values.note("misplaced_fragment", f"/delta/tool_calls/{last.place}/index", index)
+            self.by_index[index or 0] = last
             return last
         if call is None:
             call = Call(index, len(self.calls))
             self.calls.append(call)
             if index is not None:
-                self._by_index[index] = call
+                self.by_index[index] = call
         return call
 
-    def agree(self, whole: list[ToolCall]) -> bool:
+    def agree(self, whole: list[ToolCall], values: Values) -> bool:
         """Whether the calls of a whole message say what the fragments said; what they continue is appended, noted."""
-        if whole == self.fragments:
-            return True
         if not self.calls:
-            self.add(whole, [])
-            self._note("continued_text", "/message/tool_calls", None)
+            self.take(copy.deepcopy(whole), values)
+            values.note("continued_text", "/message/tool_calls", None)
             return True
         pairs = list(zip(self.calls, whole, strict=False))
         texts = [
@@ -140,5 +122,5 @@ class Calls:
         for call, text, said in texts:
             if said and said != text:
                 call.arguments = [said]
-                self._note("continued_text", f"/message/tool_calls/{call.place}", said[len(text) :])
+                values.note("continued_text", f"/message/tool_calls/{call.place}", said[len(text) :])
         return True

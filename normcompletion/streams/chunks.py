@@ -138,7 +138,7 @@ class ChunkReader:
         body: Any = None
         if not is_camel:
             with suppress(msgspec.ValidationError, UnicodeEncodeError):  # a vendor's value has another type there
-                body = msgspec.convert(tree, self.engine.decoders.loose["snake"].struct)
+                body = msgspec.convert(tree, self.engine.decoders.loose["snake"].struct, from_attributes=True)
         for identity in ids or [""]:
             if body is None:
                 yield {**tree, "id": identity}
@@ -170,7 +170,7 @@ _ERROR_KEYS = ("error", "errors", "base_resp", "success", "detail", "message", "
 
 
 class Loosened:
-    """A chunk, and what was taken out of it: the values of unknown keys by pointer. `camel` says its spelling."""
+    """A chunk, and what was taken out of it: the values of unknown keys by pointer."""
 
     __slots__ = ("camel", "chunk", "extra", "is_odd")
 
@@ -178,7 +178,7 @@ class Loosened:
 
     def __init__(self, extra: dict[str, Any]) -> None:
         self.extra = extra
-        self.camel = 0  # how many keys are in camelCase, more than in snake_case
+        self.camel = 0  # how many keys are in camelCase
         self.is_odd = False  # whether an SDK changed it
 
 
@@ -187,7 +187,6 @@ class Known(msgspec.Struct, frozen=True):
 
     keys: frozenset[str]
     camel: dict[str, str]
-    snake: frozenset[str]
     inside: dict[str, Known]
 
 
@@ -200,7 +199,7 @@ def _known(struct: type[msgspec.Struct]) -> Known:
         if (found := _struct_in(item.type)) is not None
     }
     respelled = {camel(key): key for key in keys if camel(key) != key}
-    return Known(frozenset(keys), respelled, frozenset(respelled.values()), inside)
+    return Known(frozenset(keys), respelled, inside)
 
 
 def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
@@ -212,9 +211,8 @@ def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
 def _take_unknown(tree: dict[str, Any], known: Known, at: str, found: Loosened) -> None:
     """Take the keys that are unknown out of an object at a pointer, and spell the others in snake_case."""
     spelled: dict[str, str] = {}
-    unknown = tree.keys() - known.keys
-    if unknown:
-        for key in sorted(unknown):
+    if not tree.keys() <= known.keys:
+        for key in sorted(tree.keys() - known.keys):
             snake = known.camel.get(key)
             if snake is not None and tree.get(snake) is None:
                 tree[snake] = tree.pop(key)
@@ -225,9 +223,10 @@ def _take_unknown(tree: dict[str, Any], known: Known, at: str, found: Loosened) 
                     found.extra[f"{at}/{escape(key)}"] = value
                 found.is_odd = found.is_odd or key == "isUnknown"
         found.camel += len(spelled)
-    found.camel -= len(tree.keys() & known.snake) - len(spelled)
     for key, inside in known.inside.items():
         value = tree.get(key)
+        if not value:
+            continue
         if value.__class__ is dict:
             _take_unknown(value, inside, f"{at}/{spelled.get(key, key)}", found)
         elif value.__class__ is list:
@@ -276,9 +275,6 @@ def as_chunk(read: Completion) -> Chunk:
     )
 
 
-_DELTA = tuple(set(wire.ChunkDelta.__struct_fields__) - {"content", "reasoning_content", "function_call"})
-
-
 def as_wire(chunk: Chunk, *, has_natives: bool) -> tuple[wire.Chunk, dict[str, Any], list[Note]]:
     """A canonical chunk as the wire had it, with what else it says: `extra`, and the notes that are of the chunk alone.
 
@@ -296,7 +292,9 @@ def as_wire(chunk: Chunk, *, has_natives: bool) -> tuple[wire.Chunk, dict[str, A
     choices = []
     for at, choice in enumerate(chunk.choices):
         base = f"/choices/{at}"
-        delta: wire.ChunkDelta | None = wire.ChunkDelta(**{name: getattr(choice.delta, name) for name in _DELTA})
+        delta: wire.ChunkDelta | None = wire.ChunkDelta(
+            **{name: getattr(choice.delta, name) for name in wire.DELTA_MEMBERS}
+        )
         assert delta is not None
         delta.content = choice.delta.content if choice.delta.parts is None else choice.delta.parts
         roles = (f"{base}/delta/role", f"{base}/message/role")

@@ -71,7 +71,7 @@ def as_one(answers: list[Answer]) -> list[Answer]:
         return answers
     if any(answer.is_over for answer in answers[:-1]) or not answers[-1].is_over:
         return answers
-    if any(len(answer.content) + len(answer.reasoning) + answer.calls.count > 1 for answer in answers):
+    if any(max(answer.deltas, len(answer.content)) > 1 for answer in answers):
         return answers
     first = answers[0]
     built = Answer(first.index)

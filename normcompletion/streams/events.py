@@ -21,9 +21,8 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error", b"")
 _FIELD_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":", b"{", DONE)
 _UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
+_OBJECT, _END = b"data: {", b"data: [DONE]"
 _BOM = b"\xef\xbb\xbf"
-_SEPARATOR = b"\n\ndata: "
-_COMMENT_AS_DATA = re.compile(rb"\bdata:[ \t]*:")  # see `_take`
 _LONGEST_COMMENT = 200
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -73,9 +72,14 @@ class EventReader:
         self._name: str | None = None
         self.comment: str | None = None
         self._broken = False
-        self._fresh = True
+        self.is_fresh = True  # whether nothing came yet
         self._at = 0  # where the next line starts
         self._start: int | None = None  # where the event starts
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what comes next may belong to something that came before it."""
+        return bool(self._pending or self._data or self._block or self.comment is not None)
 
     def feed(self, piece: bytes | str) -> list[Event]:
         """The events that this piece completes."""
@@ -159,14 +163,14 @@ class EventReader:
         if last:
             self._line(last.removesuffix(b"\r"), len(last), events, ended=ended)
         self._end_data(events, ended=ended)
-        self.end_block(events, ended=ended)
+        self._end_block(events, ended=ended)
         return events
 
     def _line(self, line: bytes, size: int, events: list[Event], *, ended: bool = True) -> None:
         start, self._at = self._at, self._at + size
-        if self._fresh:
+        if self.is_fresh:
             line = line.removeprefix(_BOM).lstrip(BLANKS)  # one recorder indents the first line
-            self._fresh = not line
+            self.is_fresh = not line
         if not line:
             if self._block:
                 self._block.append(line)
@@ -178,7 +182,7 @@ class EventReader:
         field, colon, value = line.partition(b":")
         # No line inside of JSON starts with a field, but one may start with a colon.
         if colon and field in _FIELDS and (field or not (self._block and self._balance)):
-            self.end_block(events)
+            self._end_block(events)
             if self._start is None:
                 self._start = start
             if field == b"data" or (field == b"error" and not self._data):
@@ -217,13 +221,13 @@ class EventReader:
             self._grow(len(line) + 1)
         elif bare == DONE or (bare.startswith(b"{") and _is_json(bare)):
             self._end_data(events)
-            self.end_block(events)
+            self._end_block(events)
             events.append(Event(bare, self._name, ended, bare=True, offset=self._begun(start), comment=self.comment))
             self._reset()
         else:
             self._end_data(events)
             if not self._block or bare.startswith((b"{", b"[")):
-                self.end_block(events)
+                self._end_block(events)
                 self._start = self._begun(start)
                 self._balance = 0 if bare.startswith((b"{", b"[")) else None
             self._extend(line, events)
@@ -238,7 +242,7 @@ class EventReader:
             self._balance += line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
             if self._balance <= 0:
                 if _is_json(b"\n".join(self._block)):
-                    self.end_block(events)
+                    self._end_block(events)
                 else:
                     self._balance = None
 
@@ -249,7 +253,7 @@ class EventReader:
             events.append(Event(data, self._name, ended, broken=self._broken, offset=start, comment=self.comment))
             self._reset()
 
-    def end_block(self, events: list[Event], *, ended: bool = True) -> None:
+    def _end_block(self, events: list[Event], *, ended: bool = True) -> None:
         """Give the text without a field that came so far: what follows starts with one."""
         if self._block:
             text = b"\n".join(self._block).strip(BLANKS)
@@ -305,29 +309,28 @@ def _is_whole(line: bytes) -> bool:
     return not value.startswith((b"{", b"[")) or value == DONE or _is_json(value)
 
 
-def frames(raw: bytes) -> Iterable[bytes | Event]:
-    """The events of a whole stream; of one that is a single line of data, only the data. Offsets are not known."""
-    pieces = raw.split(_SEPARATOR)
-    if len(pieces) < 3 or b"\r" in raw or not raw.endswith(b"\n") or _COMMENT_AS_DATA.search(raw):
-        return iter_events((raw,))
-    pieces[-1] = pieces[-1].rstrip(b"\n")
-    if pieces[0].startswith(b"data: "):
-        pieces[0] = pieces[0][6:]
-        first = b""
-    else:
-        first = pieces.pop(0)
-    if not first and b"\n" not in b"".join(pieces):  # as mostly
-        return pieces
+def frames(raw: bytes) -> Iterator[bytes | Event]:
+    """The events of a whole stream; of one that is a single line with an object, only the data, without its offset.
+
+    The quick way is for streams in which every second line is empty; a reader takes any other.
+    """
+    lines = raw.split(b"\n")
+    blanks = lines[1::2]
+    if blanks.count(b"") != len(blanks) or b"\r" in raw or not raw.endswith(b"\n"):
+        yield from iter_events((raw,))
+        return
     reader = EventReader(len(raw))
-    items: list[bytes | Event] = []
-    for place, piece in enumerate([first, *pieces]):
-        if not place or reader.comment is not None or b"\n" in piece:
-            events = reader.feed((b"data: " if place else b"") + piece + b"\n\n")
-            reader.end_block(events)
-            items += events
+    reader.is_fresh = is_open = not raw.startswith(_OBJECT)
+    for line in lines[::2]:
+        if is_open or not line.startswith(_OBJECT):
+            if line and (is_open or line != _END):
+                yield from reader.feed(line + b"\n\n")
+                is_open = reader.is_open
+            elif line:
+                yield DONE
         else:
-            items.append(piece)
-    return items
+            yield line[6:]
+    yield from reader.close()
 
 
 def iter_events(pieces: Iterable[bytes | str]) -> Iterator[Event]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from ..dialect.wire import PADDING
 from ..model import Note
 from ..pointer import escape
@@ -40,19 +42,18 @@ UNNOTED = frozenset(
 )
 
 
-class Values:
+class Values(msgspec.Struct, eq=False):
     """Values by pointer, each with all its fragments until somebody asks; and the notes of their place.
 
     There is one note for each code and pointer, with the first value that was displaced there.
     """
 
-    def __init__(self) -> None:
-        self.notes: dict[tuple[str, str], Note] = {}
-        self._held: dict[str, Any] = {}
+    notes: dict[tuple[str, str], Note] = {}
+    held: dict[str, Any] = {}
 
     def __bool__(self) -> bool:
         """Whether there is any value."""
-        return bool(self._held)
+        return bool(self.held)
 
     def note(self, code: str, path: str, before: Any) -> None:
         """Record a repair at a pointer."""
@@ -62,15 +63,15 @@ class Values:
     def add(self, pointer: str, value: Any, *, is_delta: bool = False) -> None:
         """Merge a value."""
         key = pointer.rpartition("/")[2]
-        self._held[pointer] = self._merged(self._held.get(pointer), value, key, pointer, is_delta=is_delta)
+        self.held[pointer] = self._merged(self.held.get(pointer), value, key, pointer, is_delta=is_delta)
 
     def set(self, pointer: str, value: Any) -> None:
         """Keep a value in place of any other."""
-        self._held[pointer] = value
+        self.held[pointer] = value
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Pointers and merged values."""
-        for pointer, value in self._held.items():
+        for pointer, value in self.held.items():
             yield pointer, _whole(value)
 
     def _merged(self, held: Any, value: Any, key: str, at: str, *, is_delta: bool) -> Any:
