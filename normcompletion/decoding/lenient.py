@@ -57,11 +57,12 @@ class Walk:
             try:
                 built = msgspec.convert(tree, wanted)
             except msgspec.ValidationError:
-                return self.by_key(tree, wanted, at)
-            _, _, schema, snake = _fields(wanted)
-            self.snake_keys += len(snake & tree.keys())
-            collect(tree, schema, at, self.findings.extra)
-            return built
+                pass  # an error that is raised further on must not hold this one
+            else:
+                _, _, schema, snake = _fields(wanted)
+                self.snake_keys += len(snake & tree.keys())
+                collect(tree, schema, at, self.findings.extra)
+                return built
         return self.by_key(tree, wanted, at)
 
     def by_key(self, tree: dict[str, Any], wanted: type[msgspec.Struct], at: str) -> Any:
