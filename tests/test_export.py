@@ -242,12 +242,68 @@ def test_telemetry_has_attributes_without_content():
     assert {"/provider", "/usage/cost", "/extra"} <= set(span.left_out)
 
 
+def unnamed(completion, written, left_out):
+    """The pointers of values of a completion that are neither in what was written nor named as left out."""
+    values = {str(value) for value in leaves(written).values()}
+    named = ("/source", "/source_basis", "/variant", "/notes", *left_out)
+    return [
+        path
+        for path, value in leaves(completion.to_dict()).items()
+        if str(value) not in values and not any(path == each or path.startswith(f"{each}/") for each in named)
+    ]
+
+
+def test_a_message_and_telemetry_name_whatever_they_leave_out():
+    """Each value of a completion is in its message, or in its telemetry, or `left_out` has its pointer."""
+    for name, completion in completions():
+        told = to_otel(completion)
+        missing = unnamed(completion, told.events[0].attributes, told.left_out)
+        assert [path for path in missing if not path.endswith("/function/arguments")] == [], name  # those are parsed
+        try:
+            message = to_message(completion)
+        except ExportError:
+            continue
+        assert unnamed(completion, message, message.left_out) == [], name
+
+
 def test_telemetry_of_a_failed_call_has_its_code():
     """`error.type` is the service's code, or its type, or `_OTHER`."""
     for sent, expected in (({"code": 429, "message": "m"}, "429"), ({"type": "t", "message": "m"}, "t")):
         with pytest.raises(NormalizeError) as caught:
             normalize({"error": sent})
         assert to_otel(caught.value.completion).attributes["error.type"] == expected
+
+
+def test_only_plain_parameters_of_a_request_are_attributes():
+    """A parameter of the request is an attribute, in either spelling; one of a wrong type is named as left out."""
+    request = {
+        "model": "m",
+        "maxTokens": 5,
+        "temperature": "hot",
+        "stop": ["a"],
+        "seed": True,
+        "top_p": 1,
+        "logit/bias": {},
+    }
+    told = to_otel(normalize({"organization_id": "o", "request": request, "response": CHAT}))
+    asked = {name: value for name, value in told.attributes.items() if name.startswith("gen_ai.request.")}
+    assert asked == {
+        "gen_ai.request.model": "m",
+        "gen_ai.request.max_tokens": 5,
+        "gen_ai.request.stop_sequences": ["a"],
+        "gen_ai.request.top_p": 1,
+    }
+    assert told.left_out[-3:] == [f"/envelope/request/{key}" for key in ("temperature", "seed", "logit~1bias")]
+
+
+def test_finish_reasons_of_telemetry_are_those_of_its_messages():
+    """There is a finish reason for each choice, `unknown` where none was sent, or none at all."""
+    words = ["stop", None, "length"]
+    choices = [{**CHAT["choices"][0], "index": at, "finish_reason": word} for at, word in enumerate(words)]
+    told = to_otel(normalize({**CHAT, "choices": choices}))
+    assert told.attributes["gen_ai.response.finish_reasons"] == ["stop", "unknown", "length"]
+    none = to_otel(normalize({**CHAT, "choices": choices[1:2]}))
+    assert "gen_ai.response.finish_reasons" not in none.attributes
 
 
 @pytest.mark.parametrize("library", ["arrow", "polars", "pandas"])

@@ -33,11 +33,15 @@ MESSAGE_LEAVES_OUT: Mapping[str, str] = {
     "/choices/*/message/images": "requests have none in answers",
     "/choices/*/message/parts": "`content` is the whole text",
     "/choices/*/message/tool_calls/*/index": "the order tells it",
+    "/choices/*/message/audio/data": "audio is sent back by its `id`",
+    "/choices/*/message/audio/transcript": "the same",
+    "/choices/*/message/audio/expires_at": "the same",
+    "/choices/*/message/audio/format": "the same",
     "/envelope": "what was around the response; `to_training_line` takes the request from it",
     "/extra": "a message has no unknown members",
     "/notes": "repairs are not told",
 }
-"""What a message has no place for, by JSON Pointer into the completion. Of audio only the `id` is sent back.
+"""What a message has no place for, by JSON Pointer into the completion.
 
 >>> "/usage" in MESSAGE_LEAVES_OUT
 True

@@ -10,12 +10,13 @@ import msgspec
 from msgspec import field
 
 from ..model import Choice, Completion, Message, Model, ToolCall
-from .record import left_out, present
+from ..pointer import camel, escape
+from .record import left_out, plain, present
 
 SEMCONV_VERSION = "1.41.0"
 """The version of the semantic conventions whose `gen_ai` group (status: development) is written:
-https://github.com/open-telemetry/semantic-conventions/tree/v1.41.0/docs/gen-ai (April 2026; since then in
-https://github.com/open-telemetry/semantic-conventions-genai).
+https://github.com/open-telemetry/semantic-conventions/tree/v1.41.0/docs/gen-ai (April 2026). Version 1.42
+moved them to https://github.com/open-telemetry/semantic-conventions-genai, where they are still in development.
 
 >>> SEMCONV_VERSION
 '1.41.0'
@@ -34,7 +35,16 @@ OTEL_LEAVES_OUT: Mapping[str, str] = {
     "/choices/*/message/reasoning_details": "a reasoning part is text",
     "/choices/*/message/annotations": "no part for citations",
     "/choices/*/message/parts": "the whole text is one part",
-    "/usage/total_tokens": "the sum is not told",
+    "/choices/*/message/tool_calls/*/type": "a part is a tool call, of whatever type",
+    "/choices/*/message/tool_calls/*/index": "the order of the parts tells it",
+    "/choices/*/message/images/*/type": "a part has a modality",
+    "/choices/*/message/images/*/index": "the order of the parts tells it",
+    "/choices/*/message/audio/id": "a part has no id",
+    "/choices/*/message/audio/expires_at": "the same",
+    "/choices/*/message/audio/format": "the same",
+    "/system_fingerprint": "an attribute of OpenAI's alone: written where the source is `openai`",
+    "/service_tier": "the same",
+    "/usage/total_tokens": "no attribute for the sum",
     "/usage/cost": "no attribute for money",
     "/usage/cost_details": "no attribute for money",
     "/usage/is_byok": "no attribute",
@@ -58,27 +68,32 @@ OTEL_LEAVES_OUT: Mapping[str, str] = {
     "/extra": "no attribute",
     "/notes": "no attribute",
 }
-"""What the conventions have no place for, by JSON Pointer into the completion.
+"""What the conventions have no place for, by JSON Pointer into the completion. Besides: the members of a logged request
+that are no attribute.
 
 >>> "/usage/cost" in OTEL_LEAVES_OUT
 True
 """
 
+_UNKNOWN = "unknown"  # a message must have a finish reason, and there is one for each choice or none at all
 _OPERATION_DETAILS = "gen_ai.client.inference.operation.details"
-# Members of a logged request; the conventions call them by these names.
-_REQUEST = {
-    "gen_ai.request.model": "model",
-    "gen_ai.request.choice.count": "n",
-    "gen_ai.request.frequency_penalty": "frequency_penalty",
-    "gen_ai.request.max_tokens": "max_tokens",
-    "gen_ai.request.presence_penalty": "presence_penalty",
-    "gen_ai.request.seed": "seed",
-    "gen_ai.request.stop_sequences": "stop",
-    "gen_ai.request.stream": "stream",
-    "gen_ai.request.temperature": "temperature",
-    "gen_ai.request.top_k": "top_k",
-    "gen_ai.request.top_p": "top_p",
+_NUMBER = (int, float)
+# Members of a logged request, each with its attribute and the types that this may have.
+_REQUEST: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "model": ("gen_ai.request.model", (str,)),
+    "n": ("gen_ai.request.choice.count", (int,)),
+    "frequency_penalty": ("gen_ai.request.frequency_penalty", _NUMBER),
+    "max_tokens": ("gen_ai.request.max_tokens", (int,)),
+    "max_completion_tokens": ("gen_ai.request.max_tokens", (int,)),
+    "presence_penalty": ("gen_ai.request.presence_penalty", _NUMBER),
+    "seed": ("gen_ai.request.seed", (int,)),
+    "stop": ("gen_ai.request.stop_sequences", (str,)),
+    "stream": ("gen_ai.request.stream", (bool,)),
+    "temperature": ("gen_ai.request.temperature", _NUMBER),
+    "top_k": ("gen_ai.request.top_k", _NUMBER),
+    "top_p": ("gen_ai.request.top_p", _NUMBER),
 }
+_BY_KEY = {spelled: row for key, row in _REQUEST.items() for spelled in (key, camel(key))}
 
 
 class OtelEvent(Model, kw_only=True):
@@ -115,8 +130,9 @@ def to_otel(completion: Completion) -> OtelRecord:
 
     The event `gen_ai.client.inference.operation.details` has the same attributes and the messages: what was said is
     opt-in by the conventions, so leave the event away where content must not be recorded. `gen_ai.provider.name` is
-    `Completion.source`; tool arguments are parsed where they are JSON, and stay text otherwise. `OTEL_LEAVES_OUT` is
-    what the conventions cannot hold.
+    `Completion.source`; tool arguments are parsed where they are JSON, and stay text otherwise. Of a logged request it
+    has the parameters, and of its messages role, name, content and tool calls. `OTEL_LEAVES_OUT` is what the
+    conventions cannot hold.
 
     >>> from normcompletion import normalize
     >>> record = to_otel(normalize('''{"id": "c-1", "model": "tide-2", "object": "chat.completion", "usage": {
@@ -127,7 +143,8 @@ def to_otel(completion: Completion) -> OtelRecord:
     >>> record.events[0].attributes["gen_ai.output.messages"]
     [{'role': 'assistant', 'parts': [{'type': 'text', 'content': 'High tide.'}], 'finish_reason': 'stop'}]
     """
-    attributes = _attributes(completion)
+    parameters, others = _request(completion)
+    attributes = present(_attributes(completion) | parameters)
     model = attributes.get("gen_ai.request.model") or completion.model
     operation = attributes["gen_ai.operation.name"]
     content: dict[str, Any] = {}
@@ -139,8 +156,13 @@ def to_otel(completion: Completion) -> OtelRecord:
         name=operation if model is None else f"{operation} {model}",
         attributes=attributes,
         events=[OtelEvent(name=_OPERATION_DETAILS, attributes=attributes | content)],
-        left_out=left_out(completion, OTEL_LEAVES_OUT),
+        left_out=left_out(completion, _OPENAI_LEAVES_OUT if completion.source == "openai" else OTEL_LEAVES_OUT)
+        + others,
     )
+
+
+_OPENAI = {"/service_tier": "openai.response.service_tier", "/system_fingerprint": "openai.response.system_fingerprint"}
+_OPENAI_LEAVES_OUT = {place: why for place, why in OTEL_LEAVES_OUT.items() if place not in _OPENAI}
 
 
 def _attributes(completion: Completion) -> dict[str, Any]:
@@ -148,13 +170,13 @@ def _attributes(completion: Completion) -> dict[str, Any]:
     prompt = usage and usage.prompt_tokens_details
     answer = usage and usage.completion_tokens_details
     is_openai = completion.source == "openai"
-    reasons = [choice.finish_reason for choice in completion.choices if choice.finish_reason is not None]
-    found: dict[str, Any] = {
+    reasons = [choice.finish_reason for choice in completion.choices]
+    return {
         "gen_ai.operation.name": "text_completion" if completion.variant == "text" else "chat",
         "gen_ai.provider.name": completion.source,
         "gen_ai.response.id": completion.id,
         "gen_ai.response.model": completion.model,
-        "gen_ai.response.finish_reasons": reasons or None,
+        "gen_ai.response.finish_reasons": [reason or _UNKNOWN for reason in reasons] if any(reasons) else None,
         "gen_ai.usage.input_tokens": usage and usage.prompt_tokens,
         "gen_ai.usage.output_tokens": usage and usage.completion_tokens,
         "gen_ai.usage.cache_read.input_tokens": prompt and prompt.cached_tokens,
@@ -165,7 +187,6 @@ def _attributes(completion: Completion) -> dict[str, Any]:
         "openai.response.system_fingerprint": completion.system_fingerprint if is_openai else None,
         "error.type": _error_type(completion),
     }
-    return present(found | _request(completion))
 
 
 def _error_type(completion: Completion) -> str | None:
@@ -175,17 +196,22 @@ def _error_type(completion: Completion) -> str | None:
     return str(error.code) if error.code is not None else error.type or "_OTHER"
 
 
-def _request(completion: Completion) -> dict[str, Any]:
-    """Attributes of the logged request, where there is one."""
+def _request(completion: Completion) -> tuple[dict[str, Any], list[str]]:
+    """Attributes of the logged request, where there is one, and the pointers of its members that are none."""
     request = completion.envelope.request if completion.envelope is not None else None
     if not isinstance(request, dict):
-        return {}
-    found = {name: request.get(key) for name, key in _REQUEST.items()}
-    stop = found["gen_ai.request.stop_sequences"]
-    found["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else stop
-    if found["gen_ai.request.choice.count"] == 1:
-        del found["gen_ai.request.choice.count"]
-    return found
+        return {}, [] if request is None else ["/envelope/request"]
+    found: dict[str, Any] = {}
+    others = []
+    for key, value in request.items():
+        attribute, kinds = _BY_KEY.get(key, ("", ()))
+        given = [value] if key == "stop" and isinstance(value, str) else value
+        each = given if key == "stop" and isinstance(given, list) else [given]
+        if all(type(one) in kinds for one in each) and (key, value) != ("n", 1):  # one choice is the default
+            found[attribute] = given
+        elif value is not None and not (key == "messages" and isinstance(value, list)):
+            others.append(f"/envelope/request/{escape(key)}")
+    return found, others
 
 
 def _messages(completion: Completion) -> list[dict[str, Any]] | None:
@@ -233,7 +259,7 @@ def _generic(part: Any) -> dict[str, Any]:
 def _output(choice: Choice) -> dict[str, Any]:
     """One choice as an output message."""
     message = choice.message
-    reason = choice.finish_reason or "unknown"
+    reason = choice.finish_reason or _UNKNOWN
     return present(
         {
             "role": message.role or "assistant",
@@ -256,8 +282,11 @@ def _parts(message: Message) -> list[dict[str, Any]]:
     for image in message.images or ():
         if image.image_url is not None and image.image_url.url is not None:
             parts.append({"type": "uri", "modality": "image", "uri": image.image_url.url})
-    if message.audio is not None and message.audio.data is not None:
-        parts.append({"type": "blob", "modality": "audio", "content": message.audio.data})
+        else:
+            parts.append({"type": "image", **plain(image)})
+    if (audio := message.audio) is not None:
+        kind = {"type": "audio"} if audio.data is None else {"type": "blob", "modality": "audio", "content": audio.data}
+        parts.append(present({**kind, "transcript": audio.transcript}))
     return parts
 
 
