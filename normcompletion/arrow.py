@@ -416,7 +416,7 @@ def _list_of(kind: pa.DataType) -> Make:
 
 
 def _blank(kind: pa.DataType) -> SimpleNamespace:
-    """What stands in the place of an absent struct while its columns are built: all its members are absent."""
+    """A placeholder for an absent struct while its columns are built: all its members are absent."""
     return SimpleNamespace(**{field.name: None for field in kind})
 
 

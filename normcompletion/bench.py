@@ -74,7 +74,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 def measure(units: Iterable[bytes], *, source: str | None = None, rounds: int = ROUNDS) -> Measured:
-    """Measure on JSON bodies; `source` names who wrote them, for the row that is told.
+    """Measure on JSON bodies; `source` names who wrote them, for the row of `normalize` with `source=`.
 
     Raises `ValueError` where no body is left to measure, and `UnknownSourceError` for a source there is not.
     """

@@ -157,7 +157,7 @@ class SourceReportedError(NormalizeError):
 
 
 class EncryptedPayloadError(NormalizeError):
-    """The body is encrypted. `completion` holds its usage and what stands in clear in `extra`.
+    """The body is encrypted. `completion` holds its usage and what is not encrypted in `extra`.
 
     >>> from normcompletion import normalize
     >>> try:

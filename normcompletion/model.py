@@ -651,7 +651,7 @@ class Completion(Model, kw_only=True, forbid_unknown_fields=False, gc=False):
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The tool calls of the first choice, empty where it made none; `text` says what holds without an index."""
+        """The tool calls of the first choice, empty where it made none; `text` describes choices without an index."""
         if self._is_split:
             return next((choice.message.tool_calls for choice in self.choices if choice.message.tool_calls), [])
         choice = self.first
@@ -777,8 +777,8 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(Completion)
     for described in schema["$defs"].values():
         described["description"] = cleandoc(described["description"]).partition("\n\n>>> ")[0]
-    for name, told in field_docs().items():
-        for field_name, about in told.items():
+    for name, fields in field_docs().items():
+        for field_name, about in fields.items():
             if name in schema["$defs"]:
                 schema["$defs"][name]["properties"][field_name]["description"] = about
     return {

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options, unknown = _parser().parse_known_args(arguments)
-    if unknown:  # told by the command's own parser, which knows what may have been meant
+    if unknown:  # reported by the command's own parser, which knows what may have been meant
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if sys.stdout is None and (options.run is not convert.run or (options.output == "-" and not options.dry_run)):
         return fail(OUTPUT, "standard output is closed; open it, or name a file with -o")

@@ -78,7 +78,7 @@ def reader_gone() -> int:
 
 
 def code_of(error: Exception) -> int:
-    """The exit code of an error, which is told on standard error."""
+    """Print an error on standard error; return its exit code."""
     import errno
 
     from .. import batch

@@ -152,7 +152,7 @@ def shape_markers(variant: Variant) -> frozenset[str]:
 
 
 def both_spellings(keys: frozenset[str]) -> frozenset[str]:
-    """Keys in both spellings: a shape is told by either, whatever the spelling of the body."""
+    """Keys in both spellings: a shape is recognised by either, whatever the spelling of the body."""
     return keys | frozenset(map(camel, keys))
 
 

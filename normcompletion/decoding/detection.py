@@ -3,8 +3,8 @@
 Results never depend on the order of the sources: every decisive marker counts, and those of two sources make the body
 ambiguous. A body without any marker is `openai`, or has the source of the envelope around it.
 
-Most bodies have no marker of most sources, so that each marker is tried only where its telling condition holds. The
-members that need to be there are fetched from each part of the body in one call; so are those that need a value.
+Most bodies have no marker of most sources: a marker is tried only where that of its conditions holds which the fewest
+bodies meet. The members that these conditions look at are fetched from each part of the body in one call.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Detector:
         self.sole = next(iter(self.decisive_sources), None)
         parts: dict[str, list[tuple[Condition, Row]]] = {}
         for source, marker in self.markers:
-            telling = _telling(marker)
-            parts.setdefault(_part(telling), []).append((telling, (source, marker, compiled(marker))))
+            first = _rarest(marker)
+            parts.setdefault(_part(first), []).append((first, (source, marker, compiled(marker))))
         self.top, self.no_top, self.top_rows = _fetched(parts.get("top", []))
         self.choice, self.no_choice, self.choice_rows = _fetched(parts.get("choice", []))
         self.usage, self.no_usage, self.usage_rows = _fetched(parts.get("usage", []))
@@ -153,7 +153,7 @@ def _fetched(conditions: list[tuple[Condition, Row]]) -> tuple[Callable[[Any], A
     return attrgetter(*names), (None,) * len(names), [row for _, row in conditions]
 
 
-def _telling(marker: Marker) -> Condition:
+def _rarest(marker: Marker) -> Condition:
     """The condition of a marker that the fewest bodies meet: a value or a pattern, else the last one."""
     present = [condition for condition in marker.conditions if not condition.absent]
     return next((condition for condition in present if condition.values or condition.pattern), present[-1])

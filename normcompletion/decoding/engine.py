@@ -238,7 +238,7 @@ class Engine:
     # -- from a parsed tree
 
     def _lenient(self, payload: Any, findings: Findings) -> Completion:
-        """A payload that no typed decoder took: parsed, told what it is, and read key by key."""
+        """A payload that no typed decoder took: parsed, recognised, and read key by key."""
         findings.read = self.read_inside
         if not isinstance(payload, bytes):
             return self.from_tree(payload, findings)

@@ -39,7 +39,7 @@ MESSAGE_LEAVES_OUT: Mapping[str, str] = {
     "/choices/*/message/audio/format": "the same",
     "/envelope": "what was around the response; `to_training_line` takes the request from it",
     "/extra": "a message has no unknown members",
-    "/notes": "repairs are not told",
+    "/notes": "notes have no place in a message",
 }
 """What a message has no place for, by JSON Pointer into the completion.
 

@@ -1,4 +1,4 @@
-"""What a variant must be before it is registered: a plugin's mistake is told at once, with what to change."""
+"""What a variant must be before it is registered: a plugin's mistake is refused at once, with what to change."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def _problems(variant: Variant) -> Iterator[str]:
         yield 'has no markers, so that nothing is ever read as one; give it some, such as key("acme_id")'
     declared = {item.encode_name for item in msgspec.structs.fields(variant.wire)}
     for marker in variant.markers:
-        told = f"has the marker {marker.evidence}, "
+        has = f"has the marker {marker.evidence}, "
         present = [condition for condition in marker.conditions if not condition.absent]
         if not present:
-            yield f"{told}which names only what is absent; join it with & to a key that is there"
+            yield f"{has}which names only what is absent; join it with & to a key that is there"
         if is_shape and (unknown := {condition.path[0] for condition in present} - declared):
-            yield f"{told}and {variant.wire.__name__} does not declare {', '.join(sorted(unknown))}; declare it there"
+            yield f"{has}and {variant.wire.__name__} does not declare {', '.join(sorted(unknown))}; declare it there"
         for condition in marker.conditions:
             if not all(key.isidentifier() or key == "*" for key in condition.path):
-                yield f"{told}whose path is not of names with dots between them; choose another key"
+                yield f"{has}whose path is not of names with dots between them; choose another key"
             if not all(isinstance(value, str | int | float) for value in condition.values):
-                yield f"{told}which compares with something else than a text, a number or a flag; use those"
+                yield f"{has}which compares with something else than a text, a number or a flag; use those"
     for path in variant.placeholders:
         if not _is_field(path):
             yield f"has a placeholder at {path}, which `Completion` does not have; give the dotted path of a field"
