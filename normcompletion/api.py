@@ -29,7 +29,7 @@ from .sources.registry import installed
 from .streams.assembly import read_stream
 from .streams.chunks import ChunkReader
 from .streams.events import iter_events
-from .streams.splitting import split_streams
+from .streams.splitting import framed, split_streams
 
 # The built-in names are spelled out for type checkers and editors; packages may bring others.
 SourceName = Literal["openai", "atoma", "log10", "openrouter"] | str  # noqa: PYI051
@@ -318,8 +318,10 @@ def _several(
     payload: object, error: UnknownPayloadError, options: dict[str, Any]
 ) -> Iterator[Completion | NormalizeError] | None:
     """What is in a payload that `normalize` refused because it holds several responses; `None` for any other."""
-    strict = options["strict"]
-    if error.code == "streams" and error.offset is not None:
+    if error.code not in ("streams", "list"):
+        return None
+    raw, strict = to_bytes(payload), options["strict"]
+    if error.code == "streams" and (error.offset is not None or framed(raw) is not None):
 
         def read_answer(text: bytes, notes: list[Note]) -> Completion:
             completion = read_any(text, options["source"], options["variant"])
@@ -327,9 +329,9 @@ def _several(
             notes.clear()
             return answered(completion, json_texts(text) if strict else (), strict=strict)
 
-        return answers_of(to_bytes(payload), read_answer)
+        return answers_of(raw, read_answer)
     try:
-        tree = parse(to_bytes(payload)) if error.code == "list" else None
+        tree = parse(raw)
     except NormalizeError:  # such as a stream with a list in it
         return None
     if wrappers.members(tree) is None:
@@ -352,15 +354,17 @@ def _several(
 def answers_of(
     raw: bytes, read: Callable[[bytes, list[Note]], Completion], at: str = ""
 ) -> Iterator[Completion | NormalizeError]:
-    """The answers in a text with several; `at` is the pointer of the text.
+    """The answers in a text, or in a list of chunks, with several; `at` is the pointer of the text.
 
     `read` takes notes of the foreign texts before an answer out of the list that it gets; the text behind the last
     answer is noted in that.
     """
     held: Completion | NormalizeError | None = None
     between: list[Note] = []
-    for unit in split_streams(default_chunk_reader(), raw):
-        text = raw[unit.start : unit.end]
+    stream = framed(raw)
+    whole = raw if stream is None else stream
+    for unit in split_streams(default_chunk_reader(), whole):
+        text = whole[unit.start : unit.end]
         if unit.kind == "foreign":
             between.append(Note(code="foreign_text", path=at, before=text.decode("utf-8", "replace").strip()))
             continue
@@ -370,7 +374,7 @@ def answers_of(
             held = read(text, between)
         except NormalizeError as error:
             held = error.with_traceback(None)
-            held.offset = unit.start + (error.offset or 0)
+            held.offset = unit.start + (error.offset or 0) if stream is None else None
             held.path = held.path or at or None
     if isinstance(held, Completion):
         held.notes += between

@@ -101,6 +101,17 @@ def test_foreign_text_is_noted() -> None:
     assert (first.notes, [note.before for note in second.notes]) == ([], [HTML.decode().strip()])
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_list_of_chunks_with_several_answers_is_split_by_the_same_rule(indent: int | None) -> None:
+    """`normalize` refuses the list with the code `streams`, and `normalize_many` yields each answer in it."""
+    chunks = [json.loads(line[6:]) for line in (LOW + HIGH + LOW).splitlines() if line]
+    for payload in (chunks, json.dumps(chunks, indent=indent), json.dumps(chunks, indent=indent).replace("\n", "\r\n")):
+        with pytest.raises(UnknownPayloadError, match=r"normalize_many\(\[payload\]\)") as caught:
+            normalize(payload)
+        assert caught.value.code == "streams"
+        assert [completion.text for completion in normalize_many([payload])] == ["Low tide", "High tide", "Low tide"]
+
+
 def test_each_answer_has_its_own_error() -> None:
     """An answer that failed is an error in its place, with its offset, and the next one is read."""
     raw = LOW + DONE + b'data: {"error":{"message":"no"}}\n\n' + DONE + HIGH

@@ -13,10 +13,12 @@ from typing import Literal
 import msgspec
 
 from ..errors import NormalizeError
-from ..payload import parse
+from ..payload import BLANKS, REFUSALS, parse
 from .assembly import Assembly, is_foreign, is_whole
 from .chunks import ChunkReader
 from .events import DONE, Event, EventReader
+
+_listed = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 Kind = Literal["stream", "body", "foreign"]
 
@@ -87,6 +89,18 @@ def _kind_of(event: Event) -> Kind:
     except NormalizeError:
         return "stream"
     return "body" if is_whole(tree) else "stream"
+
+
+def framed(payload: bytes) -> bytes | None:
+    """A list of chunks as the text of a stream; `None` for any other payload."""
+    try:
+        items = _listed(payload) if payload.lstrip(BLANKS).startswith(b"[") else None
+    except REFUSALS:
+        return None
+    # Line ends in JSON are blanks: those in its strings are escaped.
+    return (
+        None if items is None else b"".join(b"data: " + b" ".join(bytes(item).splitlines()) + b"\n\n" for item in items)
+    )
 
 
 def split_streams(reader: ChunkReader, text: bytes) -> Iterator[Unit]:
