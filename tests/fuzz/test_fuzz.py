@@ -19,7 +19,7 @@ from tests.fuzz.oracle import judge, judge_events
 from tests.fuzz.run import HANG_SECONDS, Report, fuzz, to_text
 from tests.fuzz.worker import Plan, reproduce, run_block, shrunk
 
-MUTANTS = 3_000
+MUTANTS = 2_000
 FAULTS: list[tuple[type[Target], str]] = [
     (faults.Foreign, "foreign"),
     (faults.WrongType, "foreign"),
@@ -41,7 +41,7 @@ def report() -> Report:
 
 
 def test_no_mutant_breaks_a_promise(report: Report) -> None:
-    """Three thousand mutants give a completion or an error of ours, and what is accepted is JSON."""
+    """Two thousand mutants give a completion or an error of ours, and what is accepted is JSON."""
     assert report.is_clean, to_text(report)
     assert report.mutants == MUTANTS
 
