@@ -8,118 +8,78 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "normcompletion"
 
 # Each module may import from those above it; sources never import one another.
-LAYERS = [
-    {"extra", "pointer", "masking", "plugins"},
-    {"model"},
-    {"errors"},
-    {"payload"},
-    {"findings"},
-    {"dialect.wire", "dialect.finish"},
-    {"dialect.failures"},
-    {"dialect.adapt"},
-    {"dialect.variant", "dialect"},
-    {"envelopes.wrappers"},
-    {"envelopes.unsupported", "envelopes", "envelopes.members", "envelopes.extended"},
-    {"envelopes.encodings"},
-    {
-        "sources",
-        "sources.openai",
-        "sources.atoma",
-        "sources.log10",
-        "sources.openrouter",
-        "sources.gateways",
-        "decoding",
-        "decoding.spelling",
-        "decoding.detection",
-    },
-    {"sources.checks"},
-    {"sources.registry", "decoding.unknown"},
-    {"decoding.lenient", "decoding.decoder", "decoding.record"},
-    {"decoding.engine"},
-    {"streams", "streams.events", "streams.merging"},
-    {"streams.calls", "streams.chunks"},
-    {"streams.answer"},
-    {"streams.ending"},
-    {"streams.assembly"},
-    {"streams.splitting"},
-    {"export.record"},
-    {"export.openai"},
-    {"export.messages", "export.otel"},
-    {"audit"},
-    {"api"},
-    {"streaming", "arrow", "bench"},
-    {"export.frame"},
-    {"export"},
-    {"batch.breakdown"},
-    {"spark", "batch.durable", "batch.report", "batch.signals"},
-    {"batch.page"},
-    {"envelopes.spread", "batch.inputs", "batch.blocks", "batch.unreadable"},
-    {"envelopes.preset", "envelopes.hints"},
-    {
-        "envelopes.openai_batch",
-        "envelopes.fireworks_batch",
-        "envelopes.openai_pair",
-        "envelopes.litellm",
-        "envelopes.databricks",
-        "envelopes.api_gateway",
-        "envelopes.apisix",
-        "envelopes.awslogs",
-        "envelopes.bedrock",
-        "envelopes.bedrock_batch",
-        "envelopes.envoy",
-        "envelopes.helicone",
-        "envelopes.kong",
-        "envelopes.langfuse",
-        "envelopes.llm",
-        "envelopes.log_line",
-        "envelopes.openinference",
-        "envelopes.openrouter_broadcast",
-        "envelopes.portkey",
-        "envelopes.promptfoo",
-        "envelopes.calls",
-        "envelopes.cloudflare",
-        "envelopes.fragments",
-    },
-    {
-        "envelopes.cloudwatch",
-        "envelopes.har",
-        "envelopes.inspect",
-        "envelopes.langfuse_ingestion",
-        "envelopes.langsmith",
-        "envelopes.mlflow",
-        "envelopes.vcr",
-        "envelopes.weave",
-    },
-    {"envelopes.registry"},
-    {"envelopes.choice", "envelopes.options"},
-    {"envelopes.records", "envelopes.refusals"},
-    {"envelopes.opener"},
-    {"batch.options"},
-    {"batch.forms", "batch.forms.rows", "batch.forms.lines"},
-    {"batch.tables", "batch.outputs", "batch.workers", "batch.written"},
-    {
-        "batch.forms.cassette",
-        "batch.forms.chunks",
-        "batch.forms.copy_text",
-        "batch.forms.inspect_eval",
-        "batch.forms.prefixed",
-        "batch.forms.separated",
-        "batch.forms.sqlite",
-    },
-    {"batch.forms.reading"},
-    {"batch.units", "batch.journal"},
-    {"batch.conversion", "batch.folders"},
-    {"batch.engine"},
-    {"batch.survey", "batch.progress", "batch.examination", "batch.run"},
-    {"batch"},
-    {"reading"},
-    {"testing.camelcase"},
-    {"testing", "testing.__main__"},
-    {"cli.console", "cli.options"},
-    {"cli.convert", "cli.survey", "cli.examine", "cli.bench", "cli.reference", "cli.envelopes"},
-    {"cli", "__init__", "__main__"},
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+LAYERS = (
+    """
+extra pointer masking plugins
+model
+errors
+payload
+findings
+dialect.wire dialect.finish
+dialect.failures
+dialect.adapt
+dialect.variant dialect
+envelopes.wrappers
+envelopes.unsupported envelopes envelopes.members envelopes.extended
+envelopes.encodings
+sources sources.openai sources.atoma sources.log10 sources.openrouter sources.gateways decoding
+    decoding.spelling decoding.detection
+sources.checks
+sources.registry decoding.unknown
+decoding.lenient decoding.decoder decoding.record
+decoding.engine
+streams streams.events streams.merging
+streams.calls streams.chunks
+streams.answer
+streams.ending
+streams.assembly
+streams.splitting
+export.record
+export.openai
+export.messages export.otel
+audit
+api
+streaming arrow bench
+export.frame
+export
+batch.breakdown
+spark batch.durable batch.report batch.signals
+batch.page
+envelopes.spread batch.inputs batch.blocks batch.unreadable
+envelopes.preset envelopes.hints
+envelopes.openai_batch envelopes.fireworks_batch envelopes.openai_pair envelopes.litellm envelopes.databricks
+    envelopes.api_gateway envelopes.apisix envelopes.awslogs envelopes.bedrock envelopes.bedrock_batch
+    envelopes.envoy envelopes.helicone envelopes.kong envelopes.langfuse envelopes.llm envelopes.log_line
+    envelopes.openinference envelopes.openrouter_broadcast envelopes.portkey envelopes.promptfoo
+    envelopes.calls envelopes.cloudflare envelopes.fragments
+envelopes.cloudwatch envelopes.har envelopes.inspect envelopes.langfuse_ingestion envelopes.langsmith
+    envelopes.mlflow envelopes.vcr envelopes.weave
+envelopes.registry
+envelopes.choice envelopes.options
+envelopes.records envelopes.refusals
+envelopes.opener
+batch.options
+batch.forms batch.forms.rows batch.forms.lines
+batch.tables batch.outputs batch.workers batch.written
+batch.forms.cassette batch.forms.chunks batch.forms.copy_text batch.forms.inspect_eval batch.forms.prefixed
+    batch.forms.separated batch.forms.sqlite
+batch.forms.reading
+batch.units batch.journal
+batch.conversion batch.folders
+batch.engine
+batch.survey batch.progress batch.examination batch.run
+batch
+reading
+testing.camelcase
+testing testing.__main__
+cli.console cli.options
+cli.convert cli.survey cli.examine cli.bench cli.reference cli.envelopes
+cli __init__ __main__
+""".strip()
+    .replace("\n    ", " ")
+    .splitlines()
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 
 
 def modules() -> dict[str, Path]:
