@@ -25,6 +25,7 @@ FRAME_LEAVES_OUT: Mapping[str, str] = {
     "/choices/*/error/type": "no column",
     "/choices/*/error/metadata": "no column",
     "/choices/*/error/provider": "no column",
+    "/extra": "no column: collecting it would cost what reading costs; `completion.extra` has it",
 }
 """What the flat columns have no place for, by JSON Pointer into the completion.
 
