@@ -1,4 +1,4 @@
-"""Logs of responses to canonical JSON lines or Parquet: `convert`, `iter_records`, `survey`.
+"""Logs in bulk: `convert` writes canonical JSON lines, Parquet or CSV, `iter_records` gives one record after another.
 
     from normcompletion.batch import convert, iter_records
 
@@ -8,8 +8,27 @@
     for completion in iter_records("log.jsonl"):
         print(completion.text)
 
-The unit is a line, an array element, a concatenated value, a table row or a file. Every unit is converted, rejected or
-blank, and the report says how many were which. Failed, pending and encrypted calls are records with `error` set.
+`normcompletion convert` is the same on the command line. `survey` says what logs hold before anything is written.
+
+**Units and records.** A log is cut into *units*: a line, an element of an array, a JSON value, a row of a table or a
+file. A unit gives one record, or several where it is a page, a HAR file or the like. Every unit is converted, rejected
+or blank, and the report says how many were which. Failed, pending and encrypted calls are records with `error` set.
+
+>>> from normcompletion.batch import convert
+>>> report = convert("fixtures/log.jsonl", "records.jsonl", dry_run=True)
+>>> report.units == report.converted + report.rejected + report.blank
+True
+
+**What is refused** is a `Reject` with its line, byte offset, code and reason; `rejects=` writes them to a file, and
+`REJECT_CODES` lists the codes. Where a response is in an envelope that is not known, the reason says which `body=` to
+give. `max_errors=` and `max_error_rate=` end a run that refuses too much.
+
+>>> from normcompletion.batch import iter_records
+>>> [type(item).__name__ for item in iter_records("fixtures/log.jsonl", on_error="yield")][:2]
+['Completion', 'Completion']
+
+**Long runs.** The output appears under its name when it is complete. A run that was stopped goes on with `resume=True`
+where its checkpoint is. What is written is the same for any number of `jobs`, and memory does not grow with the log.
 """
 
 from __future__ import annotations

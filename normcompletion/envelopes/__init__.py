@@ -1,5 +1,25 @@
 """Everything around a response: wrappers, pages, and the envelopes that logs put around it.
 
+## Responses in envelopes
+
+A logger keeps a response in an envelope: the row of a gateway, a line of a batch file, a span of a trace. Those that
+are known are recognised by their keys; `normcompletion envelopes` lists them, and `envelope="helicone"` names one. For
+any other, `body=` says where the response is, as a JSON Pointer, and `envelope_fields=` where the rest is:
+
+>>> from normcompletion.batch import iter_records
+>>> import pathlib, tempfile
+>>> with tempfile.TemporaryDirectory() as folder:
+...     log = pathlib.Path(folder, "log.jsonl")
+...     _ = log.write_text('{"call": 7, "answer": {"choices": [{"text": "Sure"}]}}')
+...     record, = iter_records(log, body="/answer", envelope_fields={"id": "/call"})
+>>> record.text, record.envelope.kind, record.envelope.id
+('Sure', 'custom', '7')
+
+What of the envelope is no field of `Envelope` is in `Completion.extra`. `*` in a pointer stands for each member:
+`body="/results/*/response"`.
+
+## An envelope of your own
+
 A *preset* knows one envelope, in one small file: `openai_batch.py`, `helicone.py`, `har.py`, `mlflow.py` and others.
 `fragments.py` names records of known tools that hold no whole response; they are refused with what to do instead.
 
