@@ -196,3 +196,20 @@ def test_usage_in_a_place_of_its_own_is_read_in_streams_by_the_same_rule() -> No
     assert read({**end, "x_groq": groq}, own) == (9, [], {"/x_groq": groq})
     total, notes, extra = read({**end, "x_groq": groq, "usage": None}, own)
     assert (total, notes, extra) == (9, [], {"/x_groq": groq})
+
+
+def test_a_limit_and_a_wrong_word_are_refused_at_once() -> None:
+    """`detect` and `explain` have the limit of a record, and `on_broken` is one of two words."""
+    for call in (
+        lambda: normalize(CHAT, on_broken="ignore"),  # type: ignore[arg-type]
+        lambda: list(normalize_many([CHAT], on_error="ignore")),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ValueError, match="'ignore'"):
+            call()
+
+
+def test_a_chunk_is_plain_data() -> None:
+    """`Chunk.to_dict` holds what `to_json` does."""
+    chunk = normalize_chunk({"choices": [{"index": 0, "delta": {"content": "a"}, "x": 1}]})
+    assert chunk.to_dict() == json.loads(chunk.to_json())
+    assert chunk.to_dict()["extra"] == {"/choices/0/x": 1}

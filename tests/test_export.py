@@ -369,3 +369,45 @@ def test_read_gives_a_whole_log(tmp_path):
     assert [(reject.line, reject.code) for reject in found.rejects] == [(2, "truncated")]
     with pytest.raises(batch.UsageError, match="'raise' or 'collect'"):
         read(log, on_error="skip")
+
+
+def test_messages_of_a_request_have_their_parts():
+    """Input messages hold texts, parts of other kinds as they are, tool calls, and what a tool responded."""
+    image = {"type": "image_url", "image_url": {"url": "u"}}
+    call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Look."}, image, 7]},
+        {"role": "assistant", "content": None, "tool_calls": [call, "broken"]},
+        {"role": "tool", "tool_call_id": "t", "content": "High tide."},
+    ]
+    span = to_otel(normalize({"organization_id": "o", "request": {"messages": messages}, "response": CHAT}))
+    user, assistant, tool = span.events[0].attributes["gen_ai.input.messages"]
+    assert user["parts"] == [{"type": "text", "content": "Look."}, image, {"type": "unknown", "value": 7}]
+    assert assistant["parts"] == [
+        {"type": "tool_call", "id": "t", "name": "f", "arguments": {}},
+        {"type": "unknown", "value": "broken"},
+    ]
+    assert tool["parts"] == [{"type": "tool_call_response", "id": "t", "response": "High tide."}]
+
+
+@pytest.mark.parametrize(
+    ("choices", "path"),
+    [
+        ([], None),
+        ([{"message": {}}], "/choices/0/message"),
+        ([{"message": {"role": "user", "content": "a"}}], "/choices/0/message"),
+    ],
+)
+def test_what_is_no_answer_of_the_assistant_is_no_message(choices, path):
+    """A completion without choices, an empty message and one of another role are refused as no answer."""
+    with pytest.raises(ExportError) as caught:
+        to_message(normalize({"choices": choices}))
+    assert (caught.value.code, caught.value.path) == ("no_answer", path)
+
+
+def test_audio_of_an_answer_is_sent_back_by_its_id():
+    """The next request names spoken audio by its id; an image without an address is a part of telemetry as it is."""
+    message = {"role": "assistant", "audio": {"id": "a", "data": "x"}, "images": [{"type": "image_url"}]}
+    completion = normalize({"choices": [{"message": message}]})
+    assert to_message(completion)["audio"] == {"id": "a"}
+    assert {"type": "image_url"} in to_otel(completion).events[0].attributes["gen_ai.output.messages"][0]["parts"]

@@ -92,3 +92,43 @@ def test_outer_members_fill_what_an_error_leaves_open(member: dict[str, Any], *,
     ((name, value),) = member.items()
     assert getattr(completion.error, name) == (value if fits else None)
     assert completion.extra.get(f"/{name}") == (None if fits else value)
+
+
+def test_reasoning_of_a_text_choice_is_that_of_its_message() -> None:
+    """Reasoning beside a text or a message is the message's, or in `extra` where the message has another."""
+    text = {"choices": [{"text": "a", "reasoning": "b"}]}
+    assert normalize(text).choices[0].message.reasoning == "b"
+    other = {"choices": [{"message": {"content": "a", "reasoning": "c"}, "reasoning": "b"}]}
+    assert normalize(other).choices[0].message.reasoning == "c"
+    assert normalize(other).extra == {"/choices/0/reasoning": "b"}
+    empty = {"choices": [{"message": {"content": "a", "reasoning_content": ""}}]}
+    assert normalize(empty).choices[0].message.reasoning == ""
+
+
+def test_python_arguments_of_a_legacy_call_are_noted() -> None:
+    """Arguments of a legacy call that are a Python repr stay as they are, with a note."""
+    completion = normalize({"choices": [{"message": {"function_call": {"name": "f", "arguments": "{'a': 1}"}}}]})
+    assert [(note.code, note.path) for note in completion.notes] == [
+        ("python_arguments", "/choices/0/message/function_call/arguments")
+    ]
+
+
+def test_usage_of_groq_is_read_where_there_is_no_other() -> None:
+    """Usage under `x_groq` is the completion's, with a note that says where it was."""
+    completion = normalize(chat(x_groq={"id": "r", "usage": {"total_tokens": 2}}))
+    assert completion.usage is not None
+    assert (completion.usage.total_tokens, [note.path for note in completion.notes]) == (2, ["/x_groq/usage"])
+
+
+@pytest.mark.parametrize(("levels", "deep"), [(60, False), (200, True)])
+def test_tool_arguments_may_hold_many_brackets(levels: int, deep: bool) -> None:  # noqa: FBT001
+    """Arguments are parsed by how deep they nest, not by how many brackets they hold."""
+    arguments = "[" + ",".join(["[" * levels + "]" * levels] * 4) + "]"
+    completion = normalize(
+        {"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}}]}
+    )
+    if deep:
+        with pytest.raises(ValueError, match="nest"):
+            completion.tool_calls[0].parse_arguments()
+    else:
+        assert len(completion.tool_calls[0].parse_arguments()) == 4

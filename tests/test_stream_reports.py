@@ -215,3 +215,26 @@ def test_a_field_that_is_there_twice_is_read() -> None:
     """`data: data: {…}` is unwrapped, with a note."""
     completion = normalize(b"data: " + saved(chunk({"content": "a"}, "stop")))
     assert (completion.text, codes(completion)) == ("a", ["repeated_field"])
+
+
+@pytest.mark.parametrize(
+    ("fragments", "whole", "arguments", "code"),
+    [
+        (["{", "}"], ["{}"], ["{}"], []),
+        (["{", '"a":'], ['{"a":1}'], ['{"a":1}'], ["continued_text"]),
+        ([], ["{}"], ["{}"], ["continued_text"]),
+        (["{", "}"], ["[]"], ["{}"], []),
+        (["{", "}"], ["{}", "{}"], ["{}"], []),
+    ],
+)
+def test_calls_of_a_whole_message_behind_deltas_add_what_they_lack(
+    fragments: list[str], whole: list[str], arguments: list[str], code: list[str]
+) -> None:
+    """Calls of a whole message add what the deltas lack, with a note; one that has others goes to `extra`."""
+    chunks = [chunk(call(0, "f" if at == 0 else None, text)) for at, text in enumerate(fragments)]
+    calls = [{"index": at, "function": {"name": "f", "arguments": text}} for at, text in enumerate(whole)]
+    message = {"role": "assistant", "content": "a", "tool_calls": calls}
+    completion = read(chunk({"content": "a"}), *chunks, chunk({}, "tool_calls", message=message))
+    assert [text for _, text in calls_of(completion)] == arguments
+    assert codes(completion) == code
+    assert (completion.extra == {}) == (arguments == whole)
