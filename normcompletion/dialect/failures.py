@@ -277,7 +277,7 @@ FORMS: tuple[Form, ...] = (
         for services, needs, seen in (
             ("NVIDIA NIM", (("status", is_failure_status), ("title", is_text)), "Alishahryar1/free-claude-code#1021"),
             (
-                "Replicate and others, by RFC 9457, without a title",
+                "others by RFC 9457, without a title",
                 (("status", is_failure_status), ("detail", is_there)),
                 "https://www.rfc-editor.org/rfc/rfc9457#section-3.1 (every member is optional)",
             ),
@@ -330,8 +330,13 @@ FORMS: tuple[Form, ...] = (
 )
 # A body that has nothing else: AWS API Gateway and Kong; FastAPI, which many services are written with.
 ALONE: tuple[Form, ...] = (
-    Form("API gateways", (("message", is_text),), FLAT, "https://docs.aws.amazon.com/apigateway/ (gateway responses)"),
-    Form("AWS", (("Message", is_text),), CAPITAL, "https://docs.aws.amazon.com/apigateway/ (gateway responses)"),
+    Form(
+        "API gateways",
+        (("message", is_text),),
+        FLAT,
+        "https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html",
+    ),
+    Form("AWS", (("Message", is_text),), CAPITAL, f"{SAGEMAKER}InternalFailure.html"),
     Form("proxies of ChatGPT", (("error_message", is_text),), LONG, "Chanzhaoyu/chatgpt-web#1574"),
     Form(
         "FastAPI, with any JSON",
