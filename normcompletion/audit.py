@@ -4,21 +4,28 @@ A leaf is a number, a boolean or a non-empty string. It is accounted for when it
 its pointer, or when the canonical fields hold its value; numbers and booleans are matched one to one. JSON inside a
 string (tool arguments, a log row's response) is accounted for when the text is kept or all its leaves are. The word
 in `object` that a variant implies needs no place. What a canonical record has in `extra` and `notes` belongs there.
+
+The chunks of a stream are joined: a text is accounted for when it is within any text of the record. Of values that are
+whole each time, the last one counts, of the words about the whole answer the first: another one has a note at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from .dialect.adapt import IMPLIED_OBJECTS
+from .dialect.wire import PADDING, WORDS
 from .envelopes.wrappers import are_chunks, is_canonical
 from .errors import NormalizeError
 from .model import Completion
-from .payload import escape_surrogates, looks_like_stream, parse, replace_surrogates
-from .pointer import escape
+from .payload import BLANKS, escape_surrogates, looks_like_stream, parse, replace_surrogates
+from .pointer import camel, escape
+from .streams.events import DONE, iter_events
+from .streams.merging import LABELS
 
 LOST = "lost"
 
@@ -63,7 +70,107 @@ def lost(payload: Any, *completions: Completion, beside: Sequence[str] = ()) -> 
 
     What is at the pointers `beside` is no part of them, and not looked for.
     """
-    return [each.path for each in _placements(payload, completions, tuple(beside)) if each.place == LOST]
+    from .envelopes.extended import plain_tree
+
+    tree, kept = plain_tree(payload), _Streamed(completions)
+    in_chunks = [path + below for path, chunks in _streams(tree, _Places(completions)) for below in kept.lost(chunks)]
+    found = [each.path for each in _placements(payload, completions, tuple(beside)) if each.place == LOST]
+    return found + [path for path in in_chunks if not _within(path, tuple(beside))]
+
+
+def lost_in_text(text: bytes, *completions: Completion) -> list[str]:
+    """`lost` for a text: JSON or a saved stream, in base64 or gzip or not. In a stream, the event comes first."""
+    from .envelopes.encodings import opened_layers
+
+    opened = opened_layers(text)
+    try:
+        tree = parse(opened)
+    except NormalizeError:
+        return _Streamed(completions).lost(_chunks(opened))
+    return lost(tree, *completions)
+
+
+def _chunks(text: bytes) -> Iterator[Any]:
+    """What the events of a saved stream are: JSON, or a text."""
+    for event in iter_events([text]):
+        data = event.data.strip(BLANKS)
+        while data.startswith(b"data:"):
+            data = data[5:].strip(BLANKS)
+        if data != DONE:
+            try:
+                yield parse(data)
+            except NormalizeError:
+                yield data.decode("utf-8", "replace")
+
+
+def _streams(tree: Any, kept: _Places, path: str = "") -> Iterator[tuple[str, Iterable[Any]]]:
+    """The saved streams in a payload, each with its pointer: lists of chunks, and texts that are not kept as texts."""
+    if isinstance(tree, list) and are_chunks(tree):
+        yield path, tree
+    elif isinstance(tree, dict | list):
+        for below, item in _members(tree, path):
+            yield from _streams(item, kept, below)
+    elif isinstance(tree, str) and "choices" in tree and kept.place(path, tree) == LOST:
+        text = tree.encode("utf-8", "surrogatepass")
+        if looks_like_stream(text):
+            yield path, _chunks(text)
+        elif (inner := _inside(tree)) is not None:
+            yield from _streams(inner, kept, path)
+
+
+_FIRST = {*(f"/{name}" for name in WORDS), *(f"/{camel(name)}" for name in WORDS)}
+_FRAGMENTS = ("/delta/", "/message/", "/text", "/logprobs/")
+_CALLS = ("/tool_calls/", "/toolCalls/")
+
+
+class _Streamed:
+    """What is in the records of a stream, for the leaves of its chunks."""
+
+    def __init__(self, completions: Sequence[Completion]) -> None:
+        values = [value for completion in completions for _, value in leaves(completion.to_dict())]
+        self.text = "\0".join(value for value in values if isinstance(value, str))
+        self.others = {_number(value) for value in values if not isinstance(value, str)}
+
+    def lost(self, chunks: Iterable[Any]) -> list[str]:
+        """The leaves of chunks that are nowhere."""
+        found = []
+        whole: dict[str, tuple[str, Any]] = {}
+        for number, chunk in enumerate(chunks, 1):
+            for path, value in leaves(_by_index(chunk)):
+                key = path.rpartition("/")[2]
+                if key in PADDING:
+                    continue
+                is_label = key in LABELS and not any(name in path for name in _CALLS)
+                is_fragment = isinstance(value, str) and any(name in path for name in _FRAGMENTS) and not is_label
+                if is_fragment or "/logprobs/" in path:
+                    if not self._has(value):
+                        found.append(f"/{number}{path}")
+                elif path in _FIRST or key in ("role", "name"):
+                    whole.setdefault(path, (f"/{number}{path}", value))
+                else:
+                    whole[path] = f"/{number}{path}", value
+        return found + [at for path, (at, value) in whole.items() if not (self._has(value) or _is_implied(path, value))]
+
+    def _has(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return all(piece in self.text for piece in _HALVES.split(value))
+        return _number(value) in self.others
+
+
+_HALVES = re.compile("[\ud800-\udfff]")  # halves of surrogate pairs are replaced or joined
+
+
+def _by_index(chunk: Any) -> Any:
+    """A chunk whose choices are under their indexes, so that a pointer means the same in each one."""
+    choices = chunk.get("choices") if isinstance(chunk, dict) else None
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        return chunk
+    members = [({**choice, "index": None}, choice.get("index", at)) for at, choice in enumerate(choices)]
+    return {**chunk, "choices": {str(index): choice for choice, index in members}}
+
+
+def _is_implied(path: str, value: Any) -> bool:
+    return path.endswith("/object") and any(value in words for words in IMPLIED_OBJECTS.values())
 
 
 class _Places:

@@ -347,12 +347,15 @@ def test_detect_and_explain_take_the_options_of_convert(tmp_path, capsys):
     assert "/r/provider  →  /provider" in out
 
 
-def test_verify_counts_a_stream(tmp_path, capsys):
-    """A saved stream, whose leaves are joined, is counted and not looked through."""
+def test_verify_looks_at_the_events_of_a_stream(tmp_path, monkeypatch, capsys):
+    """The leaves of a saved stream are looked for in its record; one that is lost is named with its event."""
     log = tmp_path / "stream"
-    log.write_text('data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n')
+    log.write_text('data: {"id":"c","choices":[{"index":0,"delta":{"content":"ebb"},"finish_reason":"stop"}]}\n\n')
     assert main(["verify", str(log)]) == 0
-    assert "1 unit verified (1 saved stream among them only counted)" in capsys.readouterr().out
+    assert "1 unit verified (1 saved stream among them), 0 rejected" in capsys.readouterr().out
+    monkeypatch.setattr("normcompletion.streams.answer.Answer.take_texts", lambda answer, delta: None)
+    assert main(["verify", str(log)]) == 1
+    assert "lost /1/choices/0/delta/content" in capsys.readouterr().err
 
 
 def test_detect_and_explain_speak_of_each_unit(log, tmp_path, capsys):

@@ -31,6 +31,7 @@ from normcompletion import (
     normalize,
     normalize_chunk,
 )
+from normcompletion.audit import lost_in_text
 from tests.conftest import CHUNKS, FIXTURES, STREAMS, Pair, canonical, for_each, outcome, saved
 
 SSE = [path for path in sorted(FIXTURES.rglob("*.sse")) if not path.read_bytes().startswith(b"\xef\xbb\xbf")]
@@ -246,6 +247,14 @@ def test_strict_lets_an_incomplete_stream_pass_and_names_the_faults_of_chunks() 
 def test_a_saved_stream_has_the_source_that_the_caller_names() -> None:
     """`normalize(stream, source=…)` is believed."""
     assert normalize(saved(*ANSWER), source="openrouter").source == "openrouter"
+
+
+@for_each([pair for pair in STREAMS if pair.expected is not None and pair.raw[:1] not in b"[{"])
+def test_no_leaf_of_a_stream_is_lost(pair: Pair) -> None:
+    """Every leaf of every chunk is in the completion, in `extra` or in a note."""
+    completion = outcome(lambda: normalize(pair.raw)).completion
+    assert completion is not None
+    assert lost_in_text(pair.raw, completion) == []
 
 
 @for_each([pair for pair in STREAMS if pair.expected is not None])

@@ -93,10 +93,12 @@ class Verifier(Examiner):
         assert unit.text is not None
         try:
             tree = parse(unit.text.removeprefix(b"\x1e"))
-        except NormalizeError:  # a saved stream, whose leaves are joined
+        except NormalizeError:
             self.counts["streams"] += 1
-            return
-        for pointer in audit.lost(tree, *found.completions, beside=found.passed) if found.completions else ():
+            lost = audit.lost_in_text(unit.text, *found.completions)
+        else:
+            lost = audit.lost(tree, *found.completions, beside=found.passed) if found.completions else []
+        for pointer in lost if found.completions else ():
             self.counts["lost"] += 1
             yield Told(place, f"lost {excerpt(pointer)}", {"place": place, "lost": pointer}, is_wrong=True)
 

@@ -82,7 +82,7 @@ def _print_verified(counts: Counter[str]) -> None:
     records = counts["records"]
     from ..batch.report import counted
 
-    streams = f" ({counted(counts['streams'], 'saved stream')} among them only counted)" if counts["streams"] else ""
+    streams = f" ({counted(counts['streams'], 'saved stream')} among them)" if counts["streams"] else ""
     print(
         f"{counted(counts['units'], 'unit')} verified{streams}, {counts['rejected']} rejected, "
         f"{counts['blank']} blank; {counts['lost']} leaves lost"
