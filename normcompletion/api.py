@@ -186,8 +186,9 @@ def check(completion: Completion | Chunk, texts: Iterable[bytes]) -> None:
         return
     places = ", ".join(f"{note.code} at {excerpt(note.path) or '/'}" for note in faults[:5])
     more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+    number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     error = InvalidPayloadError(
-        f"{len(faults)} faults: {places}{more}; call without strict to repair them",
+        f"{number}: {places}{more}; call without strict to repair them",
         code=faults[0].code,
         path=faults[0].path,
         source=completion.source,
@@ -439,7 +440,7 @@ class Detection(msgspec.Struct, frozen=True):
 
 
 def detect(payload: object) -> Detection:
-    """Who wrote a payload, and in which shape; raises as `normalize` does for what is no completion.
+    """Who wrote a payload, and in which shape; raises as `normalize` does for what is not a completion.
 
     A failed call and an encrypted body are detected like any other.
 

@@ -68,7 +68,7 @@ def _placements(payload: Any, completions: Sequence[Completion], beside: tuple[s
 def lost(payload: Any, *completions: Completion, beside: Sequence[str] = ()) -> list[str]:
     """The pointers of the leaves that are nowhere in what came of a payload, which can be several completions.
 
-    What is at the pointers `beside` is no part of them, and not looked for.
+    What is at the pointers `beside` is not part of them, and not looked for.
     """
     from .envelopes.extended import plain_tree
 

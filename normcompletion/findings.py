@@ -60,7 +60,7 @@ NOTES: dict[str, tuple[Kind, str]] = {
     "misplaced_fragment": ("remark", "arguments under a new index, without id and name, continue the call before"),
     "repeated_field": ("remark", "an event starts with a second `data:`; what is behind it was read"),
     "broken_event": ("fault", "an event is not JSON and was skipped, as the caller asked; `before` holds it"),
-    "foreign_text": ("remark", "text that is no event is before, between or behind the events; `before` holds it"),
+    "foreign_text": ("remark", "text that is not an event is before, between or behind the events; `before` holds it"),
     "cumulative_delta": ("remark", "the engine sends the whole text so far in each chunk; the last one was kept"),
     "python_arguments": ("remark", "the tool arguments are a Python repr, not JSON; they were left as they are"),
 }

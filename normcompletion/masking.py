@@ -43,7 +43,7 @@ PREFIXES: tuple[tuple[str, str], ...] = (
 _KEY = re.compile(
     r"(?<![\w-])(?P<prefix>" + "|".join(pattern for pattern, _ in PREFIXES) + r")(?P<rest>[\w.~+/=*-]{6,})", re.ASCII
 )
-# `Bearer` and `Basic` before what is no plain word; a private key in PEM form; what an address holds before `@`.
+# `Bearer` and `Basic` before what is not a plain word; a private key in PEM form; what an address holds before `@`.
 _SCHEME = re.compile(
     r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)(\s+)(?=[\w.~+/=:*-]*(?:[\d+/=_-]|[a-z][A-Z])|\w{20})[\w.~+/=:*-]{8,}",
     re.ASCII,

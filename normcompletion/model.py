@@ -116,7 +116,7 @@ class ToolCall(Leaf, kw_only=True):
         try:
             return msgspec.json.decode(self.function.arguments)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
-            raise ValueError("the arguments are no JSON; read `function.arguments` as text") from None
+            raise ValueError("the arguments are not JSON; read `function.arguments` as text") from None
 
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)

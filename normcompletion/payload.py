@@ -128,7 +128,7 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
 def parse_checked(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
     """`parse`, and whether all texts are proved to have no half surrogate pair.
 
-    A byte-order mark at byte 0, and the `data: [DONE]` that some servers write behind a whole body, are no part of it.
+    A byte-order mark at byte 0, and the `data: [DONE]` that some servers write behind a whole body, are not part of it.
     """
     check_depth(raw, depth)
     try:
@@ -281,7 +281,7 @@ def malformed(raw: bytes, error: Exception) -> MalformedPayloadError:
         )
     except ValueError as fault:
         if str(fault) in ("NaN", "Infinity", "-Infinity"):
-            return MalformedPayloadError(f"{fault} is no JSON number; log null or the text", code="syntax")
+            return MalformedPayloadError(f"{fault} is not a JSON number; log null or the text", code="syntax")
     except RecursionError:
         pass
     if "range" in str(error) or "digits" in str(error):
@@ -382,7 +382,7 @@ def _write(payload: object) -> bytes:
     tree = plain(payload) if advice is None else None
     if not isinstance(tree, dict | list):
         advice = advice or "JSON text, a mapping or an SDK object"
-        raise UnknownPayloadError(f"a {type(payload).__name__} is no payload; hand in {advice}", code="not_object")
+        raise UnknownPayloadError(f"a {type(payload).__name__} is not a payload; hand in {advice}", code="not_object")
     tree = _writable(tree)
     try:
         return orjson.dumps(tree)
@@ -455,7 +455,7 @@ def _writable(tree: dict[str, Any] | list[Any]) -> Any:
             for name, item in items:
                 if isinstance(value, dict):
                     if not isinstance(name, str):
-                        raise _unwritable("a key that is no string", path, "wrong_type")
+                        raise _unwritable("a key that is not a string", path, "wrong_type")
                     target[name] = None  # keeps the order of the keys
                 stack.append(((*path, name), item, target, name))
         else:
@@ -463,7 +463,7 @@ def _writable(tree: dict[str, Any] | list[Any]) -> Any:
             if parent[key] is _NOT_SCALAR:
                 replaced = plain(value)
                 if not isinstance(replaced, dict | list):
-                    raise _unwritable(f"a {type(value).__name__}, which is no JSON value,", path, "wrong_type")
+                    raise _unwritable(f"a {type(value).__name__}, which is not a JSON value,", path, "wrong_type")
                 stack.append((path, replaced, parent, key))
     return root[0]
 

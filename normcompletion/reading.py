@@ -42,7 +42,7 @@ def read(
         options: those of `normcompletion.batch.iter_records` (`body`, `envelope`, `source`, `strict`, …).
 
     Raises:
-        RejectError: something in the log is no completion (`on_error="raise"`); `reject` says where and why.
+        RejectError: something in the log is not a completion (`on_error="raise"`); `reject` says where and why.
         InputError: the log is missing, unreadable, or of a kind that is not read.
         IncompleteInput: the log breaks off.
 

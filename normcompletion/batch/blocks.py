@@ -13,7 +13,7 @@ class Unit(NamedTuple):
     `line` counts from 1 in the decoded input and is where the unit starts; for a row of a table it is the row's number.
     `offset` is where it starts, in bytes of the decoded input (0 for a row), `length` its bytes, its line feed
     included. `text` is `None` where it is longer than `max_record_bytes`: it was passed over without being held. A row
-    of a table is a JSON object. `kind` says what a text among event streams is, where it is no response: `headers` of
+    of a table is a JSON object. `kind` says what a text among event streams is if not a response: `headers` of
     an HTTP message as `curl -i` and `curl -v` show them, or `foreign`.
     """
 

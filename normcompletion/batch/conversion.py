@@ -42,7 +42,7 @@ _ORIGIN_AT_END = re.compile(
 _LONGEST = 1 << 13  # bytes of that
 _FOREIGN = "text among responses that is none, or a line of an event stream among lines of JSON; log each on its own"
 _BOM = b"\xef\xbb\xbf"
-_EVENT = (b"data:", b"event:")  # how a line begins that is no unit of its own
+_EVENT = (b"data:", b"event:")  # how a line begins that is not a unit of its own
 _NOT_BARE = (*_EVENT, _BOM)
 
 
@@ -55,8 +55,8 @@ class Found:
     """What was in some blocks.
 
     `carried` and `origins` belong to `completions` one by one, and are empty where they were not asked for; so does
-    `exported`, the lines that are written of them where they are no canonical records. `rejects` has each reject with
-    the number of completions before it. `passed` are the pointers of entries that are no completions. `broken` has the
+    `exported`, the lines that are written of them where they are not canonical records. `rejects` has each reject with
+    the number of completions before it. `passed` are the pointers of entries that are not completions. `broken` has the
     inputs that broke off in one of the blocks.
     """
 

@@ -73,7 +73,7 @@ def expand(paths: Iterable[str | os.PathLike[str]], files_from: str | None = Non
 
     A path is a file, a folder (all logs below it, by name; names that begin with `.` or `_` are bookkeeping and left
     out), a pattern (`*`, `?`, `[…]`, `**` for folders at any depth) or `-` for standard input. `files_from` is a file
-    that holds one path a line, or `-`. Raises `InputError`, and with `strict` also where a file of a folder is no log.
+    that holds one path a line, or `-`. Raises `InputError`, with `strict` also where a file of a folder is not a log.
 
     >>> [source.name for source in expand(["fixtures/log.jsonl"])]
     ['fixtures/log.jsonl']

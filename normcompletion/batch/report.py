@@ -93,7 +93,7 @@ class Reject:
         return f"{self.code}: {_NUMBER.sub('N', self.reason)}"
 
     def to_json(self) -> bytes:
-        """One JSON line; `raw` as text, or as `raw_base64` where it is no UTF-8."""
+        """One JSON line; `raw` as text, or as `raw_base64` where it is not UTF-8."""
         row: dict[str, Any] = {
             "source": self.source,
             "line": self.line,
@@ -142,7 +142,7 @@ class Report:
     A unit (a line, an array element, a concatenated value, a table row, a file) is rejected when anything in it was
     refused; `records` counts the completions that were written, those of a partly refused page among them.
     `empty_pages` counts the converted units that hold no record (`[]`, `{"data": []}`), `other_entries` the entries of
-    units with several (a HAR file, a cassette) that are no completions, `skipped` the calls that were left out of the
+    units with several (a HAR file, a cassette) that are not completions, `skipped` the calls that were left out of the
     output because that was asked for. `failed`,
     `pending` and `encrypted` are records with `error` set. The counters are by source, by "source variant", by finish
     reason of each choice, by code of each note, by code of each record's error, and by code of each reject. Tokens are

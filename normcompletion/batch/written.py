@@ -1,4 +1,4 @@
-"""What is written of a completion where it is no canonical record: OpenAI bodies, training lines, CSV."""
+"""What is written of a completion where it is not a canonical record: OpenAI bodies, training lines, CSV."""
 
 from __future__ import annotations
 

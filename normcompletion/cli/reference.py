@@ -85,7 +85,7 @@ def _columns(options: argparse.Namespace) -> int:
     return _show(rows, options)
 
 
-# Columns that are no field of the model.
+# Columns that are not fields of the model.
 _ABOUT = {
     "choice_error_code": "The service's code of the error that cut this choice off.",
     "choice_error_message": "What the service said about it.",

@@ -401,7 +401,7 @@ def _found(tree: Any, path: str) -> tuple[list[str | int], Any]:
 def service_error(value: Any, findings: Findings, *path: str | int) -> ServiceError | None:
     """An error in any form, which is at a path: an object, a list of them, a sentence, a number.
 
-    Members without a field go to `extra`. What says nothing is no error.
+    Members without a field go to `extra`. What says nothing is not an error.
     """
     if not is_there(value):
         return None

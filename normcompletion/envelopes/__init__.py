@@ -15,7 +15,7 @@ any other, `body=` says where the response is, as a JSON Pointer, and `envelope_
 >>> record.text, record.envelope.kind, record.envelope.id
 ('Sure', 'custom', '7')
 
-What of the envelope is no field of `Envelope` is in `Completion.extra`. `*` in a pointer stands for each member:
+What of the envelope is not a field of `Envelope` is in `Completion.extra`. `*` in a pointer stands for each member:
 `body="/results/*/response"`.
 
 ## An envelope of your own

@@ -65,7 +65,7 @@ def opened_layers(text: bytes) -> bytes:
 
 
 def _inside(text: bytes) -> bytes | None:
-    """What is in one layer, or `None` where a text is no such layer."""
+    """What is in one layer, or `None` where a text is not such a layer."""
     if text.startswith(b'"'):
         try:
             value = parse(text)

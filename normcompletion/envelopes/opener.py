@@ -46,7 +46,7 @@ from .registry import presets
 from .spread import EACH, Place, Route, route_of, spread
 
 NOT_A_CALL = "not_a_call"
-"""The code of an entry that is no completion, of a unit with several: it is counted, and is no reject."""
+"""The code of an entry that is not a completion, of a unit with several: it is counted, and is not a reject."""
 REJECT_CODES: Mapping[str, str] = {
     "unknown_envelope": "not the envelope that was named, or one that is not known",
     "ambiguous_envelope": "the keys of two envelopes; name one with --envelope",
@@ -352,7 +352,7 @@ def _read_error_beside(opened: Opened) -> None:
 
 
 def _not_a_call(preset: Preset, place: Place, at: str) -> NormalizeError:
-    """The refusal of what is no call: one of several entries is passed over, the only one is a fragment."""
+    """The refusal of what is not a call: one of several entries is passed over, the only one is a fragment."""
     if preset.has_several:
         route = next(route for route in preset.routes if route.count(EACH) == len(place.each))
         depth = len(route_of(at)) + len(route) - route[::-1].index(EACH)

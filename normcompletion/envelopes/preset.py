@@ -102,7 +102,7 @@ class Preset:
     adjust: Callable[[Opened], None] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no tuple (`TypeError`), no field and no pointer (`ValueError`)."""
+        """Refuse what is not a tuple (`TypeError`), a field or a pointer (`ValueError`)."""
         for what, tuples in (("fields", self.fields.values()), ("error_parts", self.error_parts.values())):
             if any(isinstance(places, str) for places in tuples):
                 raise TypeError(f'the {what} of the envelope {self.name} are tuples of pointers: ("/id",)')

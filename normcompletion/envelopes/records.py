@@ -63,7 +63,7 @@ class BodyReader:
     def _several(
         self, body: bytes, error: NormalizeError, opened: Opened, texts: tuple[bytes, ...]
     ) -> Iterator[Completion | NormalizeError]:
-        """The records of a body that is no response: those of several streams, of a page, of a failed call."""
+        """The records of a body that is not a response: those of several streams, of a page, of a failed call."""
 
         def read_answer(text: bytes, notes: list[Note]) -> Completion:
             completion = default_engine().read_inside(text, self.findings(opened.at, opened.source))

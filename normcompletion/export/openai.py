@@ -250,7 +250,7 @@ def _token(token: TokenLogprob, path: str, required: Requirements) -> dict[str, 
 
 
 def _text_logprobs(logprobs: Logprobs, path: str, required: Requirements) -> dict[str, Any]:
-    """The parallel lists of text completions; what no token has is no list."""
+    """The parallel lists of text completions; a value that no token has makes no list."""
     content = logprobs.content or []
     columns: dict[str, tuple[list[Any], Any]] = {
         "tokens": ([each.token for each in content], ""),

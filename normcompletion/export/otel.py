@@ -69,7 +69,7 @@ OTEL_LEAVES_OUT: Mapping[str, str] = {
     "/notes": "no attribute",
 }
 """What the conventions have no place for, by JSON Pointer into the completion. Besides: the members of a logged request
-that are no attribute.
+that are not attributes.
 
 >>> "/usage/cost" in OTEL_LEAVES_OUT
 True

@@ -1,4 +1,4 @@
-"""Signs of gateways that write members of another source: beside one of them, a marker that is copied is no proof.
+"""Signs of gateways that write members of another source: beside one of them, a marker that is copied is not proof.
 
 A gateway that passes another's body on, such as LiteLLM's proxy, Portkey, Cloudflare's AI gateway, Helicone or new-api
 in front of OpenRouter, leaves the id and the other markers of that source as they are: such a body is still its own.

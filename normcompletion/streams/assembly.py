@@ -78,7 +78,7 @@ class Assembly(msgspec.Struct, eq=False):
     events: int = 0  # how many there were
     has_chunks: bool = False
     cut: tuple[int, Event, MalformedPayloadError] | None = None  # an event that may be cut off, its number
-    refusal: NormalizeError | None = None  # of the first event that is no chunk
+    refusal: NormalizeError | None = None  # of the first event that is not a chunk
     text: str | None = None  # the first event that was a sentence
     others: dict[str, Any] = {}  # what was not a chunk, by name; the last value is kept
     body: bytes | None = None  # the JSON body that stands in place of a stream
@@ -246,7 +246,7 @@ class Assembly(msgspec.Struct, eq=False):
         return True
 
     def _add_faulty(self, tree: Any, event: Event, *, is_clean: bool) -> bool:
-        """An event that is no chunk, or one with a fault; false where another answer starts with it."""
+        """An event that is not a chunk, or one with a fault; false where another answer starts with it."""
         try:
             chunk = self._read(tree, is_clean=is_clean)
         except UnknownPayloadError as refusal:
@@ -701,7 +701,7 @@ def is_foreign(data: bytes) -> bool:
 
 
 def is_whole(tree: Any) -> bool:
-    """Whether JSON is no chunk: a body, an error, or something else."""
+    """Whether JSON is not a chunk: a body, an error, or something else."""
     return not (isinstance(tree, dict) and wrappers.is_chunk(tree)) and not (
         isinstance(tree, list) and wrappers.are_chunks(tree)
     )

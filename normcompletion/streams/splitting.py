@@ -26,7 +26,7 @@ Kind = Literal["stream", "body", "foreign"]
 class Unit(msgspec.Struct, frozen=True):
     """One answer, or the foreign text between two, in a text: its kind, and where it is in bytes.
 
-    A `body` is JSON without `data:` that is no chunk. Units follow one another without a gap.
+    A `body` is JSON without `data:` that is not a chunk. Units follow one another without a gap.
     """
 
     kind: Kind

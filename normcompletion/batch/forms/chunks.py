@@ -70,7 +70,7 @@ def is_list(head: bytes) -> bool:
 
 
 def answers(units: Iterator[Unit], *, limit: int = MAX_RECORD_BYTES) -> Iterator[Unit]:
-    """The units of chunks, one for each answer, in the order of their first chunks; what is no chunk is left as it is.
+    """The units of chunks, one for each answer, in the order of their first chunks; other units are left as they are.
 
     An answer whose chunks are longer than `limit` together has no text.
     """
@@ -107,7 +107,7 @@ def _chunk(text: bytes) -> _Chunk | None:
 
 
 class _Answer:
-    """The chunks of one answer so far, or a unit that is no chunk."""
+    """The chunks of one answer so far, or a unit that is not a chunk."""
 
     __slots__ = ("_first", "_length", "_texts", "is_done")
 

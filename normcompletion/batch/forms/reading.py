@@ -165,7 +165,7 @@ def _body(name: str, sample: list[Unit], envelopes: Envelopes) -> tuple[str, ...
 
 
 def _columns(text: bytes | None) -> dict[str, Any] | None:
-    """The cells of a row by the names or the places of their columns; `None` for what is no row."""
+    """The cells of a row by the names or the places of their columns; `None` for what is not a row."""
     try:
         row = orjson.loads(text or b"null")
     except ValueError:
