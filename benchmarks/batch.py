@@ -200,12 +200,11 @@ def start(log: str, layout: str) -> None:  # noqa: ARG001 - it reads nothing
 def read(log: str, layout: str) -> None:
     """Read the file and cut it into lines."""
     from normcompletion.batch.conversion import parts
-    from normcompletion.payload import MAX_RECORD_BYTES
 
     start(log, layout)
     for task in _tasks(log, layout):
         for block in task:
-            for part in parts(block, MAX_RECORD_BYTES):
+            for part in parts(block):
                 assert isinstance(part.data, bytes)
                 part.data.split(b"\n")
 

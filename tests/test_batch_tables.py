@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion.batch import tables
+from normcompletion.batch.forms import parquet
 from normcompletion.batch.inputs import IncompleteInput, Input, InputError, open_decoded
 from normcompletion.batch.units import Block, Unit, blocks, units_of
 from normcompletion.envelopes.options import Envelopes
@@ -128,7 +128,7 @@ def test_a_table_is_cut_in_blocks_and_can_begin_anywhere(table):
     assert len(whole) > 5
     assert [unit.line for block in whole for unit in units_of(block)] == list(range(1, 101))
     for place, block in enumerate(whole):
-        assert cut(table(columns, row_group_size=9), offset=block.offset, block_bytes=80) == whole[place:]
+        assert cut(table(columns, row_group_size=9), line=block.line, block_bytes=80) == whole[place:]
 
 
 def test_a_row_that_is_too_long_is_no_text(table):
@@ -158,6 +158,6 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch, tmp_path):
 
     path = tmp_path / "table"
     path.write_bytes(b"PAR1" + bytes(20))
-    monkeypatch.setattr(tables, "import_module", absent)
+    monkeypatch.setattr(parquet, "import_module", absent)
     with pytest.raises(InputError, match=r"pip install normcompletion\[batch\]"):
         rows(open_decoded(Input("table", str(path))))

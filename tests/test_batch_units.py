@@ -6,6 +6,8 @@ import gzip
 import json
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normcompletion.batch import units
+from normcompletion.batch.forms import feed, telling
 from normcompletion.batch.inputs import IncompleteInput, Input, open_decoded
 from normcompletion.batch.units import Block, Range, Unit, blocks, form_of, read_range, units_of
 from tests.conftest import examples
@@ -33,11 +35,11 @@ def written(data: bytes, name: str = "log") -> Input:
 
 def cut(data: bytes, **options: Any) -> list[Block]:
     """The blocks of a text, ranges read."""
-    limit = options.setdefault("max_record_bytes", LIMIT)
+    options.setdefault("max_record_bytes", LIMIT)
     found = []
     with open_decoded(written(data)) as source:
         for block in blocks(source, **options):
-            found += read_range(block, limit) if isinstance(block.data, Range) else [block]
+            found += read_range(block) if isinstance(block.data, Range) else [block]
     return found
 
 
@@ -45,7 +47,7 @@ def unit_list(data: bytes, **options: Any) -> list[Unit]:
     """The units of a text. Those of ranges are numbered as the engine numbers them."""
     found: list[Unit] = []
     for block in cut(data, **options):
-        more = list(units_of(block))
+        more = list(units_of(block, options.get("max_record_bytes", LIMIT)))
         if options.get("ranges"):
             assert [unit.line for unit in more] == list(range(more[0].line, more[0].line + len(more)))
             more = [unit._replace(line=len(found) + 1 + place) for place, unit in enumerate(more)]
@@ -53,9 +55,16 @@ def unit_list(data: bytes, **options: Any) -> list[Unit]:
     return found
 
 
+@contextmanager
+def reading(size: int, look: int = telling.LOOK) -> Iterator[None]:
+    """Inputs are read in pieces of a size, and their form is told by so many bytes at first."""
+    with mock.patch.object(feed, "READ", size), mock.patch.object(telling, "LOOK", look):
+        yield
+
+
 def form(data: bytes) -> str:
     with open_decoded(written(data)) as source:
-        return form_of(source, LIMIT)
+        return form_of(source, LIMIT)[0]
 
 
 def naive_lines(data: bytes, limit: int) -> list[Unit]:
@@ -124,34 +133,28 @@ TEXTS = st.lists(
 @examples(60)
 @given(TEXTS, st.integers(4, 80), st.integers(0, 60), st.integers(1, 40))
 def test_lines_do_not_depend_on_how_they_are_read(text, window, limit, size):
-    """Any window, limit and size of reads, in ranges or not, give the naive lines; a block holds one window of them."""
+    """Any window, limit and size of reads, in ranges or not, give the naive lines; only one line is a larger block."""
     text = b"1\n" + text  # a first line that makes them lines
     expected = naive_lines(text, limit)
-    with mock.patch.multiple(units, _READ=size, _LOOK=size):
+    with reading(size, size):
         for ranges in (False, True):
             found = cut(text, max_record_bytes=limit, block_bytes=window, ranges=ranges)
-            places = [unit[1:] for block in found for unit in units_of(block)]
-            assert places == [unit[1:] for unit in expected]
+            assert [unit for block in found for unit in units_of(block, limit)] == expected
             for block in found:
-                assert len({unit.offset // window for unit in units_of(block)}) == 1
+                assert block.size <= window or len(list(units_of(block))) == 1
     assert unit_list(text, max_record_bytes=limit, block_bytes=window, ranges=True) == expected
     assert unit_list(text, max_record_bytes=limit, block_bytes=window) == expected
 
 
 @examples(60)
-@given(TEXTS, st.integers(4, 80), st.integers(0, 300), st.booleans())
-def test_a_run_can_begin_anywhere(text, window, offset, bom):
-    """From any byte on, the units are those of the whole that start there or later, in the same blocks."""
+@given(TEXTS, st.integers(4, 80), st.booleans(), st.booleans())
+def test_a_run_can_begin_at_any_block(text, window, bom, ranges):
+    """From the place of any block on, the blocks are those of the whole that come after it."""
     text = (b"\xef\xbb\xbf" if bom else b"") + b"1\n" + text
-    options = {"max_record_bytes": 50, "block_bytes": window}
-    whole = unit_list(text, **options)
-    expected = [unit for unit in whole if unit.offset >= offset]
-    line = expected[0].line if expected else 1
-    assert unit_list(text, offset=offset, line=line, **options) == expected
-    ranges = unit_list(text, offset=offset, ranges=True, **options)
-    assert [unit[1:] for unit in ranges] == [unit[1:] for unit in expected]
-    later = [block for block in cut(text, **options) if block.offset >= offset]
-    assert cut(text, offset=later[0].offset, line=later[0].line, **options) == later if later else True
+    options = {"max_record_bytes": 50, "block_bytes": window, "ranges": ranges}
+    whole = cut(text, **options)
+    for place, block in enumerate(whole):
+        assert cut(text, offset=block.offset, line=block.line, **options) == whole[place:]
 
 
 def test_a_block_comes_as_bytes_and_a_range_as_its_place():
@@ -161,10 +164,8 @@ def test_a_block_comes_as_bytes_and_a_range_as_its_place():
     assert block == Block(0, 1, 0, text, name="log")
     with open_decoded(written(text)) as source:
         found = list(blocks(source, 7, ranges=True, block_bytes=100))
-    path = source.path
-    assert [block.data for block in found] == [
-        Range(path, at, min(at + 100, len(text))) for at in range(0, len(text), 100)
-    ]
+    size = 2 * len(G) + 2
+    assert [block.data for block in found] == [Range(source.path, at, at + size) for at in range(0, len(text), size)]
     assert {block.input for block in found} == {7}
     with open_decoded(written(gzip.compress(text))) as source:
         assert [block.data for block in blocks(source, ranges=True)] == [text]
@@ -200,7 +201,7 @@ def test_a_line_that_is_too_long_is_never_held(ranges):
     try:
         with open_decoded(Input("sparse", str(path))) as source:
             for block in blocks(source, max_record_bytes=LIMIT, ranges=ranges):
-                for part in read_range(block, LIMIT) if ranges else [block]:
+                for part in read_range(block) if isinstance(block.data, Range) else [block]:
                     found += units_of(part)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -276,7 +277,7 @@ def shown(value: Any, style: str) -> str:
 def test_values_one_after_the_other_are_units(values, style, between, size):
     """Objects in a row, pretty-printed or not, each give one unit with its own text, line and offset."""
     text = between.join(shown(value, style) for value in values).encode()
-    with mock.patch.multiple(units, _READ=size, _LOOK=size * 20):
+    with reading(size, size * 20):
         found = [
             unit for unit in unit_list(text, block_bytes=64) if (unit.text or b"").strip()
         ]  # blank lines are units
@@ -303,13 +304,15 @@ def test_the_elements_of_an_array_are_units(values, style, size):
         text = shown(values, style)
     raw = text.encode()
     assert form(raw) == "array"
-    with mock.patch.multiple(units, _READ=size, _LOOK=1 << 16):
+    with reading(size):
         found = unit_list(raw, block_bytes=32)
     assert [json.loads(unit.text or b"") for unit in found] == values
     for unit in found:
         assert unit.line == raw[: unit.offset].count(b"\n") + 1
         assert raw[unit.offset : unit.offset + unit.length] == unit.text
-        assert [later for later in found if later.offset >= unit.offset] == unit_list(raw, offset=unit.offset)
+        assert [later for later in found if later.offset >= unit.offset] == unit_list(
+            raw, offset=unit.offset, line=unit.line
+        )
 
 
 PRETTY = json.dumps(json.loads(G), indent=2).encode()
@@ -388,7 +391,7 @@ def test_an_element_that_is_too_long_is_passed_over(size):
         b"[\n" + b",\n".join([G, long, G]) + b"\n]",
         PRETTY + long + G,
     ):
-        with mock.patch.object(units, "_READ", size):
+        with reading(size):
             found = unit_list(text, max_record_bytes=1000)
         (passed,) = [unit for unit in found if unit.text is None]
         assert (passed.offset, passed.length) == (text.index(long), len(long))
@@ -441,7 +444,7 @@ APPENDED: dict[str, list[tuple[bytes, str]]] = {
 def test_each_answer_in_a_text_is_a_unit(name, size):
     """Streams, bodies and foreign texts that were appended are cut where each ends, however they are read."""
     text = b"".join(part for part, _ in APPENDED[name])
-    with mock.patch.object(units, "_READ", size):
+    with reading(size):
         found = unit_list(text)
     assert form(text) == "stream"
     assert [(unit.text, unit.kind) for unit in found] == APPENDED[name]
@@ -480,7 +483,7 @@ def test_any_bytes_give_units_that_cover_them(text, size, start):
     if text.startswith(b"\xef\xbb\xbf"):
         text = b" " + text
     expected = found()
-    with mock.patch.object(units, "_READ", size):
+    with reading(size):
         assert found() == expected
     here = 0
     for unit in expected[0]:

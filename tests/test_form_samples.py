@@ -337,13 +337,13 @@ def test_a_file_can_be_read_from_any_block(name: str) -> None:
     """From the place of any of its blocks a file gives the units that come after it."""
     (source,) = expand([str(FORMS / name)])
 
-    def cut(offset: int) -> list[Any]:
+    def cut(offset: int, line: int) -> list[Any]:
         with open_decoded(source) as opened:
-            return list(blocks(opened, offset=offset, block_bytes=1))
+            return list(blocks(opened, offset=offset, line=line, block_bytes=1))
 
-    whole = cut(0)
+    whole = cut(0, 1)
     for place, block in enumerate(whole):
-        assert cut(block.offset) == whole[place:]
+        assert cut(block.offset, block.line) == whole[place:]
 
 
 def test_lists_of_chunks_may_be_lines(tmp_path: Path) -> None:

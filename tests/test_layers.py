@@ -59,10 +59,12 @@ envelopes.choice envelopes.options
 envelopes.records envelopes.refusals
 envelopes.opener
 batch.options
-batch.forms batch.forms.rows batch.forms.lines
-batch.tables batch.outputs batch.workers batch.written
+batch.forms batch.forms.rows batch.forms.lines batch.forms.feed
+batch.outputs batch.workers batch.written
 batch.forms.cassette batch.forms.chunks batch.forms.copy_text batch.forms.inspect_eval batch.forms.prefixed
-    batch.forms.separated batch.forms.sqlite
+    batch.forms.separated batch.forms.sqlite batch.forms.parquet batch.forms.values batch.forms.answers
+    batch.forms.jsonl
+batch.forms.telling
 batch.forms.reading
 batch.units batch.journal
 batch.conversion batch.folders

@@ -19,11 +19,12 @@ from ..envelopes.opener import NOT_A_CALL, Opener
 from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..model import Completion, to_json, to_json_lines
 from ..payload import escape_surrogates
+from .blocks import Block, Range, Unit
 from .breakdown import Breakdown
 from .inputs import IncompleteInput
 from .options import ORIGIN, Options
 from .report import Reject, Report
-from .units import Block, Range, Unit, read_range, units_of
+from .units import lines_of, read_range, units_of
 from .written import csv_rows, is_skipped, line_of, without_nulls
 
 if TYPE_CHECKING:
@@ -70,22 +71,15 @@ class Found:
     broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
 
 
-def parts(block: Block, max_record_bytes: int) -> Iterator[Block]:
+def parts(block: Block) -> Iterator[Block]:
     """What is in a block: in a range what is there in the file. Raises `IncompleteInput`."""
-    return read_range(block, max_record_bytes) if isinstance(block.data, Range) else iter((block,))
+    return read_range(block) if isinstance(block.data, Range) else iter((block,))
 
 
 def units(block: Block, max_record_bytes: int) -> Iterator[Unit]:
     """The units of a block. As `parts`."""
-    for part in parts(block, max_record_bytes):
-        yield from units_of(part)
-
-
-def _split(data: bytes) -> list[bytes]:
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
+    for part in parts(block):
+        yield from units_of(part, max_record_bytes)
 
 
 class Conversion:
@@ -129,7 +123,7 @@ class Conversion:
             self._open_with(block.body)
             self._name = escape_surrogates(block.name)
             try:
-                for part in parts(block, self._options.max_record_bytes):
+                for part in parts(block):
                     left = None if limit is None else max(0, limit - found.report.units)
                     for _ in self._pieces(part, found, left):
                         if drain is not None:
@@ -154,7 +148,7 @@ class Conversion:
                     yield
             yield
             return
-        lines = _split(part.data)[:limit]
+        lines = lines_of(part.data)[:limit]
         offset, end = part.offset, part.offset + len(part.data)
         for at in range(0, len(lines), PIECE_UNITS):
             some = lines[at : at + PIECE_UNITS]
@@ -179,7 +173,8 @@ class Conversion:
             line = lines[at]
             length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
             kind: Literal["", "foreign"] = "foreign" if line.startswith(_EVENT) else ""
-            self._unit(Unit(number + at, offset, length, line, kind), found)
+            text = line if len(line) <= self._options.max_record_bytes else None
+            self._unit(Unit(number + at, offset, length, text, kind), found)
             offset += length
             at += 1
         return offset

@@ -77,6 +77,7 @@ class Reader:
         self._listener = listener
         for told in inputs.notices[:_NOTICES]:
             listener.notice(told)
+        self._jobs = (options.jobs or os.cpu_count() or 1) if options.limit is None else 1
         self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
 
     def tasks(self, start: Position = Position()) -> Iterator[Task]:  # noqa: B008 - it cannot be changed
@@ -113,7 +114,7 @@ class Reader:
             line=at.line,
             max_record_bytes=self._options.max_record_bytes,
             block_bytes=BLOCK_BYTES,
-            ranges=True,
+            ranges=self._jobs > 1,
             envelopes=self._options.envelopes,
         )
 
@@ -137,10 +138,9 @@ class Reader:
         With more than one job (0: one for each processor) other processes make them, a bounded number ahead of the
         caller; a limit of units needs one process alone. Between any two results a signal is looked for.
         """
-        jobs, limit = self._options.jobs or os.cpu_count() or 1, self._options.limit
-        tasks = self.tasks(start)
-        if jobs > 1 and limit is None:
-            found = _in_processes(tasks, make, self._options, jobs, signals)
+        tasks, limit = self.tasks(start), self._options.limit
+        if self._jobs > 1:
+            found = _in_processes(tasks, make, self._options, self._jobs, signals)
         else:
             found = _alone(tasks, make, self._options, signals, None if limit is None else limit - done)
         with _without_collector(), closing(found) as every:

@@ -4,48 +4,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass
-from itertools import chain, islice
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from ...envelopes.options import Envelopes
-from ..blocks import Block, Unit
+from ..blocks import Unit
 from ..inputs import Decoded, InputError
-from ..tables import ROWS, body_of_table
-from . import cassette, chunks, copy_text, inspect_eval, lines, prefixed, separated, sqlite
+from . import cassette, chunks, copy_text, inspect_eval, lines, parquet, prefixed, separated, sqlite
+from .feed import BOM
+from .parquet import Table
+from .rows import body_of_table
 
-_BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
 _READ = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The form of a file: its name, its units, and whether these are rows, which have numbers and no places."""
+    """The form of a file: its name, its units, and whether these are rows of a table, such as a Parquet file."""
 
     form: str
     units: Callable[[], Iterator[Unit]]
-    _: KW_ONLY
     is_table: bool = False
-    has_places: bool = True
+    parquet: Table | None = None
 
 
-def find(source: Decoded, known: Envelopes, limit: int) -> Found | None:
-    """The form of an input that was just opened, or `None` where it is JSON, Parquet or a stream.
+def find(source: Decoded, known: Envelopes, limit: int, *, first_row: int = 1) -> Found | None:
+    """The form of an input that was just opened, or `None` where it is JSON or a stream.
 
-    Raises `InputError` for a form that is only read from a file.
+    A large table may leave out rows before the first that is wanted. Raises `InputError` for a form that is only read
+    from a file.
     """
     head = source.peek(_HEAD)
+    if head.startswith(parquet.MAGIC):
+        table = Table(source)
+        return Found("parquet", lambda: table.rows(first_row, limit), is_table=True, parquet=table)
     if head.startswith(sqlite.MAGIC):
         path = _path(source, "SQLite")
-        return Found(
-            "sqlite", lambda: sqlite.rows(path, source.name, known.table, limit), is_table=True, has_places=False
-        )
+        return Found("sqlite", lambda: sqlite.rows(path, source.name, known.table, limit), is_table=True)
     if head.startswith(inspect_eval.MAGIC) and source.is_plain_file and inspect_eval.is_eval(source.path):
-        return Found("eval", lambda: inspect_eval.samples(source.path, source.name, limit), has_places=False)
-    text = head.removeprefix(_BOM)
+        return Found("eval", lambda: inspect_eval.samples(source.path, source.name, limit))
+    text = head.removeprefix(BOM)
     each_line = _Lines(source, len(head) - len(text), limit)
     if known.copy_escapes:
         return Found("copy", lambda: copy_text.rows(each_line()), is_table=True)
@@ -120,48 +121,16 @@ def _whole(source: Decoded, limit: int, read: Callable[[bytes], Unit]) -> Iterat
     yield Unit(1, 0, length, None) if length > limit else read(b"".join(parts))
 
 
-def blocks(
-    found: Found, source: Decoded, index: int, offset: int, *, window: int, envelopes: Envelopes
-) -> Iterator[Block]:
-    """The blocks of a file, from an offset on: a byte, or where units have no places a number of them.
-
-    Raises `InputError`, and `IncompleteInput` after everything before the break.
-    """
-    units = found.units()
-    body: tuple[str, ...] | None = envelopes.body
-    if found.is_table:
-        sample = list(islice(units, ROWS))
-        body = _body(source.name, sample, envelopes)
-        units = chain(sample, units)
-    held: list[Unit] = []
-    weight = 0
-    for unit in units:
-        at = unit.offset if found.has_places else unit.line - 1
-        if at < offset:
-            continue
-        held.append(unit)
-        weight += unit.length
-        if weight >= window:
-            yield _block(index, held, body, found, source.name)
-            held, weight = [], 0
-    if held:
-        yield _block(index, held, body, found, source.name)
-    source.consumed = source.size or source.consumed
-
-
-def _block(index: int, held: list[Unit], body: tuple[str, ...] | None, found: Found, name: str) -> Block:
-    first = held[0]
-    return Block(index, first.line, first.offset if found.has_places else first.line - 1, held, body, name)
-
-
-def _body(name: str, sample: list[Unit], envelopes: Envelopes) -> tuple[str, ...]:
+def body_of(found: Found, name: str, sample: list[Unit], envelopes: Envelopes) -> tuple[str, ...]:
     """Where the responses are in the rows of a table, as far as these are objects or lists."""
     rows = [row for unit in sample if (row := _columns(unit.text)) is not None]
     if not rows:
         return envelopes.body
+    if found.parquet is not None:
+        return body_of_table(name, found.parquet.columns, found.parquet.texts, rows, envelopes)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     texts = [name for name in columns if any(isinstance(row.get(name), str | dict | list) for row in rows)]
-    return body_of_table(name, columns, texts, [dict.fromkeys(columns) | row for row in rows], envelopes)
+    return body_of_table(name, columns, texts, rows, envelopes)
 
 
 def _columns(text: bytes | None) -> dict[str, Any] | None:
