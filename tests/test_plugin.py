@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
 from functools import partial
-from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
@@ -59,14 +60,22 @@ assert camel.source_basis == "marker" and openai.source_basis == "dialect"
 """
 
 
-def test_an_installed_source_is_read_like_a_built_in_one(tmp_path):
-    """A package that offers the entry point adds its variants, and every older verdict stands."""
-    (tmp_path / "acme_normcompletion.py").write_text(MODULE)
-    info = tmp_path / "acme_normcompletion-1.0.dist-info"
-    info.mkdir()
+def package(folder: Path, group: str, module: str) -> None:
+    """A package in a folder whose metadata names a module as the plugin `acme` of a group."""
+    info = folder / "acme_normcompletion-1.0.dist-info"
+    info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-normcompletion\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[normcompletion.sources]\nacme = acme_normcompletion\n")
-    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{textwrap.dedent(SCRIPT)}"
+    (info / "entry_points.txt").write_text(f"[{group}]\nacme = {module}\n")
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_an_installed_source_is_read_like_a_built_in_one(is_zipped, tmp_path):
+    """A package that offers the entry point, also in an archive, adds its variants, and every older verdict holds."""
+    folder = tmp_path / "packages"
+    package(folder, "normcompletion.sources", "acme_normcompletion")
+    (folder / "acme_normcompletion.py").write_text(MODULE)
+    where = shutil.make_archive(str(tmp_path / "packages"), "zip", folder) if is_zipped else str(folder)
+    script = f"import sys; sys.path.insert(0, {where!r})\n{textwrap.dedent(SCRIPT)}"
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -185,13 +194,13 @@ def test_a_variant_that_cannot_work_is_refused(wrong, words):
         ("envelopes", {"PRESETS": (Preset(name="har", about="", body="/a"),)}, "there are two envelopes har"),
     ],
 )
-def test_a_plugin_that_cannot_be_used_is_named(group, module, words, monkeypatch):
+def test_a_plugin_that_cannot_be_used_is_named(group, module, words, monkeypatch, tmp_path):
     """What is wrong with an installed plugin is an `ImportError` that says it, never an error of the first payload."""
     monkeypatch.delitem(sys.modules, "acme_plugin", raising=False)
     if module is not None:
         monkeypatch.setitem(sys.modules, "acme_plugin", SimpleNamespace(**module))
-    entry = EntryPoint("acme", "acme_plugin", f"normcompletion.{group}")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
+    package(tmp_path, f"normcompletion.{group}", "acme_plugin")
+    monkeypatch.syspath_prepend(tmp_path)
     load = sources.installed if group == "sources" else envelopes.presets.__wrapped__
     with pytest.raises(ImportError, match=words):
         load()

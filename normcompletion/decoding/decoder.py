@@ -59,7 +59,7 @@ class Decoder:
         self.variant = variant
         self.tests = [] if variant is None else [compiled_marker(marker) for marker in variant.markers]
         # What may hold trees; of a single name, `attrgetter` would give the value without a tuple around it.
-        trees = [item.name for item in msgspec.structs.fields(original) if item.type is Any]
+        trees = [item.name for item in wire.fields_of(original) if item.type is Any]
         self.trees: Callable[[Any], Any] = attrgetter(*trees, *trees[:1]) if trees else lambda _: ()
         self.camel = form.spelling == "camel"
         self.schema = schema_of(original, form.spelling)  # which keys the canonical model has a field for
@@ -136,7 +136,7 @@ class Decoders:
         return following
 
 
-_BODY_FIELDS = frozenset(item.encode_name for item in msgspec.structs.fields(wire.Body))
+_BODY_FIELDS = frozenset(item.encode_name for item in wire.fields_of(wire.Body))
 
 
 def marker_paths(variant: Variant) -> list[tuple[str, ...]]:

@@ -205,7 +205,7 @@ def _compiled(condition: Condition) -> Test:
 
 def only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
     """Variants with the markers that can hold for a body in canonical words."""
-    known = {item.encode_name: item for item in msgspec.structs.fields(wire.CanonicalCompletion)}
+    known = {item.encode_name: item for item in wire.fields_of(wire.CanonicalCompletion)}
     known |= {"object": known["id"]}
 
     def can_hold(path: tuple[str, ...]) -> bool:
@@ -215,7 +215,7 @@ def only_canonical(variants: tuple[Variant, ...]) -> list[Variant]:
             return path[0] in known
         parts: dict[str, type[msgspec.Struct]] = {"choices": wire.CanonicalChoice, "usage": wire.Usage}
         inner = parts.get(path[0])
-        return inner is not None and path[1] in {item.encode_name for item in msgspec.structs.fields(inner)} - {"error"}
+        return inner is not None and path[1] in {item.encode_name for item in wire.fields_of(inner)} - {"error"}
 
     return [
         msgspec.structs.replace(

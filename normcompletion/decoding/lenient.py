@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
+from ..dialect.wire import fields_of
 from ..errors import InvalidPayloadError
 from ..findings import Findings
 from ..model import ImageURL, to_json
@@ -91,7 +92,7 @@ class Walk:
         try:
             return wanted(**{name: value for name, value in found.items() if value is not None})
         except TypeError:  # a required field; what was dropped from it has its note
-            missing = [item.encode_name for item in msgspec.structs.fields(wanted) if item.required]
+            missing = [item.encode_name for item in fields_of(wanted) if item.required]
             raise InvalidPayloadError(
                 f"{' or '.join(missing)} is missing; hand in the body as it was sent",
                 code="missing_field",
@@ -325,7 +326,7 @@ def _fields(wanted: type[msgspec.Struct]) -> tuple[dict[str, Field], dict[str, F
     kept: frozenset[str] = getattr(wanted, "KEPT", frozenset())
     fields: dict[str, Field] = {}
     camel_fields: dict[str, Field] = {}
-    for item in msgspec.structs.fields(wanted):
+    for item in fields_of(wanted):
         if item.name.startswith(REFUSED):
             continue
         field = Field(

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 
 import msgspec
 
-from ..dialect.wire import Failed, Nothing
+from ..dialect.wire import Failed, Nothing, fields_of
 from ..model import Leaf
 from ..payload import guarded
 from ..pointer import camel
@@ -71,12 +71,12 @@ def formed(original: type[msgspec.Struct], form: Form) -> type[msgspec.Struct]:
         return original if form.spelling == "snake" else _camel_leaf(original)
     fields: list[Any] = []
     keys: set[str] = set()
-    for item in msgspec.structs.fields(original):
+    for item in fields_of(original):
         inside = form.inside(item.encode_name)
         kind = map_structs(item.type, lambda struct, inside=inside: formed(struct, inside))  # type: ignore[misc]
         fields.append((item.name, kind, msgspec.field(name=form.key(item.encode_name), **_default(item))))
         keys.add(form.key(item.encode_name))
-    known = {item.encode_name for item in msgspec.structs.fields(original)}
+    known = {item.encode_name for item in fields_of(original)}
     for name in sorted({path[0] for path in form.watched} - known):
         fields.append((name, Any, msgspec.field(name=form.key(name), default=None)))
         keys.add(form.key(name))
@@ -93,7 +93,7 @@ def formed(original: type[msgspec.Struct], form: Form) -> type[msgspec.Struct]:
 def _camel_leaf(original: type[Leaf]) -> type[msgspec.Struct]:
     """A canonical leaf under camelCase keys, with the same layout: all its fields are renamed, none is added."""
     fields: list[Any] = []
-    for item in msgspec.structs.fields(original):
+    for item in fields_of(original):
         kind = map_structs(item.type, _camel_leaf)
         fields.append((item.name, kind, msgspec.field(name=camel(item.encode_name), **_default(item))))
     return msgspec.defstruct(
@@ -110,7 +110,7 @@ def _camel_leaf(original: type[Leaf]) -> type[msgspec.Struct]:
 
 def _refusals(original: type[msgspec.Struct], form: Form) -> Iterable[tuple[str, Any]]:
     """The keys that a form refuses: those of the other spelling whatever they hold, others unless they are null."""
-    for item in msgspec.structs.fields(original):
+    for item in fields_of(original):
         name = item.encode_name
         yield (name if form.spelling == "camel" else camel(name)), Nothing
     yield "isUnknown", None
@@ -153,7 +153,7 @@ def keys_of(struct: type[msgspec.Struct]) -> frozenset[str]:
     found: set[str] = set()
 
     def visit(item: type[msgspec.Struct]) -> type[msgspec.Struct]:
-        for field in msgspec.structs.fields(item):
+        for field in fields_of(item):
             found.add(field.encode_name)
             map_structs(field.type, visit)
         return item

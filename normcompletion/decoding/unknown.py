@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
+from ..dialect.wire import fields_of
 from ..extra import Extra
 from ..findings import Findings
 from ..payload import parse_whatever
@@ -39,7 +40,7 @@ def schema_of(struct: type[msgspec.Struct], spelling: Spelling) -> Schema:
     kept: frozenset[str] = getattr(struct, "KEPT", frozenset())
     keys = {
         camel(item.encode_name) if spelling == "camel" else item.encode_name: _values(item.type, spelling)
-        for item in msgspec.structs.fields(struct)
+        for item in fields_of(struct)
         if item.name not in kept
     }
     return Schema(keys, not any(keys.values()))

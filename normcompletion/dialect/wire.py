@@ -10,9 +10,11 @@ its final place.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import FieldInfo, fields
 
 from .. import model as canonical
 from ..extra import Extra
@@ -21,6 +23,12 @@ from ..model import Integer, Number
 Created = Integer | float | str | None
 Seconds = Annotated[int, Meta(gt=-(10**14), lt=10**11)]  # later ones are milliseconds; see `adapt.created`
 Nothing = Annotated[int, Meta(ge=1, le=0)]  # no JSON value is one
+
+
+@cache
+def fields_of(struct: type[Struct]) -> tuple[FieldInfo, ...]:
+    """The fields of a Struct; msgspec evaluates the annotations anew at each call, and the first payload waits."""
+    return fields(struct)
 
 
 class Wire(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):

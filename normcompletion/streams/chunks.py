@@ -192,10 +192,10 @@ class Known(msgspec.Struct, frozen=True):
 
 @cache
 def _known(struct: type[msgspec.Struct]) -> Known:
-    keys = [item.encode_name for item in msgspec.structs.fields(struct)]
+    keys = [item.encode_name for item in wire.fields_of(struct)]
     inside = {
         item.encode_name: _known(found)
-        for item in msgspec.structs.fields(struct)
+        for item in wire.fields_of(struct)
         if (found := _struct_in(item.type)) is not None
     }
     respelled = {camel(key): key for key in keys if camel(key) != key}
