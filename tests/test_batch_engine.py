@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import random
 import signal
 import sys
@@ -625,6 +626,7 @@ def test_a_refused_unit_is_an_error_in_its_place(logs):
     with pytest.raises(RejectError) as error:
         next(records)
     assert (error.value.reject.line, error.value.code, error.value.reject.raw) == (4, "truncated", BROKEN)
+    assert pickle.loads(pickle.dumps(error.value)).reject == error.value.reject
 
 
 def test_iterating_gives_all_before_a_break(logs):

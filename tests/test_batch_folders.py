@@ -155,3 +155,13 @@ def test_what_is_no_input_is_reported_with_what_to_do(logs, given, options, word
     with pytest.raises(InputError) as caught:
         expand(given, **options)
     assert all(words in str(caught.value) for words in words)
+
+
+def test_files_that_are_no_logs_can_be_refused(tmp_path):
+    """With `strict` a folder with a file that is not a log is refused; partial outputs are never matched."""
+    (tmp_path / "a.jsonl").write_bytes(b'{"choices":[]}\n')
+    (tmp_path / "b.jsonl.partial").write_bytes(b"{")
+    (tmp_path / "notes.md").write_text("# Notes\n")
+    assert [source.name for source in expand([f"{tmp_path}/*jsonl*"])] == [f"{tmp_path}/a.jsonl"]
+    with pytest.raises(InputError, match="1 file that is not a log was passed over"):
+        expand([str(tmp_path)], strict=True)

@@ -216,6 +216,14 @@ def test_the_table_of_an_sqlite_file_is_named_where_there_are_several(tmp_path: 
     assert texts(sqlite.rows(llm, "b.db", None, LIMIT)) == [{"id": "a", "response_json": "{}", "datetime_utc": "t"}]
 
 
+def test_an_sqlite_table_without_row_numbers_is_read(tmp_path: Path) -> None:
+    """A table without rowid is read in the order of its key."""
+    path = database(
+        tmp_path / "a.db", "CREATE TABLE a (x INTEGER PRIMARY KEY) WITHOUT ROWID", "INSERT INTO a VALUES (2), (1)"
+    )
+    assert texts(sqlite.rows(path, "a.db", None, LIMIT)) == [{"x": 1}, {"x": 2}]
+
+
 def test_reading_an_sqlite_file_leaves_nothing_beside_it(tmp_path: Path) -> None:
     """A file with a write-ahead log that nobody writes to is read without a file beside it."""
     path = database(tmp_path / "a.db", "PRAGMA journal_mode=WAL", "CREATE TABLE a (x)", "INSERT INTO a VALUES (1)")
@@ -413,6 +421,17 @@ def test_the_parts_of_docker_are_put_together() -> None:
         {"log": log, "stream": stream, "time": "t"}
         for log, stream in [("{}\n", "stdout"), ("x\n", "stderr"), ("y\n", "stdout")]
     ]
+
+
+def test_lines_among_others_that_are_not_of_their_form_stay_as_they_are() -> None:
+    """A line without the prefix of the others, or no object of Docker's, is a unit in its place."""
+    prefix = prefixed.PREFIXES["cri"]
+    text = b'2026-01-02T10:00:01Z stdout P {"a":\nTraceback\n2026-01-02T10:00:02Z stdout F "\xff"}\n'
+    first, second = prefixed.units(lines(text), prefix)
+    assert first.text == b'{"time": "2026-01-02T10:00:01Z", "stream": "stdout", "log": "{\\"a\\":\\"\xff\\"}"}'
+    assert second.text == b"Traceback"
+    rows = b'{"log":"{","stream":"stdout"}\nTraceback\n[1]\n{"log":"}\\n","stream":"stdout"}\n'
+    assert texts(prefixed.docker(lines(rows))) == [{"log": "{}\n", "stream": "stdout"}, b"Traceback", [1]]
 
 
 def test_a_line_in_parts_that_is_too_long_is_passed_over() -> None:

@@ -385,3 +385,20 @@ def test_a_fingerprint_knows_a_file_again(tmp_path: Path) -> None:
     assert fingerprint("-") is None
     assert fingerprint(os.devnull) is None
     assert fingerprint(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_directory_that_cannot_be_synced_is_an_error_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, number: int, fails: bool
+) -> None:
+    """A file system that does not sync directories is written to; a disk that fails is an error."""
+
+    def broken(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    if fails:
+        with pytest.raises(OutputError):
+            durable.sync_directory(tmp_path, "out.jsonl")
+    else:
+        durable.sync_directory(tmp_path, "out.jsonl")

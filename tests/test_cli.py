@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import stat
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import msgspec
@@ -542,3 +544,20 @@ def test_a_wrong_word_is_answered_with_what_was_meant(arguments, meant, log, tmp
         code = stop.code
     assert code == 2
     assert f"did you mean '{meant}'?" in printed(capsys)[-1]
+
+
+def test_a_saved_stream_is_explained_without_its_leaves(tmp_path, capsys):
+    """`explain` names source and variant of a saved stream, whose leaves are joined, and counts it as one unit."""
+    path = tmp_path / "answer.sse"
+    path.write_text('data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n')
+    assert main(["explain", str(path)]) == 0
+    assert "a saved event stream, whose leaves are joined" in capsys.readouterr().out
+
+
+def test_json_can_be_printed_on_any_text_stream(log):
+    """What a command prints as JSON is the same on a standard output that was replaced by a text stream."""
+    for command in ("detect", "explain"):
+        out = io.StringIO()
+        with redirect_stdout(out):
+            main([command, str(log), "--json"])
+        assert [json.loads(line) for line in out.getvalue().splitlines()]

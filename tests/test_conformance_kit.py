@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from normcompletion import Choice, Completion, Message, Variant, key
 from normcompletion.testing import checks, own_fixtures, reader
-from tests.conftest import PAIRS
+from tests.conftest import PAIRS, ROOT
 
 BODY = b'{"acme_id": "7", "said": "hello", "tide_level": 3, "mood": {"glad": true}}'
 
@@ -114,8 +113,11 @@ def test_missing_expectations_can_be_written(tmp_path):
     """`python -m normcompletion.testing` writes the expected completions that are missing, which then pass."""
     (tmp_path / "chat.json").write_bytes(b'{"id": "a", "choices": [{"message": {"content": "x"}}]}')
     command = [sys.executable, "-m", "normcompletion.testing", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert "look it through" in done.stdout
     assert json.loads((tmp_path / "chat.expected.json").read_bytes())["id"] == "a"
     for check in checks(tmp_path)[:2]:
         check()
+    (tmp_path / "bad.json").write_bytes(b"{}")
+    assert subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout == b""
+    assert b"usage:" in subprocess.run(command[:-1], capture_output=True, check=False, cwd=ROOT).stderr

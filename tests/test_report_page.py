@@ -150,3 +150,14 @@ def test_only_a_page_is_replaced(tmp_path, capsys):
     assert "is not the page of a survey; name another file" in capsys.readouterr().err
     assert log.read_text() == ODD
     assert main(["survey", str(log), "--html", str(tmp_path / "absent" / "report.html")]) == 5
+
+
+def test_a_long_table_ends_in_the_sums_of_the_rest(tmp_path):
+    """A dimension of more than 30 groups has its largest ones and the sums of the others; odd days are in no chart."""
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(f'{{"model": "m{at}", "choices": []}}\n' for at in range(35)))
+    text = batch.survey(log).to_html()
+    models = Page(text).tables["group-model"]
+    assert len(models) == 31
+    assert models["(5 more)"][0] == "5"
+    assert 'class="days"' not in text

@@ -12,7 +12,8 @@ from normcompletion import (
     normalize_chunk,
     normalize_many,
 )
-from tests.conftest import END, both, chat, refusal
+from normcompletion.pointer import pointer
+from tests.conftest import END, both, chat, piece, refusal
 
 UNKNOWN = "UnknownPayloadError"
 
@@ -120,3 +121,25 @@ def test_detect_looks_through_wrappers() -> None:
         found = detect(payload)
         assert (found.source, found.certain) == ("openrouter", True)
         assert found.evidence == ("openrouter: `id` is gen-<seconds>-<20 characters>",)
+
+
+def test_a_key_with_a_slash_is_escaped_in_pointers() -> None:
+    """Pointers are RFC 6901: `~` and `/` in a key are `~0` and `~1`, in lists too, in bodies and in streams."""
+    keys = {"a/b": 1, "c~d": 2}
+    expected = {"/choices/0/a~1b": 1, "/choices/0/c~0d": 2}
+    assert normalize({"choices": [{"message": {"content": "x"}, **keys}]}).extra == expected
+    assert both(piece({"content": "x"}, **keys), END).extra == expected
+    assert pointer(("a/b", 0, "c~d")) == "/a~1b/0/c~0d"
+
+
+def test_arguments_of_a_wrong_type_keep_the_rest_of_the_call() -> None:
+    """A member of a wrong type deep in a body is in `extra` with a note, and what is beside it is read."""
+    call = {"id": "t", "function": {"name": ["f"], "arguments": "{}"}}
+    completion = normalize({"choices": [{"message": {"content": {"a": 1}, "tool_calls": [call]}, "index": "x"}]})
+    assert completion.tool_calls[0].function is not None
+    assert completion.tool_calls[0].function.arguments == "{}"
+    assert completion.extra == {
+        "/choices/0/message/content": {"a": 1},
+        "/choices/0/message/tool_calls/0/function/name": ["f"],
+        "/choices/0/index": "x",
+    }

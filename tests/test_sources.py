@@ -21,7 +21,7 @@ from normcompletion import (
 )
 from normcompletion.api import SourceName
 from normcompletion.sources.gateways import SIGNS, Sign
-from normcompletion.sources.registry import BUILT_IN
+from normcompletion.sources.registry import BUILT_IN, Registry, built_in
 
 OPENROUTER: dict[str, Any] = {
     "id": "gen-1786001072-Lamp72QuayFogBell00x",
@@ -230,3 +230,11 @@ def test_type_checkers_know_the_names_of_the_built_in_sources() -> None:
     literal, other = get_args(SourceName)
     assert set(get_args(literal)) == set(BUILT_IN)
     assert other is str
+
+
+def test_a_registry_needs_the_shared_dialect_and_names_once() -> None:
+    """A registry without the variants of `openai`, or with a name twice, is refused."""
+    with pytest.raises(ValueError, match="needs the variants of `openai`"):
+        Registry(variant for variant in built_in() if variant.source != "openai")
+    with pytest.raises(ValueError, match="there are two variants"):
+        Registry((*built_in(), *built_in()))
