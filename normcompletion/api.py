@@ -424,7 +424,7 @@ def failed_call(error: NormalizeError) -> Completion | None:
 class Detection(msgspec.Struct, frozen=True):
     """What a payload is, and why.
 
-    `certain` is false where no mark decided: the body is the unmarked dialect, `candidates` then lists the sources
+    `certain` is false where no marker decided: the body is the unmarked dialect, `candidates` then lists the sources
     that also write such bodies. `evidence` names the markers that hold, source by source.
 
     >>> detect('{"choices": []}').certain

@@ -44,7 +44,7 @@ from .payload import MAX_RECORD_BYTES, looks_like_stream, parse
 MONEY = pa.decimal128(38, 24)
 TIME = pa.timestamp("us", "UTC")
 
-# Columns of JSON text, wherever they stand: their shape is open, or too deep and too rare to be columns of their own.
+# Columns of JSON text, wherever they are: their shape is open, or too deep and too rare to be columns of their own.
 JSON_TEXT = frozenset(
     {
         "annotations",

@@ -1,6 +1,6 @@
 """Where every leaf of a payload went: the proof of the second promise, that nothing is lost.
 
-A leaf is a number, a boolean or a non-empty string. It is accounted for when it stands in `extra` or in a note under
+A leaf is a number, a boolean or a non-empty string. It is accounted for when it is in `extra` or in a note under
 its pointer, or when the canonical fields hold its value; numbers and booleans are matched one to one. JSON inside a
 string (tool arguments, a log row's response) is accounted for when the text is kept or all its leaves are. The word
 in `object` that a variant implies needs no place. What a canonical record has in `extra` and `notes` belongs there.

@@ -127,12 +127,12 @@ def _is_deep(text: str) -> bool:
     if text.count("[") + text.count("{") <= 128:
         return False
     depth = 0
-    for mark in _STRING.sub("", text):
-        if mark in "[{":
+    for bracket in _STRING.sub("", text):
+        if bracket in "[{":
             depth += 1
             if depth > 128:
                 return True
-        elif mark in "]}":
+        elif bracket in "]}":
             depth -= 1
     return False
 

@@ -22,7 +22,7 @@ from .errors import MalformedPayloadError, NormalizeError, UnknownPayloadError, 
 from .model import Chunk, Completion
 from .pointer import pointer
 
-BLANKS = b" \t\r\n"  # what may stand around JSON; `bytes.strip` takes more
+BLANKS = b" \t\r\n"  # what may be around JSON; `bytes.strip` takes more
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 128
 MOST_LEVELS = 1000  # that a decoder skips or reads where no tree is built

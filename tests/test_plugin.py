@@ -189,8 +189,16 @@ def test_a_variant_that_cannot_work_is_refused(wrong, words):
         ("envelopes", None, "ModuleNotFoundError"),
         ("envelopes", {"PRESETS": Preset(name="acme", about="", body="/a")}, "not iterable"),
         ("envelopes", {"PRESETS": ("acme",)}, "PRESETS holds str objects"),
-        ("envelopes", {"PRESETS": (Preset(name="acme", about="", body="/a", told_by=(has(),)),)}, "a tuple of keys"),
-        ("envelopes", {"PRESETS": (Preset(name="acme", about="", body="/a", told_by=has("a")),)}, "a tuple of keys"),
+        (
+            "envelopes",
+            {"PRESETS": (Preset(name="acme", about="", body="/a", detected_by=(has(),)),)},
+            "a tuple of keys",
+        ),
+        (
+            "envelopes",
+            {"PRESETS": (Preset(name="acme", about="", body="/a", detected_by=has("a")),)},
+            "a tuple of keys",
+        ),
         ("envelopes", {"PRESETS": (Preset(name="har", about="", body="/a"),)}, "there are two envelopes har"),
     ],
 )

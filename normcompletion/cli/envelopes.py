@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _described(preset: Preset) -> Iterator[str]:
     """How an envelope is recognised, where its response is, what else is read of it, and an example."""
-    for keys in preset.told_by:
+    for keys in preset.detected_by:
         lacks = f", without {' or '.join(keys.lacks)}" if keys.lacks else ""
         yield f"has         {' and '.join(keys.has)}{lacks}"
     yield f"response    {' or '.join(preset.bodies)}"

@@ -15,7 +15,7 @@ any other, `body=` says where the response is, as a JSON Pointer, and `envelope_
 >>> record.text, record.envelope.kind, record.envelope.id
 ('Sure', 'custom', '7')
 
-What of the envelope is not a field of `Envelope` is in `Completion.extra`. `*` in a pointer stands for each member:
+What of the envelope is not a field of `Envelope` is in `Completion.extra`. `*` in a pointer is each member:
 `body="/results/*/response"`.
 
 ## An envelope of your own
@@ -35,14 +35,14 @@ To add an envelope, write a file that ends in one `PRESET`, and name it in `regi
     PRESET = Preset(
         name="acme",
         about="a row of Acme's gateway log",
-        told_by=(has("acme_id", "response/body", lacks=("choices",)),),
+        detected_by=(has("acme_id", "response/body", lacks=("choices",)),),
         body="/response/body",
         fields={"id": ("/acme_id",), "status": ("/response/status",), "duration_ms": ("/latency",)},
         error=("/error",),
         example={"acme_id": "1", "response": {"status": 200, "body": {"choices": []}}, "latency": 812},
     )
 
-`told_by` are alternatives of keys, a slash between those inside one another; they must be keys that only this tool
+`detected_by` are alternatives of keys, a slash between those inside one another; they must be keys that only this tool
 writes together. `body` and `fields` are JSON Pointers (`*` is each member), `fields` those of `FIELDS`, the first that
 is there. Every value is taken once; what no field takes is in `extra`. `adjust` is called with what was opened, where
 an envelope says something that no pointer can. Then add a file to `fixtures/forms/`, with a citation in

@@ -10,7 +10,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="api_gateway",
     about="the answer of an AWS Lambda function to API Gateway",
-    told_by=(has("statusCode", "body", "isBase64Encoded"),),
+    detected_by=(has("statusCode", "body", "isBase64Encoded"),),
     body="/body",
     fields={"status": ("/statusCode",)},
     example={"statusCode": 200, "headers": {}, "isBase64Encoded": False, "body": '{"choices": []}'},

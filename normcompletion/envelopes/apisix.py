@@ -11,7 +11,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="apisix",
     about="a line of APISIX's logs, with response bodies",
-    told_by=(has("llm_summary", "response"), has("response/body", "request", "start_time", "client_ip")),
+    detected_by=(has("llm_summary", "response"), has("response/body", "request", "start_time", "client_ip")),
     body="/response/body",
     fields={
         "id": ("/request_id", "/request/headers/x-request-id"),

@@ -10,7 +10,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="awslogs",
     about="what CloudWatch hands to a subscribed function: log events as base64 of gzip",
-    told_by=(has("awslogs/data"),),
+    detected_by=(has("awslogs/data"),),
     body="/awslogs/data",
     inner=("",),
     example={"awslogs": {"data": "H4sIAAAAAAAA/w=="}},

@@ -11,7 +11,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="bedrock",
     about="a record of Amazon Bedrock's model invocation log",
-    told_by=(has("schemaType", "modelId", "requestId"),),
+    detected_by=(has("schemaType", "modelId", "requestId"),),
     body="/output/outputBodyJson",
     fields={
         "id": ("/requestId",),

@@ -10,7 +10,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="bedrock_batch",
     about="a line of the output of a Bedrock batch job",
-    told_by=(has("recordId", "modelOutput"), has("recordId", "error", "modelInput")),
+    detected_by=(has("recordId", "modelOutput"), has("recordId", "error", "modelInput")),
     body="/modelOutput",
     fields={"id": ("/recordId",), "request": ("/modelInput",)},
     error_parts={"code": ("/error/errorCode",), "message": ("/error/errorMessage",)},

@@ -18,8 +18,8 @@ from .preset import Fragment, Preset
 from .registry import named, named_list
 from .spread import EACH, route_of
 
-# Keys by which the core reads, wraps or claims a unit, or by whose values a fragment is told. Without one of them, the
-# keys of a unit alone say what it is.
+# Keys by which the core reads, wraps or takes a unit, or by whose values a fragment is detected. Without one of them,
+# the keys of a unit alone say what it is.
 CORE_KEYS = frozenset(
     {
         "choices",

@@ -26,7 +26,7 @@ def _mark_encrypted(opened: Opened) -> None:
 PRESET = Preset(
     name="cloudflare",
     about="an event of Cloudflare's AI Gateway, as Logpush writes it",
-    told_by=(has("ResponseBody", "Gateway"), has("ResponseBody", "RequestBody", "StatusCode")),
+    detected_by=(has("ResponseBody", "Gateway"), has("ResponseBody", "RequestBody", "StatusCode")),
     body=("/ResponseBody/streamed_data", "/ResponseBody"),
     fields={
         "status": ("/StatusCode",),

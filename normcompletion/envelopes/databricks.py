@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .preset import Preset, has
 
-_MARKS = (
+_MARKERS = (
     "client_request_id",
     "event_time",
     "execution_duration_ms",
@@ -21,9 +21,9 @@ _MARKS = (
 PRESET = Preset(
     name="databricks",
     about="a row of a Databricks inference table",
-    told_by=(
+    detected_by=(
         has("databricks_request_id", "request", "response"),
-        *(has(mark, "status_code", "request", "response") for mark in _MARKS),
+        *(has(marker, "status_code", "request", "response") for marker in _MARKERS),
     ),
     body="/response",
     fields={

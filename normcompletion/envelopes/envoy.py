@@ -11,7 +11,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="envoy",
     about="a line of Envoy's access log as JSON, with response bodies",
-    told_by=(has("response_body", "response_code"),),
+    detected_by=(has("response_body", "response_code"),),
     body="/response_body",
     fields={
         "id": ("/x-request-id", "/request_id"),

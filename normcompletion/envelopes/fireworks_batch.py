@@ -10,7 +10,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="fireworks_batch",
     about="a line of a Fireworks batch output, with the response under `response`",
-    told_by=(has("custom_id", "response/choices", lacks=("result",)),),
+    detected_by=(has("custom_id", "response/choices", lacks=("result",)),),
     body="/response",
     fields={"id": ("/custom_id",)},
     error=("/error",),

@@ -12,7 +12,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="har",
     about="a HAR file of a browser or a proxy",
-    told_by=(has("log/entries"),),
+    detected_by=(has("log/entries"),),
     body="/log/entries/*/response/content/text",
     fields={
         "status": ("/log/entries/*/response/status",),

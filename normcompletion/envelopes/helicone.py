@@ -11,7 +11,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="helicone",
     about="a row of a Helicone export",
-    told_by=(
+    detected_by=(
         has("response_body", "request_body", "request_id"),
         has("response_body", "response_status", "request_id"),
         has("response_body", "response_id", "response_status"),

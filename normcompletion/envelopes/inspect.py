@@ -21,7 +21,7 @@ from ..pointer import escape
 from .calls import where
 from .preset import Opened, Preset, has
 
-_MARKS = (b'"attachment://', b'"tc://')
+_MARKERS = (b'"attachment://', b'"tc://')
 
 
 def _places(name: str) -> tuple[str, str]:
@@ -35,9 +35,9 @@ def _resolve(opened: Opened) -> None:
     raw = next(filter(None, map(around.raw, ("/samples/*/attachments", "/attachments"))), None)
     texts = {} if raw is None else parse(raw)
     extra = around.findings.extra
-    if opened.body is not None and any(mark in opened.body for mark in _MARKS):
+    if opened.body is not None and any(marker in opened.body for marker in _MARKERS):
         opened.body = msgspec.json.encode(_with_texts(parse(opened.body), texts, opened.at, extra))
-        if any(mark in opened.body for mark in _MARKS):
+        if any(marker in opened.body for marker in _MARKERS):
             raise UnknownPayloadError(
                 "a text of the response is not among the attachments; convert the .eval file itself",
                 code="fragment",
@@ -66,7 +66,7 @@ def _with_texts(value: Any, texts: Mapping[str, Any], at: str, extra: dict[str, 
 PRESET = Preset(
     name="inspect",
     about="a log of Inspect, or a sample of one: the call of each model event",
-    told_by=(has("eval", "samples", "plan"), has("id", "epoch", "events"), has("id", "output", "events")),
+    detected_by=(has("eval", "samples", "plan"), has("id", "epoch", "events"), has("id", "output", "events")),
     body=_places("call/response"),
     fields={
         "id": _places("uuid"),

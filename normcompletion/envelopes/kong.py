@@ -12,7 +12,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="kong",
     about="a line of Kong's logs, with the payloads of its AI plugins",
-    told_by=(has("ai", "started_at", "latencies"), has("ai/proxy/payload")),
+    detected_by=(has("ai", "started_at", "latencies"), has("ai/proxy/payload")),
     body="/ai/*/payload/response",
     fields={
         "id": ("/request/id",),

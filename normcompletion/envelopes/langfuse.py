@@ -12,7 +12,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="langfuse",
     about="an observation of Langfuse whose output is a response",
-    told_by=(
+    detected_by=(
         has("traceId", "type", "usageDetails"),
         has("trace_id", "type", "usage_details"),
         has("traceId", "type", "costDetails"),

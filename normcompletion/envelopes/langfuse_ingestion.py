@@ -11,7 +11,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="langfuse_ingestion",
     about="a batch of events that a client sent to Langfuse",
-    told_by=(has("batch", "metadata/sdk_name"), has("batch", "metadata/batch_size")),
+    detected_by=(has("batch", "metadata/sdk_name"), has("batch", "metadata/batch_size")),
     body="/batch/*/body/output",
     fields={
         "id": ("/batch/*/body/id",),

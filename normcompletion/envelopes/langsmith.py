@@ -11,7 +11,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="langsmith",
     about="a run of LangSmith whose outputs are a response",
-    told_by=(has("run_type", "outputs"), has("run_type", "inputs")),
+    detected_by=(has("run_type", "outputs"), has("run_type", "inputs")),
     body="/outputs",
     fields={
         "id": ("/id",),

@@ -36,7 +36,7 @@ def _refuse_redacted(opened: Opened) -> None:
 PRESET = Preset(
     name="litellm",
     about="LiteLLM's standard logging payload, or a row of its spend logs",
-    told_by=(
+    detected_by=(
         has("model_map_information", "response_cost", "response"),
         has("litellm_call_id", "response"),
         has("spend", "call_type", "request_id", "response"),

@@ -45,7 +45,7 @@ def _read_streamed(opened: Opened) -> None:
 PRESET = Preset(
     name="llm",
     about="a row of the log of the llm command",
-    told_by=(has("response_json", "datetime_utc"),),
+    detected_by=(has("response_json", "datetime_utc"),),
     body="/response_json",
     fields={
         "id": ("/id",),

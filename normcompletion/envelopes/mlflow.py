@@ -21,7 +21,7 @@ def _is_call(opened: Opened) -> bool:
 PRESET = Preset(
     name="mlflow",
     about="a trace of MLflow whose outputs are responses",
-    told_by=(
+    detected_by=(
         has("info/trace_id", "data/spans"),
         has("info/request_id", "data/spans"),
         has("trace_id", "response", "spans"),

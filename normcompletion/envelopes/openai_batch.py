@@ -10,7 +10,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="openai_batch",
     about="a line of an OpenAI Batch output or error file, and of its clones",
-    told_by=(
+    detected_by=(
         has("custom_id", "response", lacks=("result", "response/choices")),
         has("custom_id", "error", lacks=("result", "response", "url")),
     ),

@@ -1,6 +1,6 @@
 """Units of a log to completions, with everything around the body kept.
 
-Which envelope is around a unit is told by its keys, and never guessed:
+Which envelope is around a unit is detected by its keys, and never guessed:
 
 * A unit that the core reads as it is, is bare; so are log10's records and pages, which the core knows.
 * A unit that it refuses, or that reports an error, is looked at: the presets and the known *fragments*, which hold no
@@ -347,7 +347,7 @@ def _read_error_beside(opened: Opened) -> None:
         at = "".join(f"/{escape(token)}" for token in (*route[:depth], "error"))
         if (failure := read_error(opened.around, at)) is not None:
             opened.failure = failure
-            opened.told = tuple(opened.around.taken)[before:]
+            opened.error_places = tuple(opened.around.taken)[before:]
             return
 
 

@@ -17,7 +17,7 @@ def _places(name: str) -> tuple[str, ...]:
 PRESET = Preset(
     name="openinference",
     about="a span of OpenInference (Phoenix, Arize) whose output is a response",
-    told_by=(
+    detected_by=(
         has("attributes.output.value"),
         has("attributes/output.value"),
         has("attributes/output/value"),

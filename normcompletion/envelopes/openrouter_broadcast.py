@@ -37,7 +37,7 @@ def _put_together(opened: Opened) -> None:
 PRESET = Preset(
     name="openrouter_broadcast",
     about="a trace that OpenRouter broadcast",
-    told_by=(has("observations", "sessionId"), has("observations", "userId")),
+    detected_by=(has("observations", "sessionId"), has("observations", "userId")),
     body="/observations/*/output",
     fields={
         "id": ("/observations/*/id",),

@@ -11,7 +11,7 @@ from .preset import Preset, has
 PRESET = Preset(
     name="portkey",
     about="a row of a Portkey log export, whose cost is in cents",
-    told_by=(
+    detected_by=(
         has("response", "ai_org"),
         has("response", "is_success", "response_status_code"),
         has("response", "ai_model", "req_units"),

@@ -1,4 +1,4 @@
-"""What is known of an envelope: by which keys it is told, and where the body and everything else is in it."""
+"""What is known of an envelope: by which keys it is detected, and where the body and everything else is in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAILED_STATUSES = frozenset(map(str, range(400, 600)))
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Keys that are there together; a slash stands between the keys of objects inside one another."""
+    """Keys that are there together; a slash is between the keys of objects inside one another."""
 
     has: tuple[str, ...]
     lacks: tuple[str, ...] = ()
@@ -55,13 +55,13 @@ class Fragment:
     """A record of a known tool that holds no whole response: its keys, what it is and what to do instead."""
 
     name: str
-    told_by: tuple[Keys, ...]
+    detected_by: tuple[Keys, ...]
     says: str
     prefixes: tuple[str, ...] = ()
 
     def match(self, unit: Members) -> bool:
         """Whether an object is such a record: by its keys, or by the beginning of one of them."""
-        return any(keys.match(unit) for keys in self.told_by) or (
+        return any(keys.match(unit) for keys in self.detected_by) or (
             bool(self.prefixes) and any(key.startswith(self.prefixes) for key in unit)
         )
 
@@ -70,10 +70,10 @@ class Fragment:
 class Preset:
     """One envelope; `normcompletion/envelopes/__init__.py` says how to add one.
 
-    `told_by` are alternatives of keys. `shared` are keys that log10's records have too, where the others decide.
+    `detected_by` are alternatives of keys. `shared` are keys that log10's records have too, where the others decide.
     `body` is the pointer of the response, or some, of which the longest that leads somewhere counts; `fields` are the
     pointers of what `FIELDS` lists, the first that is there. Where `inner` has pointers, what is at `body` is a unit of
-    its own: in an envelope that is told by its keys, or with a response at one of these.
+    its own: in an envelope that is detected by its keys, or with a response at one of these.
 
     `error` are the pointers of what says that the call failed, whole; `error_parts` those of its code, message, type
     and provider. Where `failed` has words, they count only beside one of these as status. `missing` says what to do
@@ -86,7 +86,7 @@ class Preset:
     name: str
     about: str
     body: str | tuple[str, ...]
-    told_by: tuple[Keys, ...] = ()
+    detected_by: tuple[Keys, ...] = ()
     shared: tuple[str, ...] = ()
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     error: tuple[str, ...] = ()
@@ -132,15 +132,17 @@ class Preset:
 
     def match(self, unit: Members) -> bool:
         """Whether an object has the keys of this envelope."""
-        return any(keys.match(unit) for keys in self.told_by)
+        return any(keys.match(unit) for keys in self.detected_by)
 
 
 def check(preset: object) -> None:
-    """Raise `TypeError` or `ValueError` for what a plugin offers and is not a preset that can be told."""
+    """Raise `TypeError` or `ValueError` for what a plugin offers and is not a preset that can be detected."""
     if not isinstance(preset, Preset):
         raise TypeError(f"PRESETS holds {type(preset).__name__} objects; it must be a tuple of Preset(…)")
-    if not isinstance(preset.told_by, tuple) or not all(isinstance(keys, Keys) and keys.has for keys in preset.told_by):
-        raise ValueError(f'told_by of the envelope {preset.name} is a tuple of keys: (has("acme_id"),)')
+    if not isinstance(preset.detected_by, tuple) or not all(
+        isinstance(keys, Keys) and keys.has for keys in preset.detected_by
+    ):
+        raise ValueError(f'detected_by of the envelope {preset.name} is a tuple of keys: (has("acme_id"),)')
 
 
 class Around:
@@ -264,9 +266,9 @@ class Opened:
 
     `body` is the response as it is written in the unit at the pointer `at`: JSON or an event stream. Where there is
     none, `missing` says what to do about it. `envelope` is what is known of what is around, and `around` holds the
-    rest. `failure` is what the envelope tells of a failed call, from the pointers `told`. `cost` is what the logger
-    says that the call cost, in US dollars, with its pointer. `encrypted` says how to read a body that is encrypted,
-    `source` who wrote a response that nothing else tells.
+    rest. `failure` is what the envelope says of a failed call, from the pointers `error_places`. `cost` is what the
+    logger says that the call cost, in US dollars, with its pointer. `encrypted` says how to read a body that is
+    encrypted, `source` who wrote a response that nothing else decides.
     """
 
     envelope: Envelope | None
@@ -274,7 +276,7 @@ class Opened:
     at: str
     body: bytes | None
     failure: ServiceError | None = None
-    told: tuple[str, ...] = ()
+    error_places: tuple[str, ...] = ()
     cost: tuple[str, float] | None = None
     missing: str = LOG_IT
     encrypted: str | None = None
@@ -432,7 +434,7 @@ def _read_failure(preset: Preset, opened: Opened) -> None:
         failure = ServiceError()
     if failure is not None:
         opened.failure = failure
-        opened.told = tuple(around.taken)[before:]
+        opened.error_places = tuple(around.taken)[before:]
 
 
 def read_error(around: Around, place: str) -> ServiceError | None:

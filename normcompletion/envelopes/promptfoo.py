@@ -18,7 +18,7 @@ def _places(*names: str) -> tuple[str, ...]:
 PRESET = Preset(
     name="promptfoo",
     about="the results of a promptfoo evaluation, with raw responses",
-    told_by=(has("evalId", "results/results"), has("testIdx", "response/output", "latencyMs")),
+    detected_by=(has("evalId", "results/results"), has("testIdx", "response/output", "latencyMs")),
     body=_places("response/raw"),
     fields={
         "id": _places("id"),

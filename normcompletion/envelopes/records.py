@@ -43,8 +43,8 @@ class BodyReader:
             raise self._encrypted(opened)
         if body is None:
             if opened.failure is None:
-                told = f"the envelope holds no response; {opened.missing}"
-                raise UnknownPayloadError(told, code="no_body", path=opened.at)
+                reason = f"the envelope holds no response; {opened.missing}"
+                raise UnknownPayloadError(reason, code="no_body", path=opened.at)
             yield self._finished(self._without_response(opened, error=opened.failure), opened, (text,))
             return
         texts = (text, *json_texts(body)) if self._strict else ()
@@ -125,7 +125,7 @@ class BodyReader:
         if completion.error is None or (completion.error == ServiceError() and opened.failure is not None):
             completion.error = opened.failure
         elif completion.error is not opened.failure:
-            extra.update((at, taken[at]) for at in opened.told)
+            extra.update((at, taken[at]) for at in opened.error_places)
         if opened.envelope is not None:
             inner = completion.envelope
             if inner is None or inner == Envelope(kind=inner.kind):

@@ -72,10 +72,10 @@ def with_hint(result: Result, unit: Any, at: Route = ()) -> Result:
             f"DynamoDB's types are around its values; run: {_READ_DYNAMODB} | normcompletion convert -{place}",
             code="unknown_envelope",
         )
-    told = advice(unit, errors=errors, beside=beside, at=at)
-    if told is None:
+    hint = advice(unit, errors=errors, beside=beside, at=at)
+    if hint is None:
         return result
-    return UnknownPayloadError(f"no known envelope, but {told}", code="unknown_envelope")
+    return UnknownPayloadError(f"no known envelope, but {hint}", code="unknown_envelope")
 
 
 def with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:

@@ -80,7 +80,7 @@ def _by_first_key() -> dict[str, list[Preset | Fragment]]:
     index: dict[str, list[Preset | Fragment]] = {}
     every: tuple[Preset | Fragment, ...] = (*presets().values(), *FRAGMENTS)
     for known in every:
-        for keys in known.told_by:
+        for keys in known.detected_by:
             some = index.setdefault(keys.has[0].partition("/")[0], [])
             if known not in some:
                 some.append(known)

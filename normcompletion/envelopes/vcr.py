@@ -21,7 +21,7 @@ def _places(*names: str) -> tuple[str, ...]:
 PRESET = Preset(
     name="vcr",
     about="a cassette of VCR.py or of Ruby's VCR (YAML needs normcompletion[vcr])",
-    told_by=(has("interactions", "version"), has("http_interactions", "recorded_with"), has("http_interactions")),
+    detected_by=(has("interactions", "version"), has("http_interactions", "recorded_with"), has("http_interactions")),
     body=_places("response/body/string", "response/body/base64_string", "response/body"),
     fields={
         "status": _places("response/status/code", "response/status_code"),

@@ -16,7 +16,7 @@ def _is_call(opened: Opened) -> bool:
 PRESET = Preset(
     name="weave",
     about="a call of W&B Weave whose output is a response",
-    told_by=(has("op_name", "output", "started_at"),),
+    detected_by=(has("op_name", "output", "started_at"),),
     body="/output",
     fields={
         "id": ("/id",),
