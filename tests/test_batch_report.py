@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import normcompletion
 from normcompletion import NOTES, Choice, Completion, Note, ServiceError, Usage
 from normcompletion.batch import REJECT_CODES
-from normcompletion.batch.progress import SHAPE, _short, counts
 from normcompletion.batch.report import MAX_ERROR_CODES, OTHER_CODES, Reject, Report, dollars
+from normcompletion.cli.progress import SHAPE, _short, counts
 
 REJECT = Reject("a/log.jsonl", 7, 900, 13, "truncated", "/choices", "the JSON text ends too early")
 

@@ -69,12 +69,12 @@ batch.forms.reading
 batch.units batch.journal
 batch.conversion batch.folders
 batch.engine
-batch.survey batch.progress batch.examination batch.run
+batch.survey batch.examination batch.run
 batch
 reading
 testing.camelcase
 testing testing.__main__
-cli.console cli.options
+cli.console cli.options cli.progress
 cli.convert cli.survey cli.examine cli.bench cli.reference cli.envelopes
 cli __init__ __main__
 """.strip()

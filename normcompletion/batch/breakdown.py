@@ -5,10 +5,9 @@ from __future__ import annotations
 import decimal
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from ..model import Completion
 
@@ -23,8 +22,7 @@ SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 MAX_GROUPS = 10_000  # of a dimension; what comes later is counted as one
 _FIRST_DAY, _LAST_DAY = 0, 253402300799  # 1970 to 9999
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact])
-_COUNTS = ("records", "failed", "prompt_tokens", "completion_tokens", "total_tokens")
+EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact])  # sums of 64-bit floats have fewer digits
 
 
 @dataclass(slots=True)
@@ -40,9 +38,12 @@ class Sums:
 
     def add(self, other: Sums) -> None:
         """Add another group's."""
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.cost = _EXACT.add(self.cost, other.cost)
+        self.records += other.records
+        self.failed += other.failed
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.total_tokens += other.total_tokens
+        self.cost = EXACT.add(self.cost, other.cost)
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Latency:
     def add(self, other: Latency) -> None:
         """Add another part's."""
         self.calls += other.calls
-        self.seconds = _EXACT.add(self.seconds, other.seconds)
+        self.seconds = EXACT.add(self.seconds, other.seconds)
         self.classes = [one + two for one, two in zip(self.classes, other.classes, strict=True)]
 
     def within(self, share: float) -> float | None:
@@ -73,14 +74,23 @@ class Latency:
 class Breakdown:
     """The groups of each dimension by name, and latency by source, for responses whose envelope says a duration."""
 
-    groups: dict[str, dict[str, Sums]] = field(default_factory=lambda: {name: {} for name in DIMENSIONS})
+    source: dict[str, Sums] = field(default_factory=dict)
+    model: dict[str, Sums] = field(default_factory=dict)
+    day: dict[str, Sums] = field(default_factory=dict)
+    finish_reason: dict[str, Sums] = field(default_factory=dict)
     latency: dict[str, Latency] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> dict[str, dict[str, Sums]]:
+        """The groups by dimension."""
+        return {name: getattr(self, name) for name in DIMENSIONS}
 
     def count(self, completions: Iterable[Completion]) -> None:
         """Count records."""
+        every = (self.source, self.model, self.day, self.finish_reason)
         for each in completions:
             sums = _sums(each)
-            for name, groups in zip(_names(each), self.groups.values(), strict=True):
+            for name, groups in zip(_names(each), every, strict=True):
                 _group(groups, name).add(sums)
             duration = None if each.envelope is None else each.envelope.duration
             if duration is not None and duration >= 0:
@@ -93,39 +103,9 @@ class Breakdown:
         """Add what another piece of the same run counted."""
         for dimension, groups in other.groups.items():
             for name, sums in groups.items():
-                _group(self.groups[dimension], name).add(sums)
+                _group(getattr(self, dimension), name).add(sums)
         for source, latency in other.latency.items():
             self.latency.setdefault(source, Latency()).add(latency)
-
-    def to_builtins(self) -> dict[str, Any]:
-        """The breakdown as plain values, names sorted; sums of decimals as text."""
-        built: dict[str, Any] = {
-            dimension: {
-                name: {count: getattr(sums, count) for count in _COUNTS} | {"cost": plain(sums.cost)}
-                for name, sums in sorted(groups.items())
-            }
-            for dimension, groups in self.groups.items()
-        }
-        built["latency"] = {
-            source: {"calls": each.calls, "seconds": plain(each.seconds), "classes": each.classes}
-            for source, each in sorted(self.latency.items())
-        }
-        return built
-
-    @classmethod
-    def from_builtins(cls, built: Mapping[str, Any]) -> Breakdown:
-        """What `to_builtins` gave; raises `KeyError` or `TypeError` for anything else."""
-        groups = {
-            dimension: {
-                name: Sums(**{**sums, "cost": decimal.Decimal(sums["cost"])}) for name, sums in built[dimension].items()
-            }
-            for dimension in DIMENSIONS
-        }
-        latency = {
-            source: Latency(each["calls"], decimal.Decimal(each["seconds"]), list(each["classes"]))
-            for source, each in built["latency"].items()
-        }
-        return cls(groups, latency)
 
 
 def _sums(completion: Completion) -> Sums:

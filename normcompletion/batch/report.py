@@ -10,14 +10,14 @@ import decimal
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
 
 from ..errors import excerpt
 from ..model import Completion
-from .breakdown import Breakdown, plain
+from .breakdown import EXACT, Breakdown, plain
 
 REJECT_CODES: Mapping[str, str] = {
     # the bytes: MalformedPayloadError
@@ -62,7 +62,6 @@ REJECT_CODES: Mapping[str, str] = {
 
 MAX_ERROR_CODES = 1000
 OTHER_CODES = "(other)"
-_EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact])  # sums of 64-bit floats have fewer digits
 _encode = msgspec.json.Encoder().encode
 _NUMBER = re.compile(r"(?<=[ (])\d[\d,.]*(?=[ ;,)]|$)")
 
@@ -113,24 +112,6 @@ class Reject:
     def __str__(self) -> str:
         """For a terminal: where, which code, and why."""
         return f"{self.source}:{self.line}: {self.code}: {self.reason}"
-
-
-_FILES = ("files", "files_read")
-_COUNTS = (
-    "units",
-    "converted",
-    "rejected",
-    "blank",
-    "empty_pages",
-    "skipped",
-    "other_entries",
-    "records",
-    "failed",
-    "pending",
-    "encrypted",
-)
-_COUNTERS = ("passed_over", "sources", "variants", "finish_reasons", "notes", "errors", "rejects")
-_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @dataclass(slots=True)
@@ -211,7 +192,7 @@ class Report:
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
         self.total_tokens += total_tokens
-        with decimal.localcontext(_EXACT):
+        with decimal.localcontext(EXACT):
             self.cost = sum(map(decimal.Decimal, map(repr, costs)), self.cost)
 
     def _count_error(self, code: int | str | None) -> None:
@@ -231,39 +212,31 @@ class Report:
 
     def add(self, other: Report) -> None:
         """Add what another piece of the same run counted, in the order of the input."""
-        for name in (*_FILES, *_COUNTS, *_TOKENS):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in _COUNTERS:
-            if name != "errors":
-                getattr(self, name).update(getattr(other, name))
-        self._add_errors(other.errors)
-        self.cost = _EXACT.add(self.cost, other.cost)
+        for each in fields(self):
+            name, value = each.name, getattr(other, each.name)
+            if name == "errors":
+                self._add_errors(value)
+            elif isinstance(value, Counter):
+                getattr(self, name).update(value)
+            elif isinstance(value, int):
+                setattr(self, name, getattr(self, name) + value)
+        self.cost = EXACT.add(self.cost, other.cost)
         if other.breakdown is not None:
             self.breakdown = self.breakdown or Breakdown()
             self.breakdown.add(other.breakdown)
 
     def to_builtins(self) -> dict[str, Any]:
         """The report as plain values; `cost` as decimal text, counters in the order of their keys."""
-        built: dict[str, Any] = {name: getattr(self, name) for name in (*_FILES, *_COUNTS)}
-        built |= {name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS}
-        built |= {name: getattr(self, name) for name in _TOKENS}
-        built["cost"] = plain(self.cost)
-        if self.breakdown is not None:
-            built["breakdown"] = self.breakdown.to_builtins()
-        return built
+        built = msgspec.to_builtins(self, order="deterministic", builtin_types=(decimal.Decimal,))
+        if self.breakdown is None:
+            del built["breakdown"]
+        text: dict[str, Any] = _with_texts(built)
+        return text
 
     @classmethod
     def from_builtins(cls, built: Mapping[str, Any]) -> Report:
-        """What `to_builtins` gave; raises `KeyError` or `TypeError` for anything else."""
-        report = cls()
-        for name in (*_FILES, *_COUNTS, *_TOKENS):
-            setattr(report, name, int(built[name]))
-        for name in _COUNTERS:
-            setattr(report, name, Counter(built[name]))
-        report.cost = decimal.Decimal(built["cost"])
-        if (breakdown := built.get("breakdown")) is not None:
-            report.breakdown = Breakdown.from_builtins(breakdown)
-        return report
+        """What `to_builtins` gave; raises `msgspec.ValidationError` for anything else."""
+        return msgspec.convert(built, cls, dec_hook=lambda _, counts: Counter(counts))
 
     def to_json(self) -> bytes:
         """The report as an indented JSON text with a line feed at its end."""
@@ -303,6 +276,13 @@ class Report:
         if self.cost:
             rows.append(f"  {'cost':9} {dollars(self.cost)} USD")
         return "\n".join(rows)
+
+
+def _with_texts(value: Any) -> Any:
+    """The same with decimal numbers as texts."""
+    if isinstance(value, dict):
+        return {name: _with_texts(each) for name, each in value.items()}
+    return plain(value) if isinstance(value, decimal.Decimal) else value
 
 
 _TITLES = (

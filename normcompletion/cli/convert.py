@@ -147,7 +147,7 @@ def _add_outputs(parser: Group) -> None:
 def run(options: argparse.Namespace) -> int:
     """Convert logs."""
     from .. import batch
-    from ..batch.progress import Terminal
+    from .progress import Terminal
 
     inputs = batch.expand(options.inputs, options.files_from, strict=options.strict_inputs)
     with (

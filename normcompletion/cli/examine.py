@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
     from .. import batch
     from ..batch import examination
-    from ..batch.progress import Terminal
+    from .progress import Terminal
 
     kind = {"detect": examination.Detector, "explain": examination.Explainer, "verify": examination.Verifier}[
         options.command

@@ -41,7 +41,7 @@ def add(command: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Survey logs."""
     from .. import batch
-    from ..batch.progress import Terminal
+    from .progress import Terminal
 
     known = None
     if options.known is not None:

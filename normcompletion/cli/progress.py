@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from .engine import Listener
-from .inputs import STDIN, Input
-from .report import Reject, Report
+from ..batch.engine import Listener
+from ..batch.inputs import STDIN, Input
+from ..batch.report import Reject, Report
 
 Progress = Literal["auto", "on", "off"]
 SHOWN_REASONS = 20
