@@ -1,18 +1,10 @@
-"""Faults planted in a log, each of which must come back as a reject with its line, byte offset, length and code.
-
-    python -m tests.reliability.planted [--lines 1000000] [--faults 10000] [--jobs 2] [--seed 1]
-
-Prints what was wrong; exit code 1 where anything was.
-"""
+"""Faults planted in a log, each of which must come back as a reject with its line, byte offset, length and code."""
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import random
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -96,30 +88,3 @@ def wrong(folder: Path, name: str, *, lines: int, faults: int, jobs: int, seed: 
     for fault, reject in zip(planted, found, strict=False):
         if fault != reject:
             yield f"{name}, {jobs} jobs: planted {fault}, got {reject}"
-
-
-def main() -> int:
-    """Run it."""
-    parser = argparse.ArgumentParser(description="faults planted in a log must come back")
-    parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--faults", type=int, default=10_000)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = list(
-            wrong(
-                Path(folder),
-                "log.jsonl",
-                lines=options.lines,
-                faults=options.faults,
-                jobs=options.jobs,
-                seed=options.seed,
-            )
-        )
-    print(*found[:50], f"{len(found)} wrong of {options.faults} faults in {options.lines} lines", sep="\n")
-    return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
