@@ -23,6 +23,7 @@ from normcompletion import (
 )
 from normcompletion.audit import lost
 from normcompletion.envelopes.choice import rows_are_units
+from normcompletion.batch import iter_records
 from normcompletion.envelopes.encodings import ENCODINGS
 from normcompletion.envelopes.fragments import FRAGMENTS
 from normcompletion.envelopes.opener import REJECT_CODES, Opener
@@ -411,6 +412,30 @@ def test_two_envelopes_are_not_chosen_between(tree, names):
     assert set(error.candidates) == set(names)
     name = next(name for name in names if name in PRESETS and name != "log10")
     assert one(tree, envelope=name).envelope.kind == name
+
+
+TEXT = json.dumps(BODY)
+
+
+@pytest.mark.parametrize("message", [TEXT, f"  {TEXT}", f"\n{TEXT}\n", json.dumps({"level": "INFO", "response": BODY})])
+def test_a_message_of_cloudwatch_is_read_with_blanks_around_it(message):
+    """JSON in a message is read, whatever blanks are around it; a message that is not JSON is passed over."""
+    events = [{"id": "1", "message": message}, {"id": "2", "message": "[INFO] hello"}]
+    assert one({"logGroup": "g", "logEvents": events}).id == BODY["id"]
+
+
+@pytest.mark.parametrize(
+    "before", ["2026-01-02T10:00:00.000Z\ta-1\tINFO\t", "[INFO]\t2026-01-02T10:00:00Z\t", "root: "]
+)
+def test_a_message_with_text_before_its_response_is_never_passed_over(before, tmp_path):
+    """A response behind what a runtime writes is refused with the command that reads it, which does."""
+    code, _, words = refused({"logGroup": "g", "logEvents": [{"id": "1", "message": before + TEXT}]})
+    assert code == "leading_text"
+    assert "jq -r '.logEvents[].message' LOG | normcompletion convert - --line-prefix '[^{]*'" in words
+    assert "jq -r '.log' LOG" in refused({"log": before + TEXT, "stream": "stdout", "time": ""})[2]
+    lines = tmp_path / "messages.log"
+    lines.write_text(before + TEXT + "\n")
+    assert [record.id for record in iter_records(lines, line_prefix="[^{]*")] == [BODY["id"]]
 
 
 def test_choices_make_a_unit_bare():

@@ -47,11 +47,12 @@ spark batch.durable batch.report batch.signals
 batch.page
 envelopes.spread batch.inputs batch.blocks batch.unreadable
 envelopes.preset envelopes.hints
+envelopes.calls
 envelopes.openai_batch envelopes.fireworks_batch envelopes.openai_pair envelopes.litellm envelopes.databricks
     envelopes.api_gateway envelopes.apisix envelopes.awslogs envelopes.bedrock envelopes.bedrock_batch
     envelopes.envoy envelopes.helicone envelopes.kong envelopes.langfuse envelopes.llm envelopes.log_line
     envelopes.openinference envelopes.openrouter_broadcast envelopes.portkey envelopes.promptfoo
-    envelopes.calls envelopes.cloudflare envelopes.fragments
+    envelopes.cloudflare envelopes.fragments
 envelopes.cloudwatch envelopes.har envelopes.inspect envelopes.langfuse_ingestion envelopes.langsmith
     envelopes.mlflow envelopes.vcr envelopes.weave
 envelopes.registry

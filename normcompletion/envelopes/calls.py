@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import NormalizeError
+from ..errors import MalformedPayloadError, NormalizeError
 from ..payload import parse
 from .hints import looks_like_response
-from .members import opened_value
+from .members import opened_value, text_inside
 from .preset import Opened
 
+_JSON = re.compile(rb'\s*(?:\{|\[\s*[\[{"\]]|"[\[{])')  # a list of words, such as `[INFO]`, begins a line of a log
 _COMPLETIONS = re.compile(r"/completions/?(?:[?#]|$)")
 
 IsCall = Callable[[Opened], bool]
@@ -47,7 +48,21 @@ def body_is_response(opened: Opened) -> bool:
 
 def body_is_json(opened: Opened) -> bool:
     """Entries whose body is an object or a list, also one that is written in a string."""
-    return opened.body is not None and opened.body.startswith((b"{", b"[", b'"{', b'"['))
+    return opened.body is not None and _JSON.match(text_inside(opened.body, opened.at)[0]) is not None
+
+
+def refuse_leading_text(opened: Opened, messages: str) -> None:
+    """Refuse a message with text before a response, which `messages`, an expression of jq, makes a line of."""
+    if opened.body is None or body_is_json(opened):
+        return
+    text, _ = text_inside(opened.body, opened.at)
+    if b"{" in text and b'"choices"' in text:
+        raise MalformedPayloadError(
+            f"text comes before the JSON of the message; run: jq -r '{messages}' LOG | "
+            "normcompletion convert - --line-prefix '[^{]*'",
+            code="leading_text",
+            path=opened.at,
+        )
 
 
 def _first(opened: Opened, places: tuple[str, ...]) -> Any:

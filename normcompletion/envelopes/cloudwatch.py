@@ -6,11 +6,17 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogE
 
 from __future__ import annotations
 
-from .calls import body_is_json
+from .calls import body_is_json, refuse_leading_text
 from .log_line import BODIES
-from .preset import Preset, has
+from .preset import Opened, Preset, has
 
 _EVENTS = ("/logEvents/*", "/events/*")
+
+
+def _refuse_leading_text(opened: Opened) -> None:
+    """Refuse a message behind what a runtime of Lambda writes before it."""
+    refuse_leading_text(opened, f".{opened.at.split('/')[1]}[].message")
+
 
 PRESET = Preset(
     name="cloudwatch",
@@ -23,5 +29,6 @@ PRESET = Preset(
         "created_at": ("/logEvents/*/timestamp", "/events/*/timestamp"),
     },
     is_call=body_is_json,
+    adjust=_refuse_leading_text,
     example={"logGroup": "g", "logEvents": [{"id": "1", "timestamp": 0, "message": '{"choices": []}'}]},
 )

@@ -7,10 +7,17 @@ https://docs.docker.com/engine/logging/drivers/json-file/ (`log`, `stream`, `tim
 
 from __future__ import annotations
 
-from .preset import Preset, has
+from .calls import refuse_leading_text
+from .preset import Opened, Preset, has
 
 BODIES = ("/response", "/response_body", "/raw_response", "")
 """Where a response is in what is logged."""
+
+
+def _refuse_leading_text(opened: Opened) -> None:
+    """Refuse a line behind what the logger of an application writes before it."""
+    refuse_leading_text(opened, ".log")
+
 
 PRESET = Preset(
     name="log_line",
@@ -19,5 +26,6 @@ PRESET = Preset(
     body="/log",
     inner=BODIES,
     fields={"created_at": ("/time",)},
+    adjust=_refuse_leading_text,
     example={"log": '{"choices": []}\n', "stream": "stdout", "time": "2026-01-02T10:00:00Z"},
 )
