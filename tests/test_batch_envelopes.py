@@ -22,8 +22,8 @@ from normcompletion import (
     normalize,
 )
 from normcompletion.audit import lost
-from normcompletion.envelopes.choice import rows_are_units
 from normcompletion.batch import iter_records
+from normcompletion.envelopes.choice import rows_are_units
 from normcompletion.envelopes.encodings import ENCODINGS
 from normcompletion.envelopes.fragments import FRAGMENTS
 from normcompletion.envelopes.opener import REJECT_CODES, Opener
@@ -418,10 +418,12 @@ TEXT = json.dumps(BODY)
 
 
 @pytest.mark.parametrize("message", [TEXT, f"  {TEXT}", f"\n{TEXT}\n", json.dumps({"level": "INFO", "response": BODY})])
-def test_a_message_of_cloudwatch_is_read_with_blanks_around_it(message):
+def test_a_message_of_cloudwatch_is_read_with_blanks_around_it(message, tmp_path):
     """JSON in a message is read, whatever blanks are around it; a message that is not JSON is passed over."""
     events = [{"id": "1", "message": message}, {"id": "2", "message": "[INFO] hello"}]
-    assert one({"logGroup": "g", "logEvents": events}).id == BODY["id"]
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps({"logGroup": "g", "logEvents": events}))
+    assert [record.id for record in iter_records(log)] == [BODY["id"]]
 
 
 @pytest.mark.parametrize(
@@ -435,7 +437,8 @@ def test_a_message_with_text_before_its_response_is_never_passed_over(before, tm
     assert "jq -r '.log' LOG" in refused({"log": before + TEXT, "stream": "stdout", "time": ""})[2]
     lines = tmp_path / "messages.log"
     lines.write_text(before + TEXT + "\n")
-    assert [record.id for record in iter_records(lines, line_prefix="[^{]*")] == [BODY["id"]]
+    (record,) = iter_records(lines, line_prefix="[^{]*")
+    assert (record.id, record.extra["/prefix"]) == (BODY["id"], before)
 
 
 def test_choices_make_a_unit_bare():

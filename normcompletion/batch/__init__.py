@@ -151,7 +151,7 @@ def convert(
         envelope_fields: what else of the envelope is read beside `body`: names in `envelopes.preset.FIELDS` and their
             JSON Pointers.
         line_prefix: a regular expression of what is before the JSON of each line, for prefixes that are not known; what
-            its named groups match is beside the JSON, which is at `/log`.
+            its named groups match, or else the prefix, is beside the JSON, which is at `/log`.
         copy_escapes: lines are the text form of Postgres's COPY, with every backslash twice.
         table: the table to read of an SQLite file that has several.
         carry: values that go along with each record, in its member `carried`: names and their JSON Pointers.

@@ -95,8 +95,8 @@ def add_envelopes(parser: Group) -> None:
     group.add_argument(
         "--line-prefix",
         metavar="REGEX",
-        help="what is before the JSON of each line, where no known logger wrote it: '[^{]*'; named groups are kept "
-        "beside the JSON, which is at /log",
+        help="what is before the JSON of each line, where no known logger wrote it: '[^{]*'; the prefix, or its "
+        "named groups, is kept beside the JSON, which is at /log",
     )
     group.add_argument(
         "--copy-escapes", action="store_true", help="Postgres's COPY wrote the lines, and doubled every backslash"

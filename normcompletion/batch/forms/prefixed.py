@@ -2,7 +2,7 @@ r"""Lines of JSON behind what a logger puts at their beginning; each is a unit, 
 
     2026-01-02T10:00:01.5Z stdout F {"id": …}   ->   {"time": "2026-01-02T10:00:01.5Z", "stream": "stdout", "log": …}
 
-What a prefix says is beside `log`, which is the text of the rest of the line; the preset `log_line` reads both. A
+What a prefix says, or the whole prefix, is beside `log`, which is the text of the rest of the line; the preset `log_line` reads both. A
 container's runtime cuts long lines: the parts are put together again. A line without JSON is its own text. Sources:
 https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md (time, stream, `P` or `F`),
 https://docs.docker.com/engine/logging/drivers/json-file/ and moby's `daemon/logger/copier.go` (lines of 16 KiB),
@@ -33,6 +33,7 @@ PREFIXES = {
 
 _DOCKER = re.compile(rb'\{\s*"log"\s*:\s*"')
 _OPEN = (b"{", b"[", b'"')
+_NAMES = ("time", "stream", "prefix")  # one of which the preset `log_line` looks for beside `log`
 _PENDING = 64  # that wait for their last part, or for one before them
 
 
@@ -64,10 +65,12 @@ def units(lines: Iterator[Unit], prefix: re.Pattern[bytes], *, limit: int = MAX_
     queue = _Queue(limit)
     for unit in lines:
         match = None if unit.text is None else prefix.match(unit.text)
-        if match is None or unit.text is None:
+        if unit.text is None or match is None or not match[0]:
             yield from queue.put(unit)
             continue
         said = {name: value.decode("utf-8", "replace") for name, value in match.groupdict().items() if value}
+        if said.keys().isdisjoint(_NAMES):  # the groups of a caller's own expression have other names, if any
+            said["prefix"] = match[0].decode("utf-8", "replace")
         more = said.pop("part", "F") == "P"
         rest = unit.text[match.end() :].removesuffix(b"\r")
         if more or queue.is_open(said.get("stream")) or rest.startswith(_OPEN):
