@@ -2,8 +2,9 @@ r"""Lines of JSON behind what a logger puts at their beginning; each is a unit, 
 
     2026-01-02T10:00:01.5Z stdout F {"id": …}   ->   {"time": "2026-01-02T10:00:01.5Z", "stream": "stdout", "log": …}
 
-What a prefix says, or the whole prefix, is beside `log`, which is the text of the rest of the line; the preset `log_line` reads both. A
-container's runtime cuts long lines: the parts are put together again. A line without JSON is its own text. Sources:
+What a prefix says, or the whole prefix, is beside `log`, the text of the rest of the line; the preset `log_line` reads
+both. A container's runtime cuts long lines: the parts are put together again. A line without JSON is its own text.
+Sources:
 https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md (time, stream, `P` or `F`),
 https://docs.docker.com/engine/logging/drivers/json-file/ and moby's `daemon/logger/copier.go` (lines of 16 KiB),
 https://docs.fluentd.org/output/file (time, tag and record between tabs), https://docs.python.org/3/library/logging.html
