@@ -152,8 +152,8 @@ class Assembler:
             if isinstance(chunk, str | bytes) and (self._lines is not None or is_line(raw)):
                 self._lines = self._lines or EventReader(are_lines=True)
                 self._add(self._lines.feed(raw))
-            else:
-                self._add((Event(raw),))
+            elif not self._assembly.add_event(Event(raw)):
+                raise several(None)
 
     def _add(self, events: Iterable[Event]) -> None:
         for event in events:

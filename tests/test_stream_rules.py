@@ -9,16 +9,20 @@ import pytest
 
 from normcompletion import (
     AmbiguousPayloadError,
+    Assembler,
     Chunk,
     Completion,
     Event,
     InvalidPayloadError,
     MalformedPayloadError,
     NormalizeError,
+    SourceReportedError,
+    UnknownPayloadError,
     UnknownSourceError,
     assemble,
     iter_events,
     normalize,
+    normalize_chunk,
     normalize_many,
 )
 from normcompletion.model import ServiceError
@@ -433,3 +437,45 @@ def test_a_stream_with_a_list_in_it_is_no_page(payload: bytes) -> None:
     (item,) = normalize_many([payload], on_error="yield")
     assert isinstance(item, NormalizeError)
     assert (type(item), item.code) == (type(refusal(payload)), refusal(payload).code)
+
+
+def test_words_in_object_that_no_variant_implies_follow_the_rule_of_values() -> None:
+    """Of two such words the last one stays and the first is noted, also where one is a number or was read by itself."""
+    for first, second in (("a", "b"), (5, "b"), ("a", 5)):
+        chunks = [{**piece({"content": "hi"}), "object": first}, {**END, "object": second}]
+        assembler = Assembler()
+        for chunk in chunks:
+            assembler.feed(normalize_chunk(chunk))
+        completion = both(*chunks)
+        assert assembler.finish().to_json() == completion.to_json()
+        assert completion.extra["/object"] == str(second)
+        assert ("/object", str(first)) in {(note.path, note.before) for note in completion.notes}
+
+
+def test_a_chunk_that_calls_itself_an_error_is_one() -> None:
+    """A chunk whose `object` is `error` reports an error, before and behind others, saved and chunk by chunk."""
+    error = {"choices": [], "object": "error"}
+    for chunks in ([error, piece({"content": "hi"}), END], [piece({"content": "hi"}), error]):
+        for call in (lambda chunks=chunks: normalize(saved(*chunks)), lambda chunks=chunks: assemble(chunks)):
+            with pytest.raises(SourceReportedError) as caught:
+                call()
+            assert caught.value.completion.text == "hi"
+
+
+@pytest.mark.parametrize("usage", ['"\\ud83d"', '{"prompt_tokens": "\\ud83d"}'])
+def test_usage_in_a_place_of_its_own_may_hold_half_a_surrogate_pair(usage: str) -> None:
+    """Such a value goes to `extra` as it was sent, however the chunk is fed."""
+    chunk = '{"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop","usage":%s}]}' % usage
+    assembler = Assembler()
+    assembler.feed(normalize_chunk(chunk))
+    for completion in (normalize(f"data: {chunk}\n\n"), assemble([chunk]), assembler.finish()):
+        assert "\\ud83d" in repr(completion.extra)
+
+
+def test_only_a_text_has_an_offset_of_the_second_answer() -> None:
+    """The error for the first chunk of another answer has an offset where events were fed, and none for chunks."""
+    chunks = [{**END, "id": "one"}, {**piece({"content": "hi"}), "id": "two"}]
+    for feed, offset in ((chunks, None), (iter_events([saved(*chunks)]), len(saved(chunks[0])))):
+        with pytest.raises(UnknownPayloadError) as caught:
+            assemble(feed)
+        assert caught.value.offset == offset

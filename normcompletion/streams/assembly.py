@@ -46,6 +46,7 @@ _LISTS = {
 _SNAKE = {"/delta/function_call", *(f"/{name}" for name in wire.VENDOR_MEMBERS)}  # not spelled as they were sent
 _words = attrgetter(*wire.WORDS, "object")
 _CHUNK_WORDS = {name: adapt.IMPLIED_OBJECTS[name] for name in VARIANTS}
+_IMPLIED = frozenset().union(*_CHUNK_WORDS.values())
 _ERROR_WORDS = re.compile(rb"\W*(?:error|exception|traceback|internal server error)\b:?\s*", re.IGNORECASE)
 Routes = list[tuple[Answer, dict[str, list[int]]]]  # the answer of each choice, and the places of the last chunk in it
 _STATED = ("message", "detail", "title", "reason")  # where errors without a form of their own have a sentence
@@ -67,7 +68,7 @@ class Assembly(msgspec.Struct, eq=False):
     words: dict[str, Any] = {}
     said: tuple[Any, ...] = (None,) * (len(wire.WORDS) + 1)  # the words of the last chunk
     ids: dict[str, None] = {}
-    objects: dict[str, None] = {}  # the words in `object`
+    objects: dict[str, None] = {}  # the words in `object` that a variant implies
     usage: Usage | None = None
     error: ServiceError | None = None
     has_native: bool = False  # whether the wire had `native_finish_reason`
@@ -230,11 +231,11 @@ class Assembly(msgspec.Struct, eq=False):
             return True
         if is_body and self.has_begun and not (isinstance(tree, dict) and form_of(tree)):
             return False
+        self.has_halves = self.has_halves or not is_clean
         loosened = self.reader.loosen(tree)
         if loosened is not None:
             if self._starts_another(loosened.chunk):
                 return False
-            self.has_halves = self.has_halves or not is_clean
             self.camel += loosened.camel
             routes: Routes = []
             self.merge(loosened.chunk, routes)
@@ -439,8 +440,12 @@ class Assembly(msgspec.Struct, eq=False):
         self.said = said
         if chunk.id and len(self.ids) < _MAX_NAMES:
             self.ids[chunk.id] = None
-        if chunk.object and len(self.objects) < _MAX_NAMES:
+        if chunk.object in _IMPLIED:
             self.objects[chunk.object] = None
+        elif chunk.object:
+            self.extra.add("/object", chunk.object)
+            if chunk.object == "error":  # some services tell their errors by this word
+                self._set_error(ServiceError())
         for name, sent, last in zip(wire.WORDS, said, before, strict=False):
             if sent is None or sent == last:
                 continue
@@ -618,6 +623,9 @@ class Assembly(msgspec.Struct, eq=False):
         else:
             name = camel("x_groq") if findings.camel else "x_groq"
             body[name] = findings.extra.get(findings.pointer("x_groq"))
+            if body[name] is None:
+                return None
+        findings.is_clean = False  # values in `extra` may hold half a surrogate pair
         read = Walk(findings).struct(body, self.reader.form, findings.prefix)
         counts = adapt.usage_elsewhere(read, findings)
         return None if counts is None else adapt.usage(counts, findings)
