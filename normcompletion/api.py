@@ -155,6 +155,12 @@ def read_any(
         engine.registry.check(source, variant)
         engine.registry.check(default_source, None)
     completion = engine.read(raw, source, default_source)
+    check_variant(completion, variant)
+    return completion
+
+
+def check_variant(completion: Completion, variant: str | None) -> None:
+    """Raise `InvalidPayloadError` for a completion of another variant than the only one that a caller accepts."""
     if variant is not None and completion.variant != variant and not _is_envelope(completion, variant):
         raise InvalidPayloadError(
             f"the payload is {completion.source} {completion.variant}, not {excerpt(variant)}; leave out variant=",
@@ -162,7 +168,6 @@ def read_any(
             source=completion.source,
             variant=completion.variant,
         )
-    return completion
 
 
 def _is_envelope(completion: Completion, variant: str) -> bool:
@@ -325,7 +330,7 @@ def _several(
     if error.code == "streams" and (error.offset is not None or framed(raw) is not None):
 
         def read_answer(text: bytes, notes: list[Note]) -> Completion:
-            completion = read_any(text, options["source"], options["variant"])
+            completion = read_any(text, options["source"], options["variant"], options["default_source"])
             completion.notes += notes
             notes.clear()
             return answered(completion, json_texts(text) if strict else (), strict=strict)
@@ -347,7 +352,9 @@ def _several(
             is_clean=False,
             read=engine.read_inside,
         )
-        yield answered(engine.from_tree(item, findings), (), strict=strict)
+        completion = engine.from_tree(item, findings)
+        check_variant(completion, options["variant"])
+        yield answered(completion, (), strict=strict)
 
     return records_of_page(tree, read_member)
 

@@ -186,6 +186,15 @@ def test_many_yields_errors_in_their_place():
         normalize_many([], on_error="skip")
 
 
+def test_the_variant_holds_for_each_record_of_a_page():
+    """With `variant=` a page gives the records of that variant, and the others are refused in their place."""
+    page = '[{"choices": [{"text": "Ebb"}]}, {"choices": [{"message": {"content": "Flood"}}]}]'
+    first, second = normalize_many([page], variant="text", on_error="yield")
+    assert first.text == "Ebb"
+    assert isinstance(second, InvalidPayloadError)
+    assert (second.path, second.variant) == ("/1", "chat")
+
+
 def test_many_opens_pages():
     """A page of log10 records, and a list of bodies, give each record; pointers start at the page's root."""
     record = {"id": "r", "organization_id": "o", "kind": "chat", "status": "finished", "response": {**TREE, "x": 1}}

@@ -112,6 +112,13 @@ def test_a_list_of_chunks_with_several_answers_is_split_by_the_same_rule(indent:
         assert [completion.text for completion in normalize_many([payload])] == ["Low tide", "High tide", "Low tide"]
 
 
+def test_the_options_hold_for_each_answer() -> None:
+    """The source that a caller names, or names for what nothing decides, is that of each answer in a text."""
+    for name in ("source", "default_source"):
+        answers = list(normalize_many([LOW + HIGH], **{name: "atoma"}))
+        assert [(item.source, item.source_basis) for item in answers] == [("atoma", "caller")] * 2, name
+
+
 def test_each_answer_has_its_own_error() -> None:
     """An answer that failed is an error in its place, with its offset, and the next one is read."""
     raw = LOW + DONE + b'data: {"error":{"message":"no"}}\n\n' + DONE + HIGH
