@@ -260,6 +260,22 @@ def test_nothing_to_resume_is_a_beginning(logs, tmp_path):
     assert "nothing to resume" in heard.notices[0]
 
 
+def test_a_single_parquet_file_is_written_from_the_beginning(logs, tmp_path):
+    """Who resumes a run that writes one Parquet file is answered with the folder that could be resumed."""
+    needs("out.parquet")
+    heard = Heard()
+    run(logs, "out.parquet", tmp_path / "out", resume=True, listener=heard)
+    assert "can be resumed: -o " in heard.notices[0]
+
+
+def test_a_file_with_a_wrong_name_is_read_with_a_notice(tmp_path):
+    """A plain log that is called `.gz` is converted, and the listener is called with what it is."""
+    (tmp_path / "a.jsonl.gz").write_bytes(chat(1))
+    heard = Heard()
+    assert convert(tmp_path, tmp_path / "out.jsonl", listener=heard).records == 1
+    assert "a.jsonl.gz" in heard.notices[0]
+
+
 class Heard(Listener):
     """Remembers what a run says."""
 
@@ -694,3 +710,14 @@ def test_a_survey_of_a_broken_archive_is_an_error(logs):
     (logs / "b.jsonl.gz").write_bytes(LOGS["b.jsonl.gz"][:-9])
     with pytest.raises(IncompleteInput):
         survey(logs)
+
+
+def test_a_survey_counts_no_more_than_a_bounded_number_of_entries(logs, monkeypatch):
+    """Beyond the bound what is new is counted under one name, and nothing is left out of the sum."""
+    whole = survey(logs)
+    monkeypatch.setattr(sys.modules[Survey.__module__], "MAX_ENTRIES", 1)
+    found = survey(logs)
+    assert len(found.extra_keys) == 2
+    assert sum(entry.count for entry in found.extra_keys.values()) == sum(
+        entry.count for entry in whole.extra_keys.values()
+    )

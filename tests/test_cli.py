@@ -561,3 +561,12 @@ def test_json_can_be_printed_on_any_text_stream(log):
         with redirect_stdout(out):
             main([command, str(log), "--json"])
         assert [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("command", ["verify", "detect", "explain", "survey"])
+def test_a_broken_archive_is_no_success_of_any_command(command, tmp_path, capsys):
+    """What looks at a log ends with exit code 4 where an archive breaks off, after all that could be read."""
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress((GOOD % 1 + "\n").encode() * 20)[:-9])
+    assert main([command, str(path)]) == 4
+    assert "log.jsonl.gz" in capsys.readouterr().err
