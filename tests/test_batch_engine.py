@@ -36,7 +36,6 @@ from normcompletion.batch import (
     convert,
     engine,
     iter_records,
-    outputs,
     survey,
     workers,
 )
@@ -86,7 +85,7 @@ LOGS = {
 def logs(tmp_path, monkeypatch) -> Path:
     """A folder of logs of every kind; they are cut into small blocks, and compressed outputs into small frames."""
     monkeypatch.setattr(engine, "BLOCK_BYTES", BLOCK)
-    monkeypatch.setattr(outputs, "FRAME_BYTES", 20 * BLOCK)
+    monkeypatch.setattr("normcompletion.batch.outputs.text.FRAME_BYTES", 20 * BLOCK)
     folder = tmp_path / "logs"
     folder.mkdir()
     for name, data in LOGS.items():

@@ -21,6 +21,7 @@ import pytest
 
 from normcompletion.batch import durable, outputs
 from normcompletion.batch.durable import OutputError
+from normcompletion.batch.options import Kind
 from normcompletion.batch.outputs import (
     OutputRefusedError,
     Sink,
@@ -29,6 +30,7 @@ from normcompletion.batch.outputs import (
     open_sink,
     partial_path,
     publish,
+    replaces,
     restore,
 )
 
@@ -42,12 +44,12 @@ TABLE_NAMES = NAMES[3:]
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are cut where a few records fill them."""
-    monkeypatch.setattr(outputs, "FRAME_BYTES", 4000)
-    monkeypatch.setattr(outputs, "BUFFER_BYTES", 1000)
-    monkeypatch.setattr(outputs, "ROWS_PER_GROUP", 64)
+    monkeypatch.setattr(outputs.text, "FRAME_BYTES", 4000)
+    monkeypatch.setattr(outputs.parquet, "BUFFER_BYTES", 1000)
+    monkeypatch.setattr(outputs.parquet, "ROWS_PER_GROUP", 64)
 
 
-def kind(name: str) -> outputs.Kind:
+def kind(name: str) -> Kind:
     return "parquet" if name.endswith(".parquet") else "parquet_parts" if name.endswith(".parts") else "jsonl"
 
 
@@ -206,7 +208,7 @@ def test_gzip_members_are_independent(tmp_path: Path) -> None:
     assert len(texts) > 2
     assert b"".join(texts) == b"".join(LINES)
     for text in texts[:-1]:
-        assert len(text) >= outputs.FRAME_BYTES > len(text[: text[:-1].rindex(b"\n") + 1])
+        assert len(text) >= outputs.text.FRAME_BYTES > len(text[: text[:-1].rindex(b"\n") + 1])
 
 
 def test_zstandard_frames_have_checksums(tmp_path: Path) -> None:
@@ -244,7 +246,7 @@ def test_row_groups_have_a_fixed_number_of_rows(tmp_path: Path) -> None:
 def test_row_groups_are_cut_by_their_values_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where rows are large a group ends with the row that fills it, wherever the calls were cut."""
     require("out.parquet")
-    monkeypatch.setattr(outputs, "GROUP_BYTES", 1500)
+    monkeypatch.setattr(outputs.parquet, "GROUP_BYTES", 1500)
     expected = whole(tmp_path / "0", "out.parquet", [])
     assert len({*groups(tmp_path / "0" / "out.parquet")}) > 3
     assert max(groups(tmp_path / "0" / "out.parquet")) < 64
@@ -324,7 +326,7 @@ def test_discard_leaves_nothing(tmp_path: Path, name: str) -> None:
             sink.end_part()
         if step > 2:
             sink.close()
-        sink.discard()
+        sink.stop(keep=False)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -349,16 +351,6 @@ def test_a_name_with_a_slash_is_that_of_the_directory(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
 
 
-def test_records_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records written one by one reach the system in pieces of at least the buffer's size."""
-    sink = sink_for(tmp_path / "out.jsonl")
-    steps = Steps(monkeypatch)
-    for n in range(RECORDS):
-        write(sink, "out.jsonl", n, n + 1)
-    sink.close()
-    assert 2 < steps.done.count("write") <= 1 + len(b"".join(LINES)) / outputs.BUFFER_BYTES
-
-
 # -- durable and resumed
 
 
@@ -380,7 +372,7 @@ def test_the_end_of_a_part_makes_everything_durable(tmp_path: Path, name: str) -
         else:
             assert length == partial.stat().st_size
             assert decompressed(name, partial.read_bytes()) == b"".join(LINES[:stop])
-    sink.discard()
+    sink.stop(keep=False)
 
 
 @pytest.mark.parametrize("name", PARTED)
@@ -394,7 +386,7 @@ def test_a_resumed_sink_goes_on(tmp_path: Path, name: str) -> None:
         length = sink.end_part()
         if stops:
             write(sink, name, 333, 450)  # lost
-            sink.suspend()
+            sink.stop(keep=True)
             sink = sink_for(tmp_path / folder / name, resume=length)
         write(sink, name, 333, 338)
         write(sink, name, 338, RECORDS)
@@ -448,9 +440,9 @@ def test_parts_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     partial.mkdir()
     for name in ("part-00000.parquet", "part-00001.parquet", "part-00002.parquet", "part-00009.parquet"):
         (partial / name).touch()
-    sink_for(tmp_path / "out.parts", resume=1).suspend()
+    sink_for(tmp_path / "out.parts", resume=1).stop(keep=True)
     assert [each.name for each in partial.iterdir()] == ["part-00000.parquet"]
-    sink_for(tmp_path / "out.parts").suspend()
+    sink_for(tmp_path / "out.parts").stop(keep=True)
     assert list(partial.iterdir()) == []
 
 
@@ -481,7 +473,7 @@ def test_a_folder_takes_the_place_of_what_was_there(tmp_path: Path, old: str) ->
         (final / "part-00007.parquet").write_text("old")
     partial.mkdir()
     (partial / "part-00000.parquet").write_text("new")
-    assert outputs.replaces(str(final), "parquet_parts") == (old != "none")
+    assert replaces(str(final), "parquet_parts") == (old != "none")
     publish(str(final), replaces=old != "none")
     assert files(tmp_path) == {"out/part-00000.parquet": b"new"}
     publish(str(final), replaces=old != "none")
@@ -533,7 +525,7 @@ def test_standard_output_gets_each_call_at_once(capfdbinary: pytest.CaptureFixtu
     sink.write(LINES[1])
     sink.close()
     assert capfdbinary.readouterr().out == LINES[1]
-    sink.discard()
+    sink.stop(keep=False)
     print("still open")
     assert capfdbinary.readouterr().out == b"still open\n"
 
@@ -554,7 +546,7 @@ def test_a_full_device_is_an_error() -> None:
     with pytest.raises(OutputError, match="/dev/full: No space left on device after 0 bytes") as caught:
         sink.write(LINES[0])
     assert caught.value.errno == errno.ENOSPC
-    sink.discard()
+    sink.stop(keep=False)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -577,7 +569,7 @@ def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="the program that reads it has ended") as caught:
         sink.write(LINES[1])
     assert caught.value.errno == errno.EPIPE
-    sink.discard()
+    sink.stop(keep=False)
     assert pipe.exists()
 
 
@@ -707,7 +699,7 @@ def test_after_an_error_nothing_more_is_durable(
     steps.failing = ""
     with pytest.raises((OutputError, RuntimeError)):
         write_to_the_end(sink, name)
-    sink.discard()
+    sink.stop(keep=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -726,7 +718,7 @@ def test_an_error_of_the_thread_comes_out(tmp_path: Path) -> None:
     with pytest.raises((ValueError, KeyError)):  # at once or at the end: the thread may be quick
         sink.write(pa.RecordBatch.from_pydict({"other": list(range(10))}))
         sink.close()
-    sink.discard()
+    sink.stop(keep=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -737,13 +729,12 @@ def test_the_error_counts_what_was_written(tmp_path: Path, monkeypatch: pytest.M
     sink.end_part()
     length = len(b"".join(LINES[:10]))
     Steps(monkeypatch, "write", errno.ENOSPC)
-    write(sink, "out.jsonl", 10, 11)
     with pytest.raises(OutputError) as caught:
-        sink.end_part()
+        write(sink, "out.jsonl", 10, 11)
     assert str(caught.value) == (
         f"{tmp_path / 'out.jsonl'}: No space left on device after {length:,} bytes; free some space or write elsewhere"
     )
-    sink.discard()
+    sink.stop(keep=False)
 
 
 @contextmanager
@@ -770,7 +761,7 @@ def test_a_limit_on_file_sizes(tmp_path: Path, name: str) -> None:
             with pytest.raises(OutputError, match=r"File too large after .*ulimit -f"):
                 write(sink, name, 0, RECORDS)
                 sink.close()
-            sink.discard()
+            sink.stop(keep=False)
         assert list((tmp_path / "1").iterdir()) == []
 
 

@@ -61,7 +61,10 @@ envelopes.records envelopes.refusals
 envelopes.opener
 batch.options
 batch.forms batch.forms.rows batch.forms.lines batch.forms.feed
-batch.outputs batch.workers batch.written
+batch.workers batch.written batch.outputs.naming batch.outputs.background
+batch.outputs.targets
+batch.outputs.text batch.outputs.parquet
+batch.outputs
 batch.forms.cassette batch.forms.chunks batch.forms.copy_text batch.forms.inspect_eval batch.forms.prefixed
     batch.forms.separated batch.forms.sqlite batch.forms.parquet batch.forms.values batch.forms.answers
     batch.forms.jsonl

@@ -27,7 +27,7 @@ SUFFIXES = (
 )
 """The files of a folder that are read without a look inside."""
 
-UNFINISHED = (".partial", ".checkpoint", ".checkpoint.new", ".replaced")
+UNFINISHED = (".partial", ".checkpoint", ".replaced")
 """How the files of a run that is under way end: a pattern or a folder does not take them for logs."""
 
 _LOOK = 1 << 14

@@ -140,10 +140,8 @@ class Writer:
             if keep_rejects and name == "rejects":
                 with suppress(OutputError):
                     sink.close()
-            elif kept:
-                sink.suspend()
             else:
-                sink.discard()
+                sink.stop(keep=kept)
         return kept
 
     def close(self) -> None:

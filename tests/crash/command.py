@@ -105,7 +105,8 @@ class Command(Subject):
     """The command in this process, with small blocks, frames and row groups, so that little input makes many steps."""
 
     def __init__(self, setting: Setting) -> None:
-        from normcompletion.batch import engine, outputs, units
+        from normcompletion.batch import engine, units
+        from normcompletion.batch.outputs import parquet, text
 
         engine_module: Any = engine
         self.setting = setting
@@ -113,8 +114,8 @@ class Command(Subject):
         assert units.blocks.__kwdefaults__ is not None
         units.blocks.__kwdefaults__["block_bytes"] = 4000
         engine_module.BLOCK_BYTES = 4000
-        outputs.FRAME_BYTES = outputs.BUFFER_BYTES = 3000
-        outputs.ROWS_PER_GROUP = 15
+        text.FRAME_BYTES = parquet.BUFFER_BYTES = 3000
+        parquet.ROWS_PER_GROUP = 15
         self._warm()
 
     def _warm(self) -> None:
