@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import gzip
 import json
 import pickle
 from typing import Any
@@ -697,6 +698,22 @@ def test_a_wrong_encoding_is_reported(encoding, written):
     code, path, text = refused({"body": written}, body="/body", encoding=encoding)
     assert (code, path) == ("wrong_encoding", "/body")
     assert ENCODINGS[encoding] in text
+
+
+def test_what_cannot_be_opened_stays_as_it_is():
+    """Extended JSON that holds no number is kept, half an archive and a dozen strings in one another are refused."""
+    record = one(
+        {"response": {**BODY, "created": {"$numberLong": "x"}}, "n": {"$numberDouble": "1.5"}}, body="/response"
+    )
+    assert record.extra["/response/created"] == {"$numberLong": "x"}
+    assert record.extra["/n"] == {"$numberDouble": "1.5"}
+    half = base64.b64encode(gzip.compress(json.dumps(BODY).encode())[:40]).decode()
+    assert refused({"body": half}, body="/body")[:2] == ("not_utf8", "/body")
+    text = json.dumps(BODY)
+    for _ in range(12):
+        text = json.dumps(text)
+    assert refused({"body": text}, body="/body")[:2] == ("not_object", "/body")
+    assert one({**TABLE, "request": '{"a":'}).envelope.request == '{"a":'
 
 
 def test_a_place_goes_through_text():

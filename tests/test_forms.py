@@ -114,3 +114,15 @@ def test_the_refused_key_is_read_from_the_error(text: bytes, key: str | None) ->
     with pytest.raises(REFUSALS) as refusal:
         msgspec.json.decode(text, type=wire.CanonicalCompletion)
     assert refused_key(str(refusal.value)) == key
+
+
+def test_a_form_keeps_defaults_and_other_containers() -> None:
+    """A form of a Struct has the defaults of its fields, and members of any type that holds no Struct."""
+
+    class Odd(msgspec.Struct):
+        pair_of_numbers: tuple[int, ...] = ()
+        some_names: list[str] = msgspec.field(default_factory=lambda: ["a"])
+
+    form = formed(Odd, Form("camel"))
+    assert form().some_names == ["a"]
+    assert msgspec.json.decode(b'{"pairOfNumbers":[1,2]}', type=form).pair_of_numbers == (1, 2)

@@ -238,3 +238,22 @@ def test_calls_of_a_whole_message_behind_deltas_add_what_they_lack(
     assert [text for _, text in calls_of(completion)] == arguments
     assert codes(completion) == code
     assert (completion.extra == {}) == (arguments == whole)
+
+
+def test_details_of_usage_are_put_together() -> None:
+    """Details of usage that come in two chunks are one object, with the members of both."""
+    parts = [{"cached_tokens": 1}, {"audio_tokens": 3, "cached_tokens": None}]
+    usages = [{"prompt_tokens": 4, "prompt_tokens_details": part} for part in parts]
+    completion = read(chunk({"content": "a"}), *({**chunk({}), "usage": usage} for usage in usages), END)
+    assert completion.usage is not None and completion.usage.prompt_tokens_details is not None
+    details = completion.usage.prompt_tokens_details
+    assert (details.cached_tokens, details.audio_tokens) == (1, 3)
+
+
+def test_members_of_a_vendor_list_are_joined_by_their_index() -> None:
+    """Objects of a vendor's list with the same `index` are one, and others are its next members."""
+    lists = [[{"index": 0, "t": "a"}], [{"index": 1, "t": "x"}], [{"index": 0, "t": "b"}], [{"t": "y"}], ["z"]]
+    completion = read(*(chunk({"content": "", "x_list": items}) for items in lists), END)
+    assert completion.extra == {
+        "/choices/0/delta/x_list": [{"index": 0, "t": "ab"}, {"index": 1, "t": "x"}, {"t": "y"}, "z"]
+    }
