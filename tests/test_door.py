@@ -213,3 +213,12 @@ def test_a_chunk_is_plain_data() -> None:
     chunk = normalize_chunk({"choices": [{"index": 0, "delta": {"content": "a"}, "x": 1}]})
     assert chunk.to_dict() == json.loads(chunk.to_json())
     assert chunk.to_dict()["extra"] == {"/choices/0/x": 1}
+
+
+@pytest.mark.parametrize("member", [{"x_groq": "\ud800"}, {"x_groq": {"usage": "\ud800"}}, {"x_groq": []}])
+def test_what_is_no_usage_in_the_place_of_one_stays_in_extra(member: dict[str, Any]) -> None:
+    """A member of the name that holds something else, half a surrogate pair too, costs neither stream nor value."""
+    chunk = {"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}], **member}
+    completion = assemble([json.dumps(chunk)])
+    assert (completion.text, completion.usage) == ("hi", None)
+    assert completion.extra["/x_groq"] == member["x_groq"]
