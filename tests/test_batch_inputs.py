@@ -192,7 +192,7 @@ def test_without_zstd_the_error_names_the_extra(tmp_path, monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(inputs, "import_module", absent)
-    with pytest.raises(InputError, match=r"pip install normcompletion\[batch\]"):
+    with pytest.raises(InputError, match=r"pip install 'normcompletion\[batch\]'"):
         open_decoded(written(tmp_path, b"\x28\xb5\x2f\xfd\x00"))
 
 

@@ -159,5 +159,5 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch, tmp_path):
     path = tmp_path / "table"
     path.write_bytes(b"PAR1" + bytes(20))
     monkeypatch.setattr(parquet, "import_module", absent)
-    with pytest.raises(InputError, match=r"pip install normcompletion\[batch\]"):
+    with pytest.raises(InputError, match=r"pip install 'normcompletion\[batch\]'"):
         rows(open_decoded(Input("table", str(path))))

@@ -313,4 +313,4 @@ def _zstd(name: str) -> ModuleType:
     for module in ("compression.zstd", "backports.zstd"):  # the first comes with Python 3.14
         with suppress(ImportError):
             return import_module(module)
-    raise InputError(f"{name} is zstd-compressed; to read it, pip install normcompletion[batch]")
+    raise InputError(f"{name} is zstd-compressed; to read it, run: pip install 'normcompletion[batch]'")

@@ -35,7 +35,7 @@ def cassette(data: bytes, name: str) -> Unit:
     try:
         yaml = import_module("yaml")
     except ImportError:
-        raise InputError(f"{name} is a cassette in YAML; to read it, pip install normcompletion[vcr]") from None
+        raise InputError(f"{name} is a cassette in YAML; to read it, run: pip install 'normcompletion[vcr]'") from None
     try:
         tree = yaml.load(data, _loader(yaml))
         text = orjson.dumps(_Plain(max(_GROWTH * len(data), 1 << 16)).of(tree))

@@ -26,7 +26,9 @@ class Table:
         try:
             self._arrow, self._reader = import_module("pyarrow"), import_module("pyarrow.parquet")
         except ImportError:
-            raise InputError(f"{source.name} is Parquet; to read it, pip install normcompletion[batch]") from None
+            raise InputError(
+                f"{source.name} is Parquet; to read it, run: pip install 'normcompletion[batch]'"
+            ) from None
         self._source = source
         self.columns: list[str] = []
         self.texts: list[str] = []
