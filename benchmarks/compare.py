@@ -93,11 +93,11 @@ class Checked(NamedTuple):
     refused: int
     why: str | None  # of the first refusal
     wrong: dict[str, int]  # field -> in how many answers it differs from the truth
-    unsaid: list[str]  # fields that some truth has and that it does not claim
+    unsaid: list[str]  # fields that some truth has and that it does not give
 
 
 def check(contender: Contender, texts: Sequence[bytes], truths: Sequence[corpora.Truth], kind: Kind) -> Checked:
-    """Read every text, and hold what the contender claims against the truth, where there is one."""
+    """Read every text, and hold what the contender reads against the truth, where there is one."""
     accepted, why, wrong = [], None, Counter[str]()
     claimed: set[str] = set()
     for text, truth in zip_longest(texts, truths):

@@ -252,7 +252,7 @@ def possible(said: Facts) -> set[str]:
     }
 
 
-def judge(reader: StreamReader, stream: GeneratedStream) -> set[str]:
+def shortcomings(reader: StreamReader, stream: GeneratedStream) -> set[str]:
     """What a reader does wrong with one stream."""
     try:
         read = reader.facts(reader.read(stream))
@@ -263,7 +263,7 @@ def judge(reader: StreamReader, stream: GeneratedStream) -> set[str]:
 
 def _judge_each(reader: StreamReader, streams: list[GeneratedStream]) -> None:
     for stream in streams:
-        judge(reader, stream)
+        shortcomings(reader, stream)
 
 
 def peers(contenders: list[StreamReader], missing: list[str], rounds: int, seed: int, chunks: int = 40) -> None:
@@ -278,7 +278,7 @@ def peers(contenders: list[StreamReader], missing: list[str], rounds: int, seed:
     for reader in contenders:
         counted = wrong[reader.name] = Counter()
         for stream in streams:
-            found = judge(reader, stream)
+            found = shortcomings(reader, stream)
             counted.update(found, right=not found)
             for fault in found:
                 examples.setdefault((reader.name, fault), stream.shape)

@@ -135,7 +135,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _hears_interrupts() -> None:
-    """In the background of a shell SIGINT is ignored, by children too; the tests are about who hears it."""
+    """In the background of a shell SIGINT is ignored, by children too; the tests are about who gets it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

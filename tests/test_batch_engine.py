@@ -295,7 +295,7 @@ class Heard(Listener):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_listener_is_called_with_everything(logs, tmp_path, jobs):
-    """The listener hears each reject in order, and progress in bytes on disk up to the size of all inputs."""
+    """The listener gets each reject in order, and progress in bytes on disk up to the size of all inputs."""
     heard = Heard()
     report = run(logs, "out.jsonl", tmp_path / "out", listener=heard, jobs=jobs)
     assert b"".join(reject.to_json() for reject in heard.rejects) == (tmp_path / "out" / "rejects.jsonl").read_bytes()
@@ -362,7 +362,7 @@ def test_too_many_rejects_stop_a_run(logs, tmp_path, jobs):
 
 
 def test_a_rate_is_judged_over_enough_units(logs, tmp_path, monkeypatch):
-    """A share of rejects is judged from 1,000 units on, and in the end over all there are."""
+    """A share of rejects is counted from 1,000 units on, and in the end over all there are."""
     total = run(logs, "out.jsonl", tmp_path / "whole")
     rate = total.rejected / total.units
     run(logs, "out.jsonl", tmp_path / "same", max_error_rate=rate)

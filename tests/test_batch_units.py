@@ -57,7 +57,7 @@ def unit_list(data: bytes, **options: Any) -> list[Unit]:
 
 @contextmanager
 def reading(size: int, look: int = telling.LOOK) -> Iterator[None]:
-    """Inputs are read in pieces of a size, and their form is told by so many bytes at first."""
+    """Inputs are read in pieces of a size, and their form is detected by so many bytes at first."""
     with mock.patch.object(feed, "READ", size), mock.patch.object(telling, "LOOK", look):
         yield
 

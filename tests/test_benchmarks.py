@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.generate_streams import SOURCES, Shape, draw, every_shape, generate
 from benchmarks.stream_readers import cut, our_facts, readers
-from benchmarks.streams import faults, judge, possible
+from benchmarks.streams import faults, possible, shortcomings
 from normcompletion import assemble, iter_events, normalize
 from tests.conftest import for_each
 
@@ -59,4 +59,4 @@ def test_a_reader_that_is_installed_can_be_judged():
     found, missing = readers()
     assert len(found) + len(missing) == 4
     stream = generate(Shape("openai"), 5)
-    assert [judge(reader, stream) for reader in found if reader.ours] == [set(), set()]
+    assert [shortcomings(reader, stream) for reader in found if reader.ours] == [set(), set()]

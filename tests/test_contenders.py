@@ -1,4 +1,4 @@
-"""Who is measured beside this library, how it is judged, and what the runner makes of it."""
+"""Who is measured beside this library, how it is checked, and what the runner makes of it."""
 
 from __future__ import annotations
 

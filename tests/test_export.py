@@ -256,8 +256,8 @@ def unnamed(completion, written, left_out):
 def test_a_message_and_telemetry_name_whatever_they_leave_out():
     """Each value of a completion is in its message, or in its telemetry, or `left_out` has its pointer."""
     for name, completion in completions():
-        told = to_otel(completion)
-        missing = unnamed(completion, told.events[0].attributes, told.left_out)
+        span = to_otel(completion)
+        missing = unnamed(completion, span.events[0].attributes, span.left_out)
         assert [path for path in missing if not path.endswith("/function/arguments")] == [], name  # those are parsed
         try:
             message = to_message(completion)
@@ -285,23 +285,23 @@ def test_only_plain_parameters_of_a_request_are_attributes():
         "top_p": 1,
         "logit/bias": {},
     }
-    told = to_otel(normalize({"organization_id": "o", "request": request, "response": CHAT}))
-    asked = {name: value for name, value in told.attributes.items() if name.startswith("gen_ai.request.")}
+    span = to_otel(normalize({"organization_id": "o", "request": request, "response": CHAT}))
+    asked = {name: value for name, value in span.attributes.items() if name.startswith("gen_ai.request.")}
     assert asked == {
         "gen_ai.request.model": "m",
         "gen_ai.request.max_tokens": 5,
         "gen_ai.request.stop_sequences": ["a"],
         "gen_ai.request.top_p": 1,
     }
-    assert told.left_out[-3:] == [f"/envelope/request/{key}" for key in ("temperature", "seed", "logit~1bias")]
+    assert span.left_out[-3:] == [f"/envelope/request/{key}" for key in ("temperature", "seed", "logit~1bias")]
 
 
 def test_finish_reasons_of_telemetry_are_those_of_its_messages():
     """There is a finish reason for each choice, `unknown` where none was sent, or none at all."""
     words = ["stop", None, "length"]
     choices = [{**CHAT["choices"][0], "index": at, "finish_reason": word} for at, word in enumerate(words)]
-    told = to_otel(normalize({**CHAT, "choices": choices}))
-    assert told.attributes["gen_ai.response.finish_reasons"] == ["stop", "unknown", "length"]
+    span = to_otel(normalize({**CHAT, "choices": choices}))
+    assert span.attributes["gen_ai.response.finish_reasons"] == ["stop", "unknown", "length"]
     none = to_otel(normalize({**CHAT, "choices": choices[1:2]}))
     assert "gen_ai.response.finish_reasons" not in none.attributes
 

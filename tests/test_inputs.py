@@ -215,7 +215,7 @@ def test_many_opens_pages():
 
 
 def test_a_named_source_is_believed():
-    """`source=` names the source whatever the marks say, and `variant=` refuses another shape."""
+    """`source=` names the source whatever the markers say, and `variant=` refuses another shape."""
     assert normalize(CHAT).source == "openai"
     for source in ("atoma", "log10", "openrouter", "openai"):
         assert normalize(CHAT, source=source).source == source

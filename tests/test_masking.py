@@ -1,4 +1,4 @@
-"""No text tells a secret: keys and tokens are masked wherever a text is for people, and nowhere else."""
+"""No text contains a secret: keys and tokens are masked wherever a text is for people, and nowhere else."""
 
 from __future__ import annotations
 

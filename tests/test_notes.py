@@ -160,7 +160,7 @@ def test_each_error_code_of_atoma_is_its_marker(code: str) -> None:
 
 
 def test_an_internal_error_of_the_engine_has_a_request_id() -> None:
-    """`internal_error` alone, or a request id alone, is no mark of Atoma's engine; both together are."""
+    """`internal_error` alone, or a request id alone, is no marker of Atoma's engine; both together are."""
     assert reported({"error": {"type": "internal_error", "request_id": "r"}}).source == "atoma"
     assert reported({"error": {"type": "internal_error"}}).source == "openai"
     assert reported({"error": {"type": "other", "request_id": "r"}}).source == "openai"

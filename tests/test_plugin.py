@@ -147,7 +147,7 @@ def test_errors_of_a_source_without_bodies_are_its_own():
 
 
 def test_a_copied_marker_makes_bodies_ambiguous():
-    """Where a plugin claims a marker of another source, a body with that marker names both."""
+    """Where a plugin has a marker of another source, a body with that marker names both."""
     engine = fresh_engine([*sources.built_in(), variant(markers=openrouter.MARKERS)])
     with pytest.raises(AmbiguousPayloadError, match="acme and openrouter"):
         engine.read(b'{"id": "x", "provider": "P", "choices": [{"native_finish_reason": "stop", "text": "x"}]}')

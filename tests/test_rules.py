@@ -115,7 +115,7 @@ def test_extra_is_in_order_everywhere() -> None:
 
 
 def test_detect_looks_through_wrappers() -> None:
-    """The marks of a response inside a wrapper are evidence as those of a bare one."""
+    """The markers of a response inside a wrapper are evidence as those of a bare one."""
     body = chat(id="gen-1700000000-ABCDEFGHIJKLMNOPQRST", usage={"prompt_tokens": 1, "completion_tokens": 2})
     for payload in (body, {"data": body}, {"success": True, "data": body}, {"ok": True, "value": body}):
         found = detect(payload)

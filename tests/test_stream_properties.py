@@ -44,7 +44,7 @@ from tests.splitting import (
     write,
 )
 
-# What log10's clients rebuilt was never a stream in that form, so the marks of such bodies do not count in one.
+# What log10's clients rebuilt was never a stream in that form, so the markers of such bodies do not count in one.
 RESPONSES = {
     pair.name: pair.tree
     for pair in PAIRS

@@ -311,7 +311,7 @@ def test_a_sentence_in_place_of_a_stream_may_be_broken() -> None:
 
 
 def test_an_ambiguous_stream_names_its_candidates() -> None:
-    """A stream with the marks of two sources names both, however it came."""
+    """A stream with the markers of two sources names both, however it came."""
     chunk = {
         **piece({"content": "hi"}, native_finish_reason="x"),
         "provider": "P",

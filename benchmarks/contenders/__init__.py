@@ -5,7 +5,7 @@ Each contender is one file with the same three names:
 * `LABEL`: what it is, in a few words, without its version.
 * `read(texts, kind)`: an iterator of its answers, one for each text, lazy and in order. It is what is timed, and raises
   where it refuses a text.
-* `facts(answer)`: what the answer says, as fields of `benchmarks.corpora.Truth`, but only those that it claims to give.
+* `facts(answer)`: what the answer says, as fields of `benchmarks.corpora.Truth`, but only those that it gives.
 
 A file whose libraries are not installed is skipped, by name.
 """

@@ -26,7 +26,7 @@ from normcompletion import (
 from normcompletion.api import default_chunk_reader, default_engine
 from normcompletion.model import to_json
 from tests.fuzz.mutations import Mutant, is_stream
-from tests.fuzz.oracle import BLANKS, judge, judge_events
+from tests.fuzz.oracle import BLANKS, classify, classify_events
 
 _encode = to_json
 _decoders = {
@@ -192,7 +192,7 @@ def _look(verb: str, answer: Answer, raw: bytes, found: list[Violation]) -> None
 
 def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
     """Why the oracle would not have accepted this; empty where it would."""
-    verdict = judge(raw)
+    verdict = classify(raw)
     if verdict.kind in ("object", "list"):
         return ""
     if verdict.kind == "scalar":
@@ -206,7 +206,7 @@ def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
         return verdict.reason
     # Text around the events, which no field starts and which is no JSON, is in a note.
     events = [event for event in iter_events([text]) if not event.bare or event.data.startswith((b"{", b"["))]
-    return judge_events([event.data for event in events], may_be_cut=_says_cut(answer))
+    return classify_events([event.data for event in events], may_be_cut=_says_cut(answer))
 
 
 def _has_data_line(raw: bytes) -> bool:
@@ -217,7 +217,7 @@ def _has_data_line(raw: bytes) -> bool:
 def _is_lines(raw: bytes) -> bool:
     """Whether a text is one JSON object a line, at least in its first of several lines."""
     line, _, rest = raw.lstrip(BLANKS).partition(b"\n")
-    return bool(rest.strip(BLANKS)) and judge(line).kind == "object"
+    return bool(rest.strip(BLANKS)) and classify(line).kind == "object"
 
 
 def _says_cut(answer: Answer) -> bool:
@@ -230,7 +230,7 @@ def _says_cut(answer: Answer) -> bool:
 
 def _refused_in_vain(raw: bytes, error: MalformedPayloadError) -> str:
     """Why the oracle would have accepted this; empty where it would not. Text inside strings is not its business."""
-    verdict = judge(raw)
+    verdict = classify(raw)
     if verdict.kind in ("invalid", "string") or error.path is not None:
         return ""
     return f"{verdict.kind} as {error.code}"

@@ -2,7 +2,7 @@
 
 A mutant is made from the seed of the run and its own index, and from nothing else, so that `--only` finds it again for
 as long as the fixtures stay as they are. Edits of a tree put raw tokens (`1e999`, half a surrogate pair, a key that
-stands twice) behind marks, which are replaced by those bytes once the tree has been written.
+is there twice) behind placeholders, which are replaced by those bytes once the tree has been written.
 """
 
 from __future__ import annotations
@@ -183,14 +183,14 @@ def _write(tree: Any, random: Random) -> bytes:
 
 
 class _Edit:
-    """One tree in the making: its places, and the raw tokens that are behind marks."""
+    """One tree in the making: its places, and the raw tokens that are behind placeholders."""
 
     def __init__(self, tree: Any, random: Random) -> None:
         self.root = [tree]
         self.random = random
         self.tokens: list[bytes] = []
 
-    def mark(self, token: bytes) -> str:
+    def placeholder(self, token: bytes) -> str:
         """A string that stands for a raw token, as a key or as a value."""
         self.tokens.append(token)
         return f"@@{len(self.tokens) - 1}@@"
@@ -201,7 +201,7 @@ class _Edit:
         return self.random.choice(found) if found else (self.root, 0)
 
     def written(self) -> bytes:
-        """The tree, written; what an edit made of a mark may be none any more."""
+        """The tree, written; what an edit made of a placeholder may be none any more."""
         raw = _write(self.root[0], self.random)
         tokens = {b"%d" % place: token for place, token in enumerate(self.tokens)}
         return _MARK.sub(lambda found: tokens.get(found[1], found[0]), raw) if tokens else raw
@@ -209,12 +209,12 @@ class _Edit:
     def number(self) -> None:
         """A number becomes an extreme one, or none at all."""
         container, key = self.pick(lambda held, at: type(held[at]) in (int, float))
-        container[key] = self.mark(self.random.choice(NUMBERS))
+        container[key] = self.placeholder(self.random.choice(NUMBERS))
 
     def string(self) -> None:
         """A string gets bytes in it that are hard to read."""
         container, key = self.pick(lambda held, at: isinstance(held[at], str))
-        container[key] = self.mark(self.damaged(container[key]))
+        container[key] = self.placeholder(self.damaged(container[key]))
 
     def damaged(self, value: Any) -> bytes:
         """A string with odd bytes somewhere in it, quoted."""
@@ -245,7 +245,7 @@ class _Edit:
         elif roll < 0.9:
             name = key + self.random.choice(KEYS)
         else:
-            name = self.mark(self.damaged(key))
+            name = self.placeholder(self.damaged(key))
         items = list(container.items())
         container.clear()
         container.update((name if held == key else held, value) for held, value in items)
@@ -255,8 +255,8 @@ class _Edit:
         container, key = self.pick(lambda held, _: isinstance(held, dict))
         if not isinstance(container, dict):
             return
-        again = self.mark(json.dumps(key if self.random.random() < 0.7 else swapped(key)).encode())
-        other = self.value() if self.random.random() < 0.6 else self.mark(self.token())
+        again = self.placeholder(json.dumps(key if self.random.random() < 0.7 else swapped(key)).encode())
+        other = self.value() if self.random.random() < 0.6 else self.placeholder(self.token())
         items = [*container.items(), (again, other)]
         if self.random.random() < 0.5:
             items.insert(0, items.pop())
@@ -329,7 +329,7 @@ class _Edit:
         before, after = self.random.choice(((b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]"), (b'{"":[', b"]}")))
         inner = json.dumps(container[key]).encode()
         close = after * deep if self.random.random() < 0.9 else b""
-        container[key] = self.mark(before * deep + inner + close)
+        container[key] = self.placeholder(before * deep + inner + close)
 
 
 _EDITS: list[tuple[Callable[[_Edit], None], int]] = [

@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
     reason: str = ""
 
 
-def judge(raw: bytes) -> Verdict:
+def classify(raw: bytes) -> Verdict:
     """Whether a text is JSON within the limits, and of which kind."""
     try:
         text = raw.decode("utf-8", "strict")
@@ -69,16 +69,16 @@ def depth(raw: bytes) -> int:
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return 0
     for found in _STRING_OR_BRACKET.finditer(raw):
-        mark = found[0]
-        if mark in (b"[", b"{"):
+        bracket = found[0]
+        if bracket in (b"[", b"{"):
             level += 1
             deepest = max(level, deepest)
-        elif mark in (b"]", b"}"):
+        elif bracket in (b"]", b"}"):
             level -= 1
     return deepest
 
 
-def judge_events(events: Sequence[bytes], *, may_be_cut: bool) -> str:
+def classify_events(events: Sequence[bytes], *, may_be_cut: bool) -> str:
     """Why a stream may not be accepted; empty where it may.
 
     The data of each event must be JSON, unless it does not start like an object, a list or a string: that is a
@@ -89,7 +89,7 @@ def judge_events(events: Sequence[bytes], *, may_be_cut: bool) -> str:
     for place, event in enumerate(used):
         if not event.startswith((b"{", b"[", b'"')) or (may_be_cut and place == len(used) - 1):
             continue
-        verdict = judge(event)
+        verdict = classify(event)
         if verdict.kind == "invalid":
             return verdict.reason
     return ""

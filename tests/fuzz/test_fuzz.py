@@ -15,7 +15,7 @@ from tests.fuzz import __main__ as command
 from tests.fuzz import faults
 from tests.fuzz.check import Library, Target, Violation
 from tests.fuzz.mutations import _Edit, corpus, mutant
-from tests.fuzz.oracle import judge, judge_events
+from tests.fuzz.oracle import classify, classify_events
 from tests.fuzz.run import HANG_SECONDS, Report, fuzz, to_text
 from tests.fuzz.worker import Plan, reproduce, run_block, shrunk
 
@@ -206,20 +206,20 @@ def test_what_only_breaks_after_others_is_reproduced_with_them() -> None:
 )
 def test_the_oracle_knows_json(text: bytes, kind: str, reason: str) -> None:
     """The oracle calls each text what RFC 8259 and the two limits say it is."""
-    assert judge(text) == (kind, reason)
+    assert classify(text) == (kind, reason)
 
 
 def test_a_marker_that_was_edited_is_a_text() -> None:
-    """What an edit made of the mark of a raw token, and no token belongs to, is written as it is."""
+    """What an edit made of the placeholder of a raw token, and no token belongs to, is written as it is."""
     edit = _Edit([], Random(1))
-    edit.root[0] = [edit.mark(b"1e9"), "@@12@@"]
+    edit.root[0] = [edit.placeholder(b"1e9"), "@@12@@"]
     assert json.loads(edit.written()) == [1e9, "@@12@@"]
 
 
 def test_the_oracle_looks_at_a_text_once() -> None:
-    """A long string without an end, full of quotes, is judged in the time that one look takes."""
+    """A long string without an end, full of quotes, is classified in the time that one look takes."""
     text = b"[" * 129 + b'"' + b'\\"' * 1_000_000  # looked through from each quote, it would take a day
-    assert judge(text) == ("invalid", "too_deep")
+    assert classify(text) == ("invalid", "too_deep")
 
 
 @pytest.mark.parametrize(
@@ -236,4 +236,4 @@ def test_the_oracle_looks_at_a_text_once() -> None:
 )
 def test_the_oracle_knows_streams(events: list[bytes], cut: str, reason: str) -> None:
     """The oracle wants JSON in every event that looks like it, but for a last one that was cut off."""
-    assert judge_events(events, may_be_cut=cut == "cut") == reason
+    assert classify_events(events, may_be_cut=cut == "cut") == reason

@@ -163,7 +163,7 @@ class Case:
         return self.extra(place) if value is ABSENT else value
 
     def noted(self, code: str, place: Place, before: Any) -> bool:
-        """Whether a note tells of this repair."""
+        """Whether a note is of this repair."""
         return any(
             note.code == code and note.path == pointer(place) and same(before, note.before)
             for note in self.completion.notes

@@ -40,9 +40,9 @@ def without(body: dict[str, Any], pointer: str) -> dict[str, Any]:
     return left
 
 
-def judge(bodies: Iterable[Body]) -> int:
+def check_bodies(bodies: Iterable[Body]) -> int:
     """How many bodies gave what the strict models accept, with and without `fill` and `extras`."""
-    judged = 0
+    checked = 0
     for name, raw in bodies:
         try:
             completion = normalize(raw)
@@ -58,16 +58,16 @@ def judge(bodies: Iterable[Body]) -> int:
             assert list(error.missing) == filled.filled != [], name
             wrong = [member for member in error.missing if accepts(without(filled, member))]
             assert wrong == [], name
-        judged += 1
-    return judged
+        checked += 1
+    return checked
 
 
 def test_the_openai_models_accept_what_fixtures_give() -> None:
     """With `fill` every fixture's completion is accepted; without, those that lack nothing, and the names are right."""
-    assert judge(fixture_bodies()) > 200
+    assert check_bodies(fixture_bodies()) > 200
 
 
 @pytest.mark.corpus
 def test_the_openai_models_accept_what_recorded_bodies_give(corpus: Path) -> None:
     """The same for every recorded body."""
-    assert sum(judge(recorded_bodies(corpus, kind)) for kind in ("chat", "text")) > 3000
+    assert sum(check_bodies(recorded_bodies(corpus, kind)) for kind in ("chat", "text")) > 3000

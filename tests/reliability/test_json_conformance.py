@@ -10,7 +10,7 @@ import pytest
 from normcompletion import Completion, MalformedPayloadError, SourceReportedError, UnknownPayloadError, normalize
 from normcompletion.errors import NormalizeError
 from tests.conftest import for_each
-from tests.fuzz.oracle import judge, parse
+from tests.fuzz.oracle import classify, parse
 from tests.reliability.json_cases import ACCEPTED, CASES, REFUSED, STRUCTURE, STRUCTURE_CODES, Case
 
 # Each ends in the closing marks alone, or goes on: half of the texts go wrong only by what follows them.
@@ -58,7 +58,7 @@ def without_surrogates(value: Any) -> Any:
 
 def test_the_table_agrees_with_the_standard_library() -> None:
     """The oracle, which is the standard library made strict, accepts every `y_` text and refuses every `n_` text."""
-    refused = {case.name for case in CASES if judge(case.text).kind == "invalid"}
+    refused = {case.name for case in CASES if classify(case.text).kind == "invalid"}
     assert {case.name for case in ACCEPTED if case.name.startswith("y_")} & refused == set()
     assert {case.name for case in REFUSED if case.name.startswith("n_")} <= refused
     assert len({case.name for case in CASES}) == len(CASES)

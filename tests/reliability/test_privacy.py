@@ -121,7 +121,7 @@ def broken_at(text: bytes, token: str) -> list[bytes]:
     ]
 
 
-def tells(token: str, text: str) -> bool:
+def quotes(token: str, text: str) -> bool:
     """Whether a text holds a telling piece of a secret."""
     return any(token[at : at + TELLING] in text for at in range(len(token) - TELLING + 1))
 
@@ -137,13 +137,13 @@ def texts(error: NormalizeError) -> str:
 
 
 def leak(token: str, call: Callable[[], object]) -> str | None:
-    """What an error of a call tells of a secret that it may not."""
+    """What an error of a call quotes of a secret that it may not."""
     try:
         call()
     except NormalizeError as error:
         text = texts(error)
         may = QUOTED if isinstance(error, SourceReportedError) else 0
-        if tells(token[may:], text) or len(str(error)) > 500:
+        if quotes(token[may:], text) or len(str(error)) > 500:
             return f"{type(error).__name__} {error.code}: {error}"
     except Exception as error:  # noqa: BLE001 - whatever it says, it is none of ours
         return f"FOREIGN {type(error).__name__}"
@@ -194,7 +194,7 @@ def test_no_reject_contains_a_secret() -> None:
                 written = list(rejected(line, strict=strict))
                 rejects += len(written)
                 found += [
-                    f"{pair.name}: {text}" for text in written if tells(token, text) or text.startswith("FOREIGN")
+                    f"{pair.name}: {text}" for text in written if quotes(token, text) or text.startswith("FOREIGN")
                 ]
     assert found == []
     assert rejects > 1_000
@@ -228,7 +228,7 @@ def test_a_key_is_quoted_short() -> None:
             try:
                 verb(payload)
             except NormalizeError as error:
-                assert not tells(token[QUOTED:], texts(error))
+                assert not quotes(token[QUOTED:], texts(error))
 
 
 def test_a_mapping_is_quoted_short() -> None:
@@ -238,7 +238,7 @@ def test_a_mapping_is_quoted_short() -> None:
         for tree in ({"choices": [], "x": value}, {"choices": [], token: value}, {"choices": value}):
             with pytest.raises(NormalizeError) as caught:
                 normalize(tree)
-            assert not tells(token[QUOTED:], texts(caught.value))
+            assert not quotes(token[QUOTED:], texts(caught.value))
             assert len(str(caught.value)) <= 500
 
 
@@ -248,7 +248,7 @@ def test_a_name_of_the_caller_is_quoted_short() -> None:
     for options in ({"source": token}, {"source": "openai", "variant": token}, {"variant": token}):
         with pytest.raises(UnknownSourceError) as caught:
             normalize(b'{"choices":[]}', **options)  # type: ignore[arg-type]
-        assert not tells(token[QUOTED:], texts(caught.value))
+        assert not quotes(token[QUOTED:], texts(caught.value))
 
 
 def test_the_checks_see_a_leak() -> None:
