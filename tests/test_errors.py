@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +17,7 @@ from normcompletion import (
     UnknownSourceError,
     normalize,
 )
-from tests.conftest import examples
+from tests.conftest import examples, for_each
 
 CHAT = b'{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
 SECRET = "s3cr3t-" + "x" * 200
@@ -49,24 +46,13 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "kind", "code"), FAILURES, ids=[code for *_, code in FAILURES])
+@for_each(FAILURES)
 def test_each_failure_has_its_class_and_code(payload, kind, code):
     """Each way to fail raises its own class with its own code."""
     with pytest.raises(NormalizeError) as caught:
         normalize(payload)
     assert type(caught.value) is kind
     assert caught.value.code == code
-
-
-@pytest.mark.parametrize(("payload", "kind", "code"), FAILURES, ids=[code for *_, code in FAILURES])
-def test_errors_pickle_and_copy(payload, kind, code):
-    """An error that was pickled or copied has the same class, text and attributes."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload)
-    for copied in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
-        assert type(copied) is kind
-        assert str(copied) == str(caught.value)
-        assert vars(copied) == vars(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -114,17 +100,6 @@ def test_strict_refuses_what_a_repeated_key_hides():
     assert caught.value.code == "duplicate_key"
 
 
-def test_integers_beyond_64_bits_stay_exact():
-    """An integer that no 64-bit field holds is exact in `extra` with a note, and refused in strict mode."""
-    payload = b'{"choices":[],"usage":{"prompt_tokens":123456789012345678901234567890}}'
-    completion = normalize(payload)
-    assert completion.usage is not None
-    assert completion.usage.prompt_tokens is None
-    assert completion.extra == {"/usage/prompt_tokens": 123456789012345678901234567890}
-    with pytest.raises(InvalidPayloadError):
-        normalize(payload, strict=True)
-
-
 def test_half_a_surrogate_pair_is_replaced_and_noted():
     """Half an emoji in a field becomes U+FFFD with a fault note that shows the escape; in `extra` it stays as sent."""
     completion = normalize(b'{"choices":[{"message":{"content":"cut \\ud83d"}}],"x":"\\ude00"}')
@@ -140,7 +115,7 @@ def test_unknown_names_are_the_callers_fault():
     """A source or variant that is not registered raises `UnknownSourceError` with those that are."""
     with pytest.raises(UnknownSourceError) as caught:
         normalize(CHAT, source="acme")
-    assert "openrouter" in caught.value.known
+    assert tuple(caught.value.known) == ("openai", "atoma", "log10", "openrouter")
     with pytest.raises(UnknownSourceError):
         normalize(CHAT, source="openrouter", variant="confidential")
     with pytest.raises(InvalidPayloadError):

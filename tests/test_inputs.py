@@ -8,6 +8,7 @@ import decimal
 import threading
 import types
 import uuid
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import pytest
@@ -132,6 +133,69 @@ def test_what_is_no_payload_is_refused(payload):
         normalize(payload)
 
 
+class Body(msgspec.Struct):
+    choices: list
+    vendor: object = None
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    choices: list
+    vendor: int = 0
+
+
+class Rude(Mapping):
+    """A mapping that cannot be read."""
+
+    def __getitem__(self, key: str) -> object:  # noqa: D105
+        raise RuntimeError(key)
+
+    def __iter__(self) -> Iterator:  # noqa: D105
+        return iter(["choices"])
+
+    def __len__(self) -> int:  # noqa: D105
+        return 1
+
+
+def cyclic() -> list:
+    tree: list = []
+    tree.append(tree)
+    return tree
+
+
+def with_a_hole() -> Slotted:
+    row = Slotted([])
+    del row.vendor
+    return row
+
+
+def released() -> memoryview:
+    view = memoryview(b'{"choices":[]}')
+    view.release()
+    return view
+
+
+OBJECTS = {
+    "a Struct with an object": Body([], object()),
+    "a Struct of 100,000 levels": Body([], deep(100_000)),
+    "a Struct with a cycle": Body([], cyclic()),
+    "a mapping of 100,000 levels": {"choices": [], "vendor": deep(100_000)},
+    "a mapping with a cycle": {"choices": [], "vendor": cyclic()},
+    "a mapping that raises": Rude(),
+    "a mapping that raises, inside": {"choices": [Rude()]},
+    "a dataclass with a hole": with_a_hole(),
+    "a released memoryview": released(),
+    "an integer of 5,000 digits": {"choices": [], "vendor": 10**5_000},
+}
+
+
+@pytest.mark.parametrize("payload", OBJECTS.values(), ids=OBJECTS)
+def test_an_object_that_cannot_be_written_is_malformed(payload):
+    """An object that JSON cannot hold, or that cannot be read at all, is a `MalformedPayloadError`."""
+    with pytest.raises(MalformedPayloadError):
+        normalize(payload)
+
+
 def test_an_sdk_object_that_cannot_dump_is_refused():
     """An exception of foreign code becomes one of ours."""
 
@@ -212,15 +276,6 @@ def test_many_opens_pages():
         assert isinstance(second, SourceReportedError)
         assert second.index == 0 and second.path == f"{prefix}/1"
         assert second.error.code == "pending"
-
-
-def test_a_named_source_is_believed():
-    """`source=` names the source whatever the markers say, and `variant=` refuses another shape."""
-    assert normalize(CHAT).source == "openai"
-    for source in ("atoma", "log10", "openrouter", "openai"):
-        assert normalize(CHAT, source=source).source == source
-    with pytest.raises(InvalidPayloadError):
-        normalize(CHAT, variant="text")
 
 
 def test_threads_share_one_reader():

@@ -197,9 +197,12 @@ def test_a_byte_order_mark_before_events_is_dropped() -> None:
 
 
 def test_an_event_over_the_limit_is_refused() -> None:
-    """More than `max_event_bytes` in one event, of one line or of many, raise `MalformedPayloadError`."""
+    """More than `max_event_bytes` in one event, of one line, of many or of one document, is `too_long`."""
     assert EventReader(max_event_bytes=100).feed(b"data: " + b"1" * 90 + b"\n\n")
-    for pieces in ([b"data: " + b"1" * 200], [b"data: 1\n"] * 200, [b"data: 1234"] * 50):
+    for pieces in (
+        *([b"data: " + b"1" * 200], [b"data: 1\n"] * 200, [b"data: 1234"] * 50),
+        *([b"data: {\n"] + [b"data: 1\n"] * 120, [b"[\n"] + [b"1,\n"] * 120, [b"data: "] + [b"1"] * 120),
+    ):
         reader = EventReader(max_event_bytes=100)
         with pytest.raises(MalformedPayloadError) as caught:
             for piece in pieces:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from normcompletion import Chunk, Completion, InvalidPayloadError, NormalizeError, normalize, normalize_chunk
+from normcompletion import Chunk, Completion, InvalidPayloadError, normalize, normalize_chunk
 from tests.conftest import FOUND, Pair, canonical, examples, for_each
 from tests.fuzz.oracle import parse
 from tests.reliability.inputs import Fate, fate
@@ -168,13 +168,3 @@ def test_larger_integers_are_exact_or_refused(number: int) -> None:
             same(completion)
             with pytest.raises(InvalidPayloadError):
                 normalize(payload, strict=True)
-
-
-def test_an_error_that_was_pickled_can_be_caught() -> None:
-    """A pickled error is still a `NormalizeError` with its code."""
-    for pair in FOUND:
-        error = read(pair).error
-        if error is not None:
-            with pytest.raises(NormalizeError) as caught:
-                raise pickle.loads(pickle.dumps(error))
-            assert caught.value.code == error.code
