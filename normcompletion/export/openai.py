@@ -154,7 +154,7 @@ def _text_choice(choice: Choice, place: int, required: Requirements, dropped: li
         built["logprobs"] = _text_logprobs(choice.logprobs, f"{path}/logprobs", required)
         dropped += [f"{path}/logprobs/refusal"] if choice.logprobs.refusal else []
         dropped += _of_tokens(choice.logprobs, "bytes", path)
-    names = ("refusal", "tool_calls", "annotations", "audio")
+    names = ("role", "refusal", "tool_calls", "annotations", "audio")
     dropped += [f"{path}/message/{name}" for name in names if getattr(choice.message, name)]
     return built
 
@@ -217,10 +217,11 @@ def tool_call(call: ToolCall, path: str, required: Requirements) -> dict[str, An
 
 
 def _annotation(annotation: Annotation, path: str, required: Requirements) -> dict[str, Any]:
+    kind = required.need(f"{path}/type", annotation.type, "url_citation")
     citation, path = annotation.url_citation, f"{path}/url_citation"
     assert citation is not None
     return {
-        "type": "url_citation",
+        "type": kind,
         "url_citation": {
             "start_index": required.need(f"{path}/start_index", citation.start_index, 0),
             "end_index": required.need(f"{path}/end_index", citation.end_index, 0),

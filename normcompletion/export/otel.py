@@ -144,6 +144,8 @@ def to_otel(completion: Completion) -> OtelRecord:
     [{'role': 'assistant', 'parts': [{'type': 'text', 'content': 'High tide.'}], 'finish_reason': 'stop'}]
     """
     parameters, others = _request(completion)
+    if completion.error is not None and completion.error.code is not None and completion.error.type is not None:
+        others.append("/error/type")  # `error.type` is the code
     attributes = present(_attributes(completion) | parameters)
     model = attributes.get("gen_ai.request.model") or completion.model
     operation = attributes["gen_ai.operation.name"]
@@ -209,7 +211,9 @@ def _request(completion: Completion) -> tuple[dict[str, Any], list[str]]:
         each = given if key == "stop" and isinstance(given, list) else [given]
         if all(type(one) in kinds for one in each) and (key, value) != ("n", 1):  # one choice is the default
             found[attribute] = given
-        elif value is not None and not (key == "messages" and isinstance(value, list)):
+        elif key == "messages" and isinstance(value, list):
+            others += [f"/envelope/request/messages/{at}" for at, one in enumerate(value) if not isinstance(one, dict)]
+        elif value is not None:
             others.append(f"/envelope/request/{escape(key)}")
     return found, others
 
@@ -272,7 +276,7 @@ def _output(choice: Choice) -> dict[str, Any]:
 
 def _parts(message: Message) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
-    if message.reasoning:
+    if message.reasoning is not None:
         parts.append({"type": "reasoning", "content": message.reasoning})
     if message.content is not None:
         parts.append({"type": "text", "content": message.content})
