@@ -391,6 +391,29 @@ def test_half_a_pair_in_the_name_of_a_wrapper_s_member_is_kept() -> None:
     assert b'"/\\ud83d":0' in written(completion)
 
 
+HALF = "T\ud83d"
+HALVES = {
+    "annotation": {"annotations": [{"type": "url_citation", "url_citation": {"title": HALF}}]},
+    "image": {"images": [{"type": "image_url", "image_url": {"url": HALF}}]},
+    "audio": {"audio": {"id": HALF, "data": HALF}},
+    "reasoning": {"reasoning_details": [{"type": "reasoning.text", "text": HALF}]},
+    "tool call": {"tool_calls": [{"index": 0, "id": HALF, "function": {"name": HALF, "arguments": HALF}}]},
+    "old call": {"function_call": {"name": HALF, "arguments": HALF}},
+    "parts": {"content": [{"type": "text", "text": HALF}]},
+    "refusal": {"refusal": HALF},
+}
+
+
+@pytest.mark.parametrize("delta", HALVES.values(), ids=HALVES)
+def test_half_a_pair_in_any_member_of_a_delta_is_replaced(delta: dict[str, Any]) -> None:
+    """Half a surrogate pair in what comes whole or in fragments is no crash: the answer is read and can be written."""
+    half = piece(delta)
+    for chunks in ([half, END], [END, half], [half, half, END]):
+        completion = normalize(saved(*chunks))
+        assert "lone_surrogate" in {note.code for note in completion.notes}
+        assert b"\\ud83d" not in written(completion).partition(b'"notes"')[0]
+
+
 def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
     """A note about an image given as a string quotes it in a form that can be written."""
     completion = normalize(b'{"choices":[{"message":{"content":"a","images":[{"image_url":"https://x\\ud83d"}]}}]}')

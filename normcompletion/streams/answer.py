@@ -26,13 +26,13 @@ from ..model import (
     ThinkingText,
     TokenLogprob,
     ToolCall,
+    to_json,
 )
 from .calls import Calls
 from .merging import Values
 
 Whole = TypeVar("Whole", Annotation, Image)
 
-_encode = msgspec.json.Encoder().encode
 _MORE = [name for name in Part.__struct_fields__ if name not in ("type", "text", "thinking")]
 _NO_MORE = (None,) * len(_MORE)
 _more = attrgetter(*_MORE)
@@ -317,7 +317,7 @@ class Answer(msgspec.Struct, eq=False):
         """Annotations or images, which come whole and may come again; gives the place of each."""
         places = []
         for item in items:
-            key = _encode(item)
+            key = to_json(item)
             place = self.seen.get(key)
             if place is None:
                 place = self.seen[key] = len(held)
