@@ -37,9 +37,9 @@ class Detector:
         self.signs = signs
         self.markers = [(variant.source, marker) for variant in variants for marker in variant.markers]
         self.decisive_sources = {source for source, marker in self.markers if marker.decisive}
-        # Where only one source has decisive markers, the first of them that holds settles it.
+        # Where only one source has decisive markers, the first of them that holds decides.
         sole = [compiled(marker) for _, marker in self.markers if marker.decisive]
-        self.settles = sole[0] if len(self.decisive_sources) == 1 else None
+        self.deciding = sole[0] if len(self.decisive_sources) == 1 else None
         self.sole = next(iter(self.decisive_sources), None)
         parts: dict[str, list[tuple[Condition, Row]]] = {}
         for source, marker in self.markers:
@@ -60,7 +60,7 @@ class Detector:
         `payload` is what the body was decoded from, a text or a tree: where a copied marker holds, it is looked through
         for the signs of gateways.
         """
-        if self.settles is not None and self.settles(body):
+        if self.deciding is not None and self.deciding(body):
             return self.sole
         rows = self.others
         choices, usage, name = body.choices, body.usage, body.id
@@ -77,11 +77,11 @@ class Detector:
             rows = rows + self.value_rows
         if name is not None and name.startswith(self.prefixes):
             rows = rows + self.id_rows
-        return self._verdict(rows, body, path, payload) if rows else None
+        return self._decided(rows, body, path, payload) if rows else None
 
     def of_tree(self, tree: Any, path: str = "") -> str | None:
         """`source_of` for a parsed object, in either spelling."""
-        return self._verdict([(source, marker, marker.holds) for source, marker in self.markers], tree, path, tree)
+        return self._decided([(source, marker, marker.holds) for source, marker in self.markers], tree, path, tree)
 
     def contradicting(self, source: str, body: Any, payload: Any) -> list[str]:
         """The sources, other than the one that a caller named, whose decisive markers a body, or a tree, has."""
@@ -101,7 +101,7 @@ class Detector:
             found = [(source, marker) for source, marker in found if not marker.copied]
         return found
 
-    def _verdict(self, rows: list[Row], body: Any, path: str, payload: Any) -> str | None:
+    def _decided(self, rows: list[Row], body: Any, path: str, payload: Any) -> str | None:
         strong = weak = None
         copies: list[str] = []
         for source, marker, holds in rows:
