@@ -1,7 +1,10 @@
 """A log of generated responses to Parquet and to JSON lines, beside what else people would use.
 
-    python -m benchmarks.batch [--bytes 430MB] [--rounds 2] [--only WORD] [--mix openrouter=40,openai=40,atoma=20]
+    python -m benchmarks.batch [--bytes 430MB] [--rounds 2] [--only WORD] [--mix MIX] [--write]
     python -m benchmarks.batch --stages [--bytes 430MB] [--rounds 2]
+
+There are two logs: all variants and spellings of three sources as they come, and the chats in snake_case among them,
+which DuckDB, the OpenAI models and the floor can read too.
 
 Each contender is a process of its own, started in turn; what counts is the CPU time of all its processes, the wall
 time, and the peak of the memory that they hold together (where /proc tells). The Parquet contenders write the same nine
@@ -32,9 +35,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.corpora.files import cached, parse_bytes
-from benchmarks.corpora.mix import parse_mix
+from benchmarks.corpora.mix import DEFAULT, parse_mix
+from benchmarks.readme import DETAILS, renewed
 
-MIX = "openrouter/chat/snake=40,openai/chat/snake=40,atoma/chat/snake=20"
+CHATS = "openrouter/chat/snake=40,openai/chat/snake=40,atoma/chat/snake=20"
+MIXES = {DEFAULT: "all variants and spellings", CHATS: "chats in snake_case"}
 COLUMNS = (
     *("id", "model", "created", "finish_reason", "content", "tool_calls"),
     *("prompt_tokens", "completion_tokens", "total_tokens"),
@@ -221,7 +226,7 @@ def count(log: str, layout: str) -> None:
 
 def build(log: str, layout: str) -> None:
     """Make canonical lines or rows of them, and drop these."""
-    from normcompletion.batch.conversion import Converter
+    from normcompletion.batch.written import Converter
 
     start(log, layout)
     convert = Converter(_options(layout))
@@ -255,24 +260,28 @@ STAGES = {
 
 
 class Contender(NamedTuple):
-    """A function, its name in the table, how many processors it uses, what its output is called, what it needs."""
+    """A function, its name in the table, how many processors it uses, what its output is called, what it needs.
+
+    Those for chats only do not know the words of the other variants and spellings.
+    """
 
     run: Callable[[str, str, int], None]
     label: str
     jobs: int
     suffix: str
     needs: str | None = None
+    chats_only: bool = False
 
 
 CONTENDERS = {
-    "duckdb-1": Contender(duckdb_parquet, "DuckDB, 1 thread", 1, ".parquet", "duckdb"),
-    "duckdb-2": Contender(duckdb_parquet, "DuckDB, 2 threads", 2, ".parquet", "duckdb"),
+    "duckdb-1": Contender(duckdb_parquet, "DuckDB, 1 thread", 1, ".parquet", "duckdb", chats_only=True),
+    "duckdb-2": Contender(duckdb_parquet, "DuckDB, 2 threads", 2, ".parquet", "duckdb", chats_only=True),
     "parquet-1": Contender(ours_parquet, "normcompletion, 1 job", 1, ".parquet", "pyarrow"),
     "parquet-2": Contender(ours_parquet, "normcompletion, 2 jobs", 2, ".parquet", "pyarrow"),
     "nested-1": Contender(ours_nested, "normcompletion, everything, 1 job", 1, ".parquet", "pyarrow"),
     "nested-2": Contender(ours_nested, "normcompletion, everything, 2 jobs", 2, ".parquet", "pyarrow"),
-    "floor": Contender(floor_parquet, "floor: msgspec, pyarrow", 1, ".parquet", "pyarrow"),
-    "openai": Contender(openai_parquet, "openai models, pyarrow", 1, ".parquet", "openai"),
+    "floor": Contender(floor_parquet, "floor: msgspec, pyarrow", 1, ".parquet", "pyarrow", chats_only=True),
+    "openai": Contender(openai_parquet, "openai models, pyarrow", 1, ".parquet", "openai", chats_only=True),
     "orjson": Contender(orjson_lines, "orjson.loads, orjson.dumps", 1, ".jsonl"),
     "lines-1": Contender(ours_lines, "normcompletion, 1 job", 1, ".jsonl"),
     "lines-2": Contender(ours_lines, "normcompletion, 2 jobs", 2, ".jsonl"),
@@ -342,13 +351,14 @@ def totals(output: Path) -> tuple[int, int, int]:
 
 
 def main() -> None:
-    """Make the log, run the contenders in turn, print the table."""
+    """Make the logs, run the contenders in turn, print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__.split("\n")[0])
     parser.add_argument("--bytes", type=parse_bytes, default=parse_bytes("430MB"))
-    parser.add_argument("--mix", default=MIX)
+    parser.add_argument("--mix", help="one log of this mix, in place of the two")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", default="", help="only contenders with this in their names")
     parser.add_argument("--stages", action="store_true", help="where the time of a conversion goes")
+    parser.add_argument("--write", action="store_true", help="write the tables into benchmarks/README.md too")
     parser.add_argument("--run", nargs=3, metavar=("NAME", "LOG", "OUTPUT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
@@ -359,15 +369,29 @@ def main() -> None:
             stage, layout = name.split(":")
             STAGES[stage](log, layout)
         return
-    path = cached(parse_mix(given.mix), seed=1, count=None, size=given.bytes, jobs=os.cpu_count() or 1)
-    if given.stages:
-        stages(path, given.rounds)
-        return
-    chosen = {name: one for name, one in CONTENDERS.items() if given.only in name and _is_there(one)}
+    tables = []
+    for mix in [given.mix] if given.mix else [CHATS] if given.stages else MIXES:
+        path = cached(parse_mix(mix), seed=1, count=None, size=given.bytes, jobs=os.cpu_count() or 1)
+        if given.stages:
+            stages(path, given.rounds)
+            continue
+        chosen = {name: each for name, each in CONTENDERS.items() if given.only in name and _is_there(each)}
+        if mix != CHATS:
+            chosen = {name: each for name, each in chosen.items() if not each.chats_only}
+        title = f"{MIXES.get(mix, mix)}, {path.stat().st_size / 1e6:.0f} MB"
+        tables.append(table(title, path, compared(path, chosen, given.rounds)))
+        print(tables[-1])
+    if given.write:
+        text = "\n\n".join([*tables, f"{versions()}; {given.rounds} rounds."]) + "\n"
+        DETAILS.write_text(renewed(DETAILS.read_text("utf-8"), "batch", text), "utf-8")
+
+
+def compared(path: Path, chosen: dict[str, Contender], rounds: int) -> dict[str, Cost]:
+    """The best of what each contender took; ends the program where they disagree on rows and tokens."""
     best: dict[str, Cost] = {}
     found: dict[str, tuple[int, int, int]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(given.rounds):
+        for _ in range(rounds):
             for name, contender in chosen.items():
                 output = Path(folder) / f"out{contender.suffix}"
                 cost = measure(name, path, output)
@@ -379,15 +403,20 @@ def main() -> None:
                     found[name] = totals(output)
     if len(set(found.values())) > 1:
         raise SystemExit(f"the contenders disagree on rows and tokens: {found}")
-    print(f"{path.stat().st_size / 1e6:.0f} MB, {given.mix}; {versions()}")
-    print(f"{'':44}{'CPU s':>8}{'wall s':>8}{'MB/s':>7}{'memory MB':>11}{'CPU':>8}{'wall':>8}")
+    return best
+
+
+def table(title: str, path: Path, best: dict[str, Cost]) -> str:
+    """What the contenders took, beside DuckDB or the `orjson` loop."""
+    lines = [f"| {title} | writes | CPU s | wall s | MB/s | memory MB | CPU | wall |", "|" + " --- |" * 8]
     for name, cost in best.items():
-        base = best.get("duckdb-1" if chosen[name].suffix == ".parquet" else "orjson", cost)
+        contender = CONTENDERS[name]
+        base = best.get("duckdb-1" if contender.suffix == ".parquet" else "orjson")
+        beside = ["", ""] if base is None else [f"{cost.cpu / base.cpu:.2f}", f"{cost.wall / base.wall:.2f}"]
         rate = path.stat().st_size / 1e6 / cost.wall
-        print(
-            f"{chosen[name].label:36}{chosen[name].suffix[1:]:>8}{cost.cpu:8.2f}{cost.wall:8.2f}{rate:7.0f}"
-            f"{cost.memory:11.0f}{cost.cpu / base.cpu:8.2f}{cost.wall / base.wall:8.2f}"
-        )
+        cells = [f"{cost.cpu:.2f}", f"{cost.wall:.2f}", f"{rate:.0f}", f"{cost.memory:.0f}", *beside]
+        lines.append(f"| {contender.label} | {contender.suffix[1:]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def stages(path: Path, rounds: int) -> None:

@@ -18,9 +18,10 @@ from normcompletion import (
     normalize_many,
 )
 from normcompletion.batch import convert
-from normcompletion.batch.conversion import Conversion, Converter, Found, units
+from normcompletion.batch.conversion import Conversion, Found, units
 from normcompletion.batch.options import Options
 from normcompletion.batch.units import Block, Range, Unit
+from normcompletion.batch.written import Converter
 from normcompletion.envelopes.options import Envelopes
 from tests.conftest import WHOLE, invented
 

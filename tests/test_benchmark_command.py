@@ -205,7 +205,7 @@ def test_whoever_writes_parquet_finds_the_same_rows(tmp_path, monkeypatch, capsy
     batch.main()
     shown = capsys.readouterr().out
     for contender in batch.CONTENDERS.values():
-        line = rf"^{re.escape(contender.label)} +{contender.suffix[1:]}(?: +\d+\.?\d*){{6}}$"
+        line = rf"^\| {re.escape(contender.label)} \| {contender.suffix[1:]}(?: \| \d+\.?\d*){{6}} \|$"
         assert re.search(line, shown, re.MULTILINE) or f"{contender.label}: left out" in shown
 
 

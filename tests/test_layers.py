@@ -61,7 +61,7 @@ envelopes.records envelopes.refusals
 envelopes.opener
 batch.options
 batch.forms batch.forms.rows batch.forms.lines batch.forms.feed
-batch.workers batch.written batch.outputs.naming batch.outputs.background
+batch.workers batch.exports batch.outputs.naming batch.outputs.background
 batch.outputs.targets
 batch.outputs.text batch.outputs.parquet
 batch.outputs
@@ -72,7 +72,7 @@ batch.forms.telling
 batch.forms.reading
 batch.units batch.journal
 batch.conversion batch.folders
-batch.engine
+batch.engine batch.written
 batch.survey batch.examination batch.run
 batch
 reading

@@ -9,7 +9,7 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -17,18 +17,15 @@ from ..api import default_engine, failed_call, normalize, too_long
 from ..envelopes.choice import is_doubtful, is_extended
 from ..envelopes.opener import NOT_A_CALL, Opener
 from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
-from ..model import Completion, to_json, to_json_lines
+from ..model import Completion
 from ..payload import escape_surrogates
 from .blocks import Block, Range, Unit
 from .breakdown import Breakdown
+from .exports import is_skipped, line_of
 from .inputs import IncompleteInput
-from .options import ORIGIN, Options
+from .options import Options
 from .report import Reject, Report
 from .units import lines_of, read_range, units_of
-from .written import csv_rows, is_skipped, line_of, without_nulls
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Carried: TypeAlias = "dict[str, Any] | None"
 
@@ -307,124 +304,3 @@ def _read_again(unit: Unit, written: re.Match[bytes]) -> tuple[Unit, Origin]:
     assert unit.text is not None
     file = msgspec.json.decode(written["file"], type=str)
     return unit._replace(text=unit.text[: written.start()] + b"}"), (file, int(written["line"]), int(written["offset"]))
-
-
-@dataclass(slots=True)
-class Converted:
-    """What came of a task: `data` is what is written of its records. The rest is as in `Found`."""
-
-    data: bytes | pa.RecordBatch
-    rejects: list[Reject]
-    report: Report
-    broken: list[tuple[int, IncompleteInput]]
-
-
-class Converter:
-    """Turns tasks into what is written: canonical JSON lines, or Arrow rows."""
-
-    def __init__(self, options: Options) -> None:
-        self._conversion = Conversion(options)
-        self._options = options
-
-    def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
-        """What comes of some blocks, or of their first `limit` units."""
-        options = self._options
-        written: _Lines | _Rows = _Lines(omit_null=options.omit_null) if options.layout is None else _Rows(options)
-
-        def drain(found: Found) -> None:
-            written.add(found)
-            found.completions.clear()
-            found.carried.clear()
-            found.exported.clear()
-            found.origins.clear()
-
-        found = self._conversion(blocks, limit, drain)
-        data = written.data()
-        if options.to == "csv" and not isinstance(data, bytes):
-            data = csv_rows(data)
-        return Converted(data, [reject for _, reject in found.rejects], found.report, found.broken)
-
-
-class _Lines:
-    """Canonical JSON lines in the making."""
-
-    def __init__(self, *, omit_null: bool) -> None:
-        self._texts: list[bytes] = []
-        self._omit_null = omit_null
-
-    def add(self, found: Found) -> None:
-        """Add the records that were found."""
-        self._texts += found.exported or [_json_lines(found, omit_null=self._omit_null)]
-
-    def data(self) -> bytes:
-        """All of them."""
-        return b"".join(self._texts)
-
-
-def _json_lines(found: Found, *, omit_null: bool) -> bytes:
-    """The records; what goes along is under the key `carried`, where each is from under those of `ORIGIN`."""
-    if not (found.carried or found.origins or omit_null):
-        return to_json_lines(found.completions)
-    lines = (
-        [*map(without_nulls, found.completions)] if omit_null else to_json_lines(found.completions).split(b"\n")[:-1]
-    )
-    for place, carried in enumerate(found.carried):
-        if carried is not None:
-            lines[place] = b'%b,"carried":%b}' % (lines[place][:-1], to_json(carried))
-    name, told = None, b""
-    for place, (file, line, offset) in enumerate(found.origins):
-        if file != name:
-            name, told = file, msgspec.json.encode(file)
-        lines[place] = b'%b,"_file":%b,"_line":%d,"_offset":%d}' % (lines[place][:-1], told, line, offset)
-    return b"\n".join([*lines, b""])
-
-
-class _Rows:
-    """Arrow rows in the making, of the schema of some options."""
-
-    def __init__(self, options: Options) -> None:
-        from ..arrow import Rows
-
-        self._schema = arrow_schema(options)
-        self._names = [name for name in self._schema.names if name not in ORIGIN]
-        self._rows = Rows(flat=options.layout == "flat", columns=self._names)
-        self._carried: list[Carried] = []
-        self._origins: list[Origin] = []
-
-    def add(self, found: Found) -> None:
-        """Add the records that were found."""
-        self._rows.add(found.completions)
-        self._carried += found.carried
-        self._origins += found.origins
-
-    def data(self) -> pa.RecordBatch:
-        """All of them."""
-        import pyarrow as pa
-
-        batch = self._rows.batch(self._carried or None)
-        if len(self._names) == len(self._schema):
-            return batch
-        arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
-        for place, name in enumerate(ORIGIN):
-            if name in self._schema.names:
-                values = [origin[place] for origin in self._origins]
-                arrays[name] = pa.array(values, self._schema.field(name).type)
-        return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
-
-
-def arrow_schema(options: Options) -> pa.Schema:
-    """The schema of a layout, or of some of its columns, with the columns of `ORIGIN` where they are wanted.
-
-    Raises `ValueError` where there is no such column, `ImportError` where pyarrow is missing.
-    """
-    from ..arrow import schema
-
-    columns, flat = options.columns, options.layout == "flat"
-    if not options.origin:
-        return schema(flat=flat, columns=columns)
-    import pyarrow as pa
-
-    whole = schema(flat=flat, columns=None if columns is None else [name for name in columns if name not in ORIGIN])
-    fields = {field.name: field for field in whole}
-    fields |= {name: pa.field(name, pa.string() if name == "_file" else pa.int64()) for name in ORIGIN}
-    return pa.schema([fields[name] for name in columns or fields], metadata=whole.metadata)

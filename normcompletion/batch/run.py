@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any
 
 from .blocks import Block, Position
-from .conversion import Converted, Converter, arrow_schema
 from .durable import OutputError
 from .engine import Listener, Reader, Task
 from .folders import Inputs
@@ -32,7 +31,7 @@ from .outputs import (
 from .page import page
 from .report import Report
 from .signals import Signals
-from .written import csv_rows
+from .written import Converted, Converter, arrow_schema, csv_rows
 
 PART_BYTES: dict[Kind, int] = {"jsonl": 64 << 20, "parquet_parts": 256 << 20}  # of input, where none are given
 RATE_UNITS = 1000

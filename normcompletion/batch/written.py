@@ -1,43 +1,145 @@
-"""What is written of a completion where it is not a canonical record: OpenAI bodies, training lines, CSV."""
+"""Blocks to what is written: canonical JSON lines, rows of Parquet or CSV, lines of other shapes."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..export import to_openai, to_training_line
+import msgspec
+
 from ..export.record import plain
-from ..model import Completion, to_json
-from .options import Options
+from ..model import Completion, to_json, to_json_lines
+from .blocks import Block
+from .conversion import Carried, Conversion, Found, Origin
+from .inputs import IncompleteInput
+from .options import ORIGIN, Options
+from .report import Reject, Report
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_UNFINISHED_CODES = frozenset({"provider_error", "encrypted", "unfinished", "no_answer"})
+
+@dataclass(slots=True)
+class Converted:
+    """What came of a task: `data` is what is written of its records. The rest is as in `Found`."""
+
+    data: bytes | pa.RecordBatch
+    rejects: list[Reject]
+    report: Report
+    broken: list[tuple[int, IncompleteInput]]
 
 
-def is_skipped(code: str, options: Options) -> bool:
-    """Whether an answer that was refused with this code is left out and counted, as was asked for."""
-    if code == "no_request":
-        return options.without_request == "skip"
-    return options.unfinished == "skip" and code in _UNFINISHED_CODES
+class Converter:
+    """Turns tasks into what is written: canonical JSON lines, or Arrow rows."""
+
+    def __init__(self, options: Options) -> None:
+        self._conversion = Conversion(options)
+        self._options = options
+
+    def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
+        """What comes of some blocks, or of their first `limit` units."""
+        options = self._options
+        written: _Lines | _Rows = _Lines(omit_null=options.omit_null) if options.layout is None else _Rows(options)
+
+        def drain(found: Found) -> None:
+            written.add(found)
+            found.completions.clear()
+            found.carried.clear()
+            found.exported.clear()
+            found.origins.clear()
+
+        found = self._conversion(blocks, limit, drain)
+        data = written.data()
+        if options.to == "csv" and not isinstance(data, bytes):
+            data = csv_rows(data)
+        return Converted(data, [reject for _, reject in found.rejects], found.report, found.broken)
 
 
-def line_of(options: Options) -> Callable[[Completion], bytes] | None:
-    """What makes the line of a completion, and may raise `ExportError`; `None` for canonical records and rows."""
-    if options.to == "openai":
-        return partial(_openai_line, extras=options.extras, fill=options.fill)
-    return partial(_messages_line, alone=options.without_request == "write") if options.to == "messages" else None
+class _Lines:
+    """Canonical JSON lines in the making."""
+
+    def __init__(self, *, omit_null: bool) -> None:
+        self._texts: list[bytes] = []
+        self._omit_null = omit_null
+
+    def add(self, found: Found) -> None:
+        """Add the records that were found."""
+        self._texts += found.exported or [_json_lines(found, omit_null=self._omit_null)]
+
+    def data(self) -> bytes:
+        """All of them."""
+        return b"".join(self._texts)
 
 
-def _openai_line(completion: Completion, *, extras: bool, fill: bool) -> bytes:
-    return to_json(to_openai(completion, extras=extras, fill=fill))
+def _json_lines(found: Found, *, omit_null: bool) -> bytes:
+    """The records; what goes along is under the key `carried`, where each is from under those of `ORIGIN`."""
+    if not (found.carried or found.origins or omit_null):
+        return to_json_lines(found.completions)
+    lines = (
+        [*map(without_nulls, found.completions)] if omit_null else to_json_lines(found.completions).split(b"\n")[:-1]
+    )
+    for place, carried in enumerate(found.carried):
+        if carried is not None:
+            lines[place] = b'%b,"carried":%b}' % (lines[place][:-1], to_json(carried))
+    name, told = None, b""
+    for place, (file, line, offset) in enumerate(found.origins):
+        if file != name:
+            name, told = file, msgspec.json.encode(file)
+        lines[place] = b'%b,"_file":%b,"_line":%d,"_offset":%d}' % (lines[place][:-1], told, line, offset)
+    return b"\n".join([*lines, b""])
 
 
-def _messages_line(completion: Completion, *, alone: bool) -> bytes:
-    return to_json(to_training_line(completion, answer_alone=alone))
+class _Rows:
+    """Arrow rows in the making, of the schema of some options."""
+
+    def __init__(self, options: Options) -> None:
+        from ..arrow import Rows
+
+        self._schema = arrow_schema(options)
+        self._names = [name for name in self._schema.names if name not in ORIGIN]
+        self._rows = Rows(flat=options.layout == "flat", columns=self._names)
+        self._carried: list[Carried] = []
+        self._origins: list[Origin] = []
+
+    def add(self, found: Found) -> None:
+        """Add the records that were found."""
+        self._rows.add(found.completions)
+        self._carried += found.carried
+        self._origins += found.origins
+
+    def data(self) -> pa.RecordBatch:
+        """All of them."""
+        import pyarrow as pa
+
+        batch = self._rows.batch(self._carried or None)
+        if len(self._names) == len(self._schema):
+            return batch
+        arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+        for place, name in enumerate(ORIGIN):
+            if name in self._schema.names:
+                values = [origin[place] for origin in self._origins]
+                arrays[name] = pa.array(values, self._schema.field(name).type)
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
+
+
+def arrow_schema(options: Options) -> pa.Schema:
+    """The schema of a layout, or of some of its columns, with the columns of `ORIGIN` where they are wanted.
+
+    Raises `ValueError` where there is no such column, `ImportError` where pyarrow is missing.
+    """
+    from ..arrow import schema
+
+    columns, flat = options.columns, options.layout == "flat"
+    if not options.origin:
+        return schema(flat=flat, columns=columns)
+    import pyarrow as pa
+
+    whole = schema(flat=flat, columns=None if columns is None else [name for name in columns if name not in ORIGIN])
+    fields = {field.name: field for field in whole}
+    fields |= {name: pa.field(name, pa.string() if name == "_file" else pa.int64()) for name in ORIGIN}
+    return pa.schema([fields[name] for name in columns or fields], metadata=whole.metadata)
 
 
 def without_nulls(completion: Completion) -> bytes:
