@@ -482,3 +482,11 @@ def test_only_a_text_has_an_offset_of_the_second_answer() -> None:
         with pytest.raises(UnknownPayloadError) as caught:
             assemble(feed)
         assert caught.value.offset == offset
+
+
+def test_only_the_first_mark_of_the_byte_order_is_dropped() -> None:
+    """A byte-order mark behind the first event is foreign text, saved as well as live."""
+    mark = b"\xef\xbb\xbf"
+    raw = mark + b"\n\n" + saved(piece({"content": "hi"}), END) + mark + b"\n\n"
+    for completion in (normalize(raw), assemble(iter_events([raw]))):
+        assert [(note.code, note.before) for note in completion.notes] == [("foreign_text", "\ufeff")]

@@ -402,7 +402,7 @@ class Assembly(msgspec.Struct, eq=False):
         for at, choice in enumerate(choices):
             answer = self._answer(choice.index, len(choices), at)
             answer.places = {}  # two choices may have one index
-            said = deepcopy(choice.delta)
+            said = None if choice.message is None and choice.text is None else deepcopy(choice.delta)
             if choice.delta is not None:
                 answer.take_texts(choice.delta)
             self._add_rest(choice, answer, said)
@@ -507,7 +507,7 @@ class Assembly(msgspec.Struct, eq=False):
             **self.words,
         )
         self._keep(completion, answers, findings)
-        if completion.usage is None:
+        if completion.usage is None and findings.extra:
             completion.usage = self._usage_elsewhere(len(choices), findings)
         self._add_notes(completion, answers, findings, final=final)
         if self.has_halves:

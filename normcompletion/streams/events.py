@@ -325,12 +325,13 @@ def frames(raw: bytes) -> Iterator[bytes | Event]:
         if is_open or not line.startswith(_OBJECT):
             if line and (is_open or line != _END):
                 yield from reader.feed(line + b"\n\n")
-                is_open = reader.is_open
+                is_open = reader.is_open or reader.is_fresh
             elif line:
                 yield DONE
         else:
             yield line[6:]
-    yield from reader.close()
+    if is_open:
+        yield from reader.close()
 
 
 def iter_events(pieces: Iterable[bytes | str]) -> Iterator[Event]:

@@ -119,11 +119,12 @@ def _spellings(pair: Pair) -> Iterator[tuple[str, Any]]:
         yield " (camel)", other
 
 
+_FIELDS = (b"data:", b"event:", b":", b"id:", b"retry:", b"error: {", b"error:{")
+
+
 def is_stream(raw: bytes) -> bool:
     """Whether a text starts like a stream of events."""
-    return (
-        raw.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
-    )
+    return raw.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(_FIELDS)
 
 
 def mutant(seed: int, index: int, streams: float = STREAM_SHARE) -> Mutant:
