@@ -109,6 +109,35 @@ def test_what_openai_has_no_place_for_is_named():
     ]
 
 
+def test_extras_never_bring_a_known_member_back_in_the_other_spelling():
+    """A member that was displaced by the one in the other spelling is named as left out, and read as it was."""
+    usage = {**CHAT["usage"], "is_byok": False, "isByok": True, "costDetails": None}
+    completion = normalize({**CHAT, "usage": usage})
+    body = to_openai(completion, extras=True)
+    assert "isByok" not in body["usage"]
+    assert body.left_out == ["/extra/usage/isByok"]
+    assert differing(completion, body) == []
+
+
+def test_what_a_text_completion_has_beside_its_text_is_named():
+    """A text completion has no place for a role, and `left_out` names it."""
+    choice = {"index": 0, "text": "Hi", "finish_reason": "stop", "role": "assistant", "refusal": ""}
+    completion = normalize({**CHAT, "object": "text_completion", "choices": [choice]})
+    completion.choices[0].message.role, completion.choices[0].message.refusal = "assistant", ""
+    assert "/choices/0/message/role" in to_openai(completion).left_out
+    assert "/choices/0/message/refusal" in to_openai(completion).left_out
+
+
+def test_a_citation_without_a_type_is_filled():
+    """The type of a citation is what was sent; where none was, it is missing and filled."""
+    citation = {"url": "https://a.example", "title": "A", "start_index": 0, "end_index": 1}
+    message = {"role": "assistant", "content": "a", "annotations": [{"url_citation": citation}]}
+    completion = normalize({**CHAT, "choices": [{**CHAT["choices"][0], "message": message}]})
+    assert to_openai(completion, fill=True).filled == ["/choices/0/message/annotations/0/type"]
+    with pytest.raises(ExportError, match="annotations/0/type"):
+        to_openai(completion)
+
+
 def test_missing_members_are_named_or_filled():
     """What the shape requires and the completion lacks is an error that names it; with `fill` it is listed."""
     completion = normalize({"choices": [{"message": {"tool_calls": [{"function": {"name": "f"}}]}}], "usage": {}})

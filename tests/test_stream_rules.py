@@ -414,6 +414,17 @@ def test_half_a_pair_in_any_member_of_a_delta_is_replaced(delta: dict[str, Any])
         assert b"\\ud83d" not in written(completion).partition(b'"notes"')[0]
 
 
+@pytest.mark.parametrize(
+    "data", [r'"T\ud83d"', r'{"detail":"T\ud83d"}', r'{"code":"\ud83d"}', r'{"errors":[{"title":"\ud83d"}]}']
+)
+def test_half_a_pair_in_an_error_event_is_replaced(data: str) -> None:
+    """The message and the code of an event that is called `error` have no half of a surrogate pair; a note has it."""
+    with pytest.raises(SourceReportedError) as caught:
+        normalize(f"event: error\ndata: {data}\n\n")
+    assert "lone_surrogate" in {note.code for note in caught.value.completion.notes}
+    assert f"{caught.value.error.message}{caught.value.error.code}".encode()
+
+
 def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
     """A note about an image given as a string quotes it in a form that can be written."""
     completion = normalize(b'{"choices":[{"message":{"content":"a","images":[{"image_url":"https://x\\ud83d"}]}}]}')

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..model import Annotation, Choice, Completion, Logprobs, Message, TokenLogprob, ToolCall, Usage
-from ..pointer import unescape
+from ..pointer import camel, unescape
 from .record import Exported, Requirements, left_out, plain, present, refuse_failed
 
 OPENAI_LEAVES_OUT: Mapping[str, str] = {
@@ -57,9 +57,12 @@ TEXT_REASONS = CHAT_REASONS - {"tool_calls"}
 _ONLY_EXTRAS = {path: why for path, why in OPENAI_LEAVES_OUT.items() if not why.startswith("with `extras`")}
 _LOWEST_LOGPROB = -9999.0  # OpenAI's own word for a token that is not among the twenty likeliest
 # A value of `extra` under one of these names is of a type that neither the shape nor this library admits there.
-_KNOWN = frozenset(
-    {"text", "object", *(name for each in (Completion, Choice, Message, Usage) for name in each.__struct_fields__)}
-)
+_FIELDS = {
+    "text",
+    "object",
+    *(name for each in (Completion, Choice, Message, Usage) for name in each.__struct_fields__),
+}
+_KNOWN = frozenset(spelled for name in _FIELDS for spelled in (name, camel(name)))
 _PROMPT_DETAILS = ("audio_tokens", "cached_tokens")
 _COMPLETION_DETAILS = (
     "accepted_prediction_tokens",
@@ -155,7 +158,7 @@ def _text_choice(choice: Choice, place: int, required: Requirements, dropped: li
         dropped += [f"{path}/logprobs/refusal"] if choice.logprobs.refusal else []
         dropped += _of_tokens(choice.logprobs, "bytes", path)
     names = ("role", "refusal", "tool_calls", "annotations", "audio")
-    dropped += [f"{path}/message/{name}" for name in names if getattr(choice.message, name)]
+    dropped += [f"{path}/message/{name}" for name in names if getattr(choice.message, name) is not None]
     return built
 
 

@@ -24,7 +24,7 @@ from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..findings import Findings
 from ..model import Chunk, Completion, ServiceError, Usage, to_json
-from ..payload import BLANKS, REFUSALS, duplicate_keys, parse_checked
+from ..payload import BLANKS, REFUSALS, duplicate_keys, escape_surrogates, parse_checked, replace_surrogates
 from ..pointer import camel, escape
 from .answer import Answer
 from .chunks import VARIANTS, ChunkReader, as_wire
@@ -300,7 +300,8 @@ class Assembly(msgspec.Struct, eq=False):
     def _add_error(self, tree: Any) -> None:
         """The JSON of an event that is called `error`, whatever it holds."""
         if not isinstance(tree, dict):
-            self._set_error(ServiceError(message=tree if isinstance(tree, str) else to_json(tree).decode()))
+            text = self._whole(tree) if isinstance(tree, str) else to_json(tree).decode()
+            self._set_error(ServiceError(message=text))
             return
         try:
             chunk = self._read(tree, is_clean=False)
@@ -313,11 +314,20 @@ class Assembly(msgspec.Struct, eq=False):
             assert chunk.error is not None
             if chunk.error.message is None:
                 texts = (stated.get(name) for name in _STATED)
-                chunk.error.message = next((text for text in texts if isinstance(text, str)), None)
+                chunk.error.message = next((self._whole(text) for text in texts if isinstance(text, str)), None)
             if chunk.error.code is None:
                 codes = (stated.get(name) for name in ("code", "status_code", "status"))
-                chunk.error.code = next((code for code in codes if isinstance(code, int | str)), None)
+                code = next((code for code in codes if isinstance(code, int | str)), None)
+                chunk.error.code = self._whole(code) if isinstance(code, str) else code
         self.add_chunk(chunk, is_named=True)
+
+    def _whole(self, text: str) -> str:
+        """A text of an error, without half surrogate pairs."""
+        replaced = replace_surrogates(text)
+        if replaced is None:
+            return text
+        self.extra.note("lone_surrogate", "/error", escape_surrogates(text))
+        return replaced
 
     def _keep_event(self, name: str, value: Any) -> None:
         if name in self.others or len(self.others) < _MAX_NAMES:
