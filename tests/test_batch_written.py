@@ -66,22 +66,11 @@ def test_lines_to_train_on_hold_whole_answers_alone(log, tmp_path):
 def test_unfinished_answers_can_be_skipped(log, tmp_path, capsys):
     """With `--unfinished skip` failed and cut answers are left out and counted; what is wrong stays a reject."""
     out = tmp_path / "train.jsonl"
-    report_path = tmp_path / "report.json"
-    arguments = [
-        "convert",
-        str(log),
-        "-o",
-        str(out),
-        "--to",
-        "messages",
-        "--unfinished",
-        "skip",
-        "--report",
-        str(report_path),
-    ]
-    assert main(arguments) == 1
+    path = tmp_path / "report.json"
+    arguments = ["--to", "messages", "--unfinished", "skip", "--report", str(path)]
+    assert main(["convert", str(log), "-o", str(out), *arguments]) == 1
     assert len(lines(out)) == 1
-    report = json.loads(report_path.read_text())
+    report = json.loads(path.read_text())
     assert (report["skipped"], report["records"], report["empty_pages"]) == (2, 1, 0)
     assert report["rejects"] == {"missing_members": 1, "truncated": 1}
     assert "1 record: 1 answer; 2 skipped" in capsys.readouterr().err
@@ -181,10 +170,10 @@ def test_carried_values_stay_beside_records_without_nulls(tmp_path):
 
 def test_a_report_can_be_a_page(log, tmp_path):
     """`--report report.html` writes the page of the same numbers that the JSON report has."""
-    page, report_path = tmp_path / "report.html", tmp_path / "report.json"
+    page, path = tmp_path / "report.html", tmp_path / "report.json"
     batch.convert(log, tmp_path / "1.jsonl", report=page)
-    batch.convert(log, tmp_path / "2.jsonl", report=report_path)
-    report, shown = json.loads(report_path.read_text()), Page(page.read_text())
+    batch.convert(log, tmp_path / "2.jsonl", report=path)
+    report, shown = json.loads(path.read_text()), Page(page.read_text())
     assert shown.totals["records"] == str(report["records"])
     assert shown.tables["group-finish_reason"] == {
         name: [str(sums[count]) for count in ("records", "failed", "prompt_tokens", "completion_tokens", "cost")]
