@@ -238,8 +238,13 @@ def test_framing_changes_nothing(name: str, random: Random) -> None:
     assert result(lambda: normalize(raw)) == result(lambda: assemble(map(to_text, chunks)))
 
 
+def can_be_read_by_chunks(raw: bytes) -> bool:
+    """Whether each chunk of a stream says all by itself: none holds half a character, or JSON over lines of text."""
+    return b"\\ud" not in raw.lower() and not any(event.broken for event in iter_events([raw]))
+
+
 @pytest.mark.parametrize("strict", [False, True])
-@for_each(sorted(SAVED))
+@for_each([name for name in sorted(SAVED) if can_be_read_by_chunks(SAVED[name])])
 def test_a_saved_stream_read_chunk_by_chunk_is_the_same(name: str, strict: bool) -> None:  # noqa: FBT001
     """Each fixture gives the same completion, extra and notes, or the same error, when fed as canonical chunks."""
     raw = SAVED[name]
@@ -252,7 +257,7 @@ def test_a_saved_stream_read_chunk_by_chunk_is_the_same(name: str, strict: bool)
 @given(raw=streams, strict=st.booleans())
 def test_a_stream_read_chunk_by_chunk_is_the_same(raw: bytes, strict: bool) -> None:  # noqa: FBT001
     """Canonical chunks, fed one by one, give the completion, extra and notes of the saved stream."""
-    assume(b"\\ud" not in raw.lower())  # a chunk that was read cannot hold half a character
+    assume(can_be_read_by_chunks(raw))
     assert in_snake(result(lambda: by_chunks(raw, strict=strict))) == in_snake(
         result(lambda: normalize(raw, strict=strict))
     )
