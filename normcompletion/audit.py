@@ -74,8 +74,17 @@ def lost(payload: Any, *completions: Completion, beside: Sequence[str] = ()) -> 
 
     tree, kept = plain_tree(payload), _Streamed(completions)
     in_chunks = [path + below for path, chunks in _streams(tree, _Places(completions)) for below in kept.lost(chunks)]
-    found = [each.path for each in _placements(payload, completions, tuple(beside)) if each.place == LOST]
+    found = [
+        each.path
+        for each in _placements(payload, completions, tuple(beside))
+        if each.place == LOST and not _is_done(each.value)
+    ]
     return found + [path for path in in_chunks if not _within(path, tuple(beside))]
+
+
+def _is_done(value: Any) -> bool:
+    """Whether a leaf is the end of a stream that is kept as a list of texts."""
+    return isinstance(value, str) and value.strip().removeprefix("data:").strip() == DONE.decode()
 
 
 def lost_in_text(text: bytes, *completions: Completion) -> list[str]:

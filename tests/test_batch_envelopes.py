@@ -511,6 +511,7 @@ def test_a_page_without_entries_gives_nothing(tree):
         ),
         ({"request": "x", "body": json.dumps(BODY)}, "a response is at /body; give --body /body"),
         ({"request": "x", "body": STREAM}, "a response is at /body; give --body /body"),
+        ({"request": "x", "events": STREAM.split("\n\n")[:-1]}, "a response is at /events; give --body /events"),
         ({"body": json.dumps(REFUSED), "n": 1}, "an error body is at /body; give --body /body"),
         (
             {"results": [{"r": BODY}, {"r": BODY}, {"r": None}]},
@@ -750,6 +751,21 @@ def test_the_whole_unit_can_be_encoded():
 def test_a_place_without_a_body_is_reported(tree, place, code, path):
     """What is at the pointer and is no response is refused with the place of the fault in the unit."""
     assert refused(tree, body=place)[:2] == (code, path)
+
+
+def test_the_events_of_a_stream_may_be_texts_in_a_list():
+    """Events, or lines of `data:`, that are the strings of a list are one answer; no leaf of them is lost."""
+    tree = {"lines": [line for line in STREAM.split("\n") if line], "n": 1}
+    (record,) = read(tree, body="/lines")
+    assert (record.text, record.extra) == ("hé", {"/n": 1})
+    assert lost(tree, record) == []
+
+
+def test_a_body_that_is_a_python_literal_is_told():
+    """The repr of a dictionary in a body's place is refused with what reads it."""
+    code, path, text = refused({"response": "{'choices': []}"}, body="/response")
+    assert (code, path) == ("syntax", "/response")
+    assert "ast.literal_eval" in text
 
 
 def test_a_place_can_hold_a_list():

@@ -57,7 +57,8 @@ envelopes.cloudwatch envelopes.har envelopes.inspect envelopes.langfuse_ingestio
     envelopes.mlflow envelopes.vcr envelopes.weave
 envelopes.registry
 envelopes.choice envelopes.options
-envelopes.records envelopes.refusals
+envelopes.refusals
+envelopes.records
 envelopes.opener
 batch.options
 batch.forms batch.forms.rows batch.forms.lines batch.forms.feed

@@ -33,6 +33,8 @@ _LAYERS = 4
 _GZIP = b"\x1f\x8b"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_\r\n -]{16,}={0,2}\s*")
 _HEAD = 64
+_DATA = re.compile("^data:", re.MULTILINE)
+_EVENTS = re.compile(rb'\[\s*"(?:data|event)?:')
 
 
 def decoded_body(raw: bytes, encoding: Encoding, at: str) -> bytes:
@@ -40,7 +42,7 @@ def decoded_body(raw: bytes, encoding: Encoding, at: str) -> bytes:
     text, inside = text_inside(raw, at)
     is_json = not inside and raw[:1] in (b"{", b"[")
     if encoding == "auto":
-        return text if is_json else opened_layers(text)
+        return (joined_events(text) or text) if is_json else opened_layers(text)
     if (encoding == "object" and is_json) or (encoding == "string" and (inside or not at)):
         return text
     if encoding == "sse" and (looks_like_stream(text) or raw[:1] == b"["):
@@ -52,6 +54,24 @@ def decoded_body(raw: bytes, encoding: Encoding, at: str) -> bytes:
         code="wrong_encoding",
         path=at,
     )
+
+
+def joined_events(text: bytes) -> bytes | None:
+    """The event stream whose events, or lines of `data:`, are the strings of a list; `None` for anything else."""
+    if not _EVENTS.match(text):
+        return None
+    try:
+        items = parse(text)
+    except NormalizeError:
+        return None
+    if not all(isinstance(item, str) and is_one_event(item) for item in items):
+        return None
+    return "".join(f"{item.strip()}\n\n" for item in items).encode("utf-8", "surrogatepass")
+
+
+def is_one_event(text: str) -> bool:
+    """Whether a text is one event of a stream, or a comment among them, and no stream."""
+    return text.lstrip().startswith(("data:", "event:", ":")) and len(_DATA.findall(text)) < 2
 
 
 def opened_layers(text: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import NormalizeError
 from ..payload import looks_like_stream, parse
 from ..pointer import pointer
-from .encodings import opened_layers
+from .encodings import is_one_event, opened_layers
 from .spread import EACH, Route
 from .wrappers import are_chunks
 
@@ -31,7 +31,7 @@ def looks_like_response(value: Any, *, errors: bool = False) -> bool:
     if isinstance(value, str):
         return _is_stream(value) or ((tree := _tree(value)) is not None and looks_like_response(tree, errors=errors))
     if isinstance(value, list):
-        return bool(value) and are_chunks(value) and looks_like_response(value[0])
+        return _are_events(value) or (bool(value) and are_chunks(value) and looks_like_response(value[0]))
     if not isinstance(value, dict):
         return False
     if errors and isinstance(error := value.get("error"), dict):
@@ -42,6 +42,13 @@ def looks_like_response(value: Any, *, errors: bool = False) -> bool:
     if not choices:
         return any(value.get(key) for key in ("object", "usage", "model"))
     return any(isinstance(choice, dict) and not _CHOICE_KEYS.isdisjoint(choice) for choice in choices)
+
+
+def _are_events(value: list[Any]) -> bool:
+    """Whether a list holds the events of a stream as texts."""
+    return any(isinstance(each, str) and _is_stream(each) for each in value[:2]) and all(
+        isinstance(each, str) and is_one_event(each) for each in value
+    )
 
 
 def _is_stream(text: str) -> bool:

@@ -15,6 +15,7 @@ from ..payload import parse
 from . import extended
 from .choice import is_extended, refuse_redacted
 from .preset import Opened
+from .refusals import with_body_hint
 from .wrappers import members
 
 
@@ -86,7 +87,7 @@ class BodyReader:
             yield self._finished(completion, opened, texts)
         else:
             error.path = error.path or opened.at
-            yield error
+            yield with_body_hint(error, body)
 
     def _without_response(self, opened: Opened, **members: Any) -> Completion:
         """The completion of a unit that holds no response, of the source that the caller or the envelope names."""

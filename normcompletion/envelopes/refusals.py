@@ -110,6 +110,14 @@ def with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:
     return error
 
 
+def with_body_hint(error: NormalizeError, body: bytes) -> NormalizeError:
+    """The same error, or one that says what a body is that is no JSON."""
+    if not isinstance(error, MalformedPayloadError) or not _LITERAL.match(body):
+        return error
+    told = "it is a Python literal, no JSON; read it with ast.literal_eval and write it with json.dumps"
+    return MalformedPayloadError(told, code="syntax", path=error.path)
+
+
 def _plain_item(unit: Any) -> Any:
     """A line of DynamoDB's JSON without the types; `None` for anything else."""
     import json
