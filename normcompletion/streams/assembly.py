@@ -394,29 +394,21 @@ class Assembly(msgspec.Struct, eq=False):
         if chunk.p is not None:
             self.extra.set("/p", chunk.p)
             chunk.p = None
-        choices = chunk.choices
-        if len(choices) == 1:
-            choice = choices[0]
-            answer = self.answers.get(choice.index) or self._answer(choice.index, 1, 0)
-            if choice.message is None and choice.text is None:
-                if choice.delta is not None:
-                    answer.take_texts(choice.delta)
-                if chunk != answer.head:
-                    self._add_words(chunk)
-                    self._add_rest(choice, answer, None)
-                    answer.head = chunk
-                if routes is not None:
-                    routes.append((answer, answer.places))
-                return
-        self._add_words(chunk)
-        for at, choice in enumerate(choices):
-            answer = self._answer(choice.index, len(choices), at)
-            answer.places = {}  # two choices may have one index
+        of = len(chunk.choices)
+        if not of:
+            self._add_words(chunk)
+        for at, choice in enumerate(chunk.choices):
+            answer = self.answers.get(choice.index) if of == 1 else None
+            if answer is None:
+                answer = self._answer(choice.index, of, at)
+                answer.places = {}  # two choices may have one index
             said = None if choice.message is None and choice.text is None else deepcopy(choice.delta)
             if choice.delta is not None:
                 answer.take_texts(choice.delta)
-            self._add_rest(choice, answer, said)
-            answer.head = None
+            if chunk != answer.head:
+                self._add_words(chunk)
+                self._add_rest(choice, answer, said)
+                answer.head = chunk if of == 1 else None
             if routes is not None:
                 routes.append((answer, answer.places))
 
