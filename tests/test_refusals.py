@@ -33,8 +33,11 @@ REFUSED: dict[str, tuple[str, str | None, int | None, str]] = {
     f"{MALFORMED}/nan": ("syntax", None, None, "NaN"),
     f"{MALFORMED}/number_range": ("number_range", None, None, "64-bit float"),
     f"{MALFORMED}/padding_only": ("empty", None, None, "empty"),
+    f"{MALFORMED}/stream_event_broken": ("syntax", None, 173, "event 2, at byte 173"),
+    f"{MALFORMED}/stream_event_ends_too_early": ("syntax", None, 172, "event 2, at byte 172"),
     f"{MALFORMED}/stream_event_in_the_middle": ("syntax", None, 190, "event 2, at byte 190"),
     f"{MALFORMED}/stream_only_event_cut": ("truncated", None, 60, "ends too early"),
+    f"{MALFORMED}/stream_pretty_events": ("syntax", None, 0, "goes on in lines without `data:`"),
     f"{MALFORMED}/too_deep": ("too_deep", None, None, "128 nested"),
     f"{MALFORMED}/truncated": ("truncated", None, 88, "ends too early"),
     f"{MALFORMED}/two_values": ("trailing_data", None, 15, "a second value starts at byte 15"),
@@ -74,6 +77,11 @@ REFUSED: dict[str, tuple[str, str | None, int | None, str]] = {
     f"{UNKNOWN}/stream_only_comments": ("empty", None, None, "no event with a chunk"),
     f"{UNKNOWN}/stream_only_done": ("empty", None, None, "no event with a chunk"),
     f"{UNKNOWN}/stream_responses": ("unknown_shape", None, None, "Responses or Messages stream"),
+    f"{UNKNOWN}/stream_several_in_a_list": ("streams", None, None, "several answers follow one another"),
+    f"{UNKNOWN}/stream_several_with_body": ("streams", None, 347, "the second starts at byte 347"),
+    f"{UNKNOWN}/stream_several_with_done": ("streams", None, 347, "the second starts at byte 347"),
+    f"{UNKNOWN}/stream_several_with_page": ("streams", None, 390, "the second starts at byte 390"),
+    f"{UNKNOWN}/stream_several_without_done": ("streams", None, 333, "the second starts at byte 333"),
     f"{UNKNOWN}/string": ("not_object", None, None, "a string"),
 }
 
