@@ -137,6 +137,15 @@ def test_half_a_surrogate_pair_in_a_record_is_replaced():
         normalize(record, strict=True)
 
 
+def test_half_a_surrogate_pair_in_what_was_kept_as_sent_stays():
+    """The metadata of an error, a logged request, extra and notes may hold halves, and come back as they were."""
+    failed = {"error": {"message": "no", "metadata": {"raw": "\ud83d"}, "\ud83d": 1}}
+    asked = {"organization_id": "o", "request": {"model": "\ud83d"}, "response": {"choices": [{"text": "a\ud83d"}]}}
+    for payload in (failed, asked):
+        completion = completion_of(json.dumps(payload))
+        assert completion_of(completion.to_json()) == completion
+
+
 def test_detect_and_explain_know_it():
     """`detect` is certain of a canonical record's source, and `explain` finds a place for each of its leaves."""
     record = normalize(SIGNED).to_json()

@@ -12,16 +12,15 @@ from ..model import Completion
 from ..pointer import escape
 from .unknown import extra_of
 
+_AS_SENT = frozenset({"extra", "notes", "metadata", "request"})  # members of any shape, which may hold such halves
+
 
 def from_record(tree: dict[str, Any], findings: Findings) -> Completion:
     """The completion of a record that this library wrote; what somebody put beside its members goes to `extra`."""
     beside = tree.keys() - frozenset(Completion.__struct_fields__)
-    if not findings.is_clean:  # `extra` and the notes may hold half surrogate pairs, as they were sent
-        free = ("extra", "notes", *beside)
-        tree = {
-            name: value if name in free else _without_halves(value, f"{findings.prefix}/{name}", findings)
-            for name, value in tree.items()
-        }
+    if not findings.is_clean:
+        whole = _without_halves({name: tree[name] for name in tree.keys() - beside}, findings.prefix, findings)
+        tree = {name: whole.get(name, value) for name, value in tree.items()}
     try:
         completion = msgspec.convert(tree, Completion)  # only here, at the top, does it take unknown keys
     except msgspec.ValidationError as refusal:
@@ -42,11 +41,14 @@ def from_record(tree: dict[str, Any], findings: Findings) -> Completion:
 
 
 def _without_halves(value: Any, at: str, findings: Findings) -> Any:
-    """A value of a canonical record with half surrogate pairs replaced and noted."""
+    """A value of a canonical record with half surrogate pairs replaced and noted, but for what was kept as sent."""
     if isinstance(value, str):
         return findings.text(value, at)
     if isinstance(value, dict):
-        return {key: _without_halves(item, f"{at}/{escape(key)}", findings) for key, item in value.items()}
+        return {
+            key: item if key in _AS_SENT else _without_halves(item, f"{at}/{escape(key)}", findings)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_without_halves(item, f"{at}/{place}", findings) for place, item in enumerate(value)]
     return value
