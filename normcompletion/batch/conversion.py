@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from ..api import default_engine, failed_call, normalize, too_long
-from ..envelopes.choice import is_doubtful, is_extended
+from ..envelopes.choice import is_doubtful, is_extended, is_failed_call
 from ..envelopes.opener import NOT_A_CALL, Opener
 from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..model import Completion
@@ -250,13 +250,11 @@ class Conversion:
                 completion = read(text, source, default) if len(text) <= options.max_record_bytes else None
             except NormalizeError:
                 break
-            if completion is None or completion.error is not None or completion.variant == "confidential":
+            if completion is None or completion.envelope is not None or completion.variant == "confidential":
                 break
-            if (
-                completion.envelope is not None
-                or is_doubtful(completion)
-                or (completion.notes and is_extended(completion, text))
-            ):
+            if completion.error is not None and (options.completions_only or not is_failed_call(completion, text)):
+                break
+            if is_doubtful(completion) or (completion.notes and is_extended(completion, text)):
                 break
             completions.append(completion)
         self._bare = len(completions) == len(texts)

@@ -100,6 +100,14 @@ def is_extended(result: Completion | NormalizeError, text: bytes) -> bool:
     return isinstance(result, Completion) and bool(result.notes) and extended.MARK in text
 
 
+def is_failed_call(completion: Completion, text: bytes) -> bool:
+    """Whether a unit without an answer is a failed call and nothing else: no envelope, no response at another place."""
+    try:
+        return not completion.choices and b"choices" not in text and choice_of(text) is None
+    except AmbiguousPayloadError:
+        return False
+
+
 REDACTED = "redacted-by-litellm"
 """What LiteLLM writes in place of a text: redact_messages.py, `turn_off_message_logging`."""
 
