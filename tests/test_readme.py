@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,23 @@ def test_the_variant_table_is_the_registry():
     for *_, link in rows:
         folder = ROOT / re.search(r"\((.*)\)", link)[1]
         assert list(folder.glob("*.expected.json")), folder
+
+
+def test_the_commands_about_logs_work(tmp_path):
+    """The commands from a log to a query run as they are written, but for what is installed by them."""
+    block = next(block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "duckdb" in block)
+    install, *commands = block.splitlines()
+    assert install.startswith("pip install")
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for command in commands:
+        ran = subprocess.run(
+            ["sh", "-ec", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+    assert all(source in ran.stdout for source in ("atoma", "log10", "openai", "openrouter"))
