@@ -85,6 +85,11 @@ def test_a_folder_of_other_files_is_reported(tmp_path):
         (b"PK\x03\x04", "a zip archive", "unzip -p 'a b.jsonl' | normcompletion convert -"),
         (b"BZh9", "bzip2", "bzcat 'a b.jsonl' | normcompletion convert -"),
         (b"\xfd7zXZ\x00", "xz", "xzcat 'a b.jsonl' | normcompletion convert -"),
+        (
+            b"1234:9:websocket;0:~8:response;",
+            "a flow file of mitmproxy",
+            "mitmdump -nr 'a b.jsonl' --set hardump='a b.jsonl'.har && normcompletion convert 'a b.jsonl'.har",
+        ),
         (bytes(257) + b"ustar\x00", "a tar archive", "tar -xOf 'a b.jsonl' | normcompletion convert -"),
         (b"ARROW1\x00\x00", "an Arrow file", "'a b.jsonl'"),
         (b"\xff\xff\xff\xff\xa0\x00", "an Arrow stream", "'a b.jsonl'"),

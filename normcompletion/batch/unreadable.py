@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 _TAR_AT, _TAR = 257, b"ustar"
+_FLOWS = re.compile(rb"\d+:\d+:(?:websocket|response|request|type|version|error|id);")  # netstrings in a dictionary
 
 # By their first bytes: what it is, and what to run; {} is the file.
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -55,6 +57,8 @@ def _kind(head: bytes) -> tuple[str | None, str]:
         return "a Feather file", _FEATHER
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "a Python pickle, which can run code (do this only where you trust who wrote it)", _PICKLE
+    if _FLOWS.match(head):
+        return "a flow file of mitmproxy", "mitmdump -nr {} --set hardump={}.har && normcompletion convert {}.har"
     for order, at in (("LE", 1), ("BE", 0)):
         if (
             len(head) >= 4

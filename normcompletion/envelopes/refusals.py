@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ..errors import (
@@ -27,13 +28,28 @@ _READ_DYNAMODB = (
     """"NULL": lambda _: None}; plain = lambda o: read[[*o][0]](*o.values()) if len(o) == 1 and o.keys() <= """
     """read.keys() else o; [print(json.dumps(json.loads(line, object_hook=plain))) for line in sys.stdin]' < LOG"""
 )
-_READ_LITERALS = (
-    "python -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(line))) for line in sys.stdin if "
-    "line.strip()]' < LOG | normcompletion convert -"
-)
-_CUT_MESSAGES = "sed 's#}HTTP/#}\\nHTTP/#g' LOG | normcompletion convert -"
 _LITERAL = re.compile(rb"\s*(?:\[\s*)?\{\s*'")
-_OBJECT = re.compile(rb"\s*(?:Parsed)?(?:Chat)?Completion(?:Chunk)?\(id=")
+_RUN = "run: sed {} LOG | normcompletion convert -"
+# By how a line that is not JSON is written: what it is, and what helps.
+_LINES: Mapping[re.Pattern[bytes], str] = {
+    _LITERAL: "the line is a Python literal, no JSON; run: python -c 'import ast, json, sys; [print(json.dumps("
+    "ast.literal_eval(line))) for line in sys.stdin if line.strip()]' < LOG | normcompletion convert -",
+    re.compile(
+        rb"\s*(?:Parsed)?(?:Chat)?Completion(?:Chunk)?\(id="
+    ): "the line is the repr of an SDK's object, which cannot be read back; log its model_dump_json()",
+    re.compile(
+        rb"\s*(?:INSERT INTO|CREATE TABLE)\b", re.IGNORECASE
+    ): "the line is SQL; run, where the dump makes its tables: sqlite3 log.db < LOG && normcompletion convert log.db",
+    re.compile(rb"\s*(?:var|let|const)\s+[\w$]+\s*=\s*[\[{]"): "JavaScript is around the JSON; "
+    + _RUN.format("-E '1s/^[^[{]*//; $s/;[[:space:]]*$//'"),
+    re.compile(rb"[^{]*\{\\x22"): "nginx wrote quotes as \\x22, where log_format lacks escape=json; "
+    + _RUN.format(r"""-E 's/^[^{]*//; s/[^}]*$//; s/\\x22/"/g; s/\\x5C/\\/g'"""),
+}
+# The same, where a second value follows in the line.
+_JOINED: Mapping[bytes, str] = {
+    b"}HTTP/": "an HTTP message follows without a line feed; " + _RUN.format(r"'s#}HTTP/#}\nHTTP/#g'"),
+    rb"}\n": r"line feeds are written as \n; " + _RUN.format(r"'s/}\\n/}\n/g'"),
+}
 
 Result = TypeVar("Result", Completion | NormalizeError, NormalizeError)
 
@@ -80,17 +96,11 @@ def with_hint(result: Result, unit: Any, at: Route = ()) -> Result:
 
 def with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:
     """The same error, or one that says which option reads a line that is not JSON as it is."""
-    if _LITERAL.match(text):
-        return MalformedPayloadError(f"the line is a Python literal, no JSON; run: {_READ_LITERALS}", code="syntax")
-    if _OBJECT.match(text):
-        return MalformedPayloadError(
-            "the line is the repr of an SDK's object, which cannot be read back; log its model_dump_json()",
-            code="syntax",
-        )
-    if error.code == "trailing_data" and b"}HTTP/" in text:
-        return MalformedPayloadError(
-            f"an HTTP message follows without a line feed; run: {_CUT_MESSAGES}", code=error.code
-        )
+    told = next((told for pattern, told in _LINES.items() if pattern.match(text)), None)
+    if told is None and error.code == "trailing_data":
+        told = next((told for mark, told in _JOINED.items() if mark in text), None)
+    if told is not None:
+        return MalformedPayloadError(told, code=error.code)
     start = text.find(b"{")
     if start > 0 and b"\t" in text[:start] and _is_object(without_copy_escapes(text[start:]).partition(b"\t")[0]):
         return MalformedPayloadError(
