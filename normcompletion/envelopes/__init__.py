@@ -28,8 +28,8 @@ A *preset* knows one envelope, in one small file: `openai_batch.py`, `helicone.p
 * `members.py`: JSON taken apart without being parsed. `spread.py`: a unit to its bodies and what is around each.
 * `preset.py`: what a preset declares, and how its fields are read. `calls.py`: which entries of a page are calls.
   `registry.py`: all presets and fragments.
-* `hints.py`: where a response is inside a unit in no known envelope. `opener.py`: units to completions; `choice.py`: in which
-  envelope one is; `records.py`: the response in it; `refusals.py`: what helps where a unit is refused.
+* `hints.py`: where a response is inside a unit in no known envelope. `opener.py`: units to completions.
+  `choice.py`: which envelope one is in. `records.py`: the response in it. `refusals.py`: what helps where it is refused.
 
 To add an envelope, write a file that ends in one `PRESET`, and name it in `registry.BUILT_IN`:
 
