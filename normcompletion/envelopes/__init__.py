@@ -29,7 +29,7 @@ A *preset* knows one envelope, in one small file: `openai_batch.py`, `helicone.p
 * `preset.py`: what a preset declares, and how its fields are read. `calls.py`: which entries of a page are calls.
   `registry.py`: all presets and fragments.
 * `hints.py`: where a response is inside a unit in no known envelope. `opener.py`: units to completions.
-  `choice.py`: which envelope one is in. `records.py`: the response in it. `refusals.py`: what helps where it is refused.
+  `choice.py`: which envelope one is in. `records.py`: the response in it. `refusals.py`: what helps where it is not.
 
 To add an envelope, write a file that ends in one `PRESET`, and name it in `registry.BUILT_IN`:
 
