@@ -1,6 +1,6 @@
 """The command line: `normcompletion convert | survey | detect | explain | verify | bench`.
 
-To look things up: `normcompletion sources | schema | notes | columns | errors`.
+To look things up: `normcompletion sources | envelopes | schema | notes | columns | errors`.
 
 Exit codes: 0 done; 1 done with rejects (`verify`: with losses; `survey --fail-on-new`: with something new); 2 wrong
 usage; 3 an input is missing, unreadable or of a kind that is not read; 4 an input breaks off; 5 an output cannot be
