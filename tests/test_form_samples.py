@@ -154,7 +154,7 @@ NAMES = {
     "csv": {"columns.csv", "columns.tsv"},
     "sqlite": {"llm.db"},
     "eval": {"inspect.eval"},
-    "cassette": {"vcr.yaml", "vcr_ruby.yml"},
+    "cassette": {"vcr.yaml", "vcr_httpx.yaml", "vcr_ruby.yml"},
     "prefixed": {"cri.log", "fluentd.log", "logging.log", "aws_logs_tail.log"},
     "docker": {"docker.log"},
     "chunks": {"chunks.json", "chunks.jsonl"},
