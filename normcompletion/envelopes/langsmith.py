@@ -1,6 +1,8 @@
 """A run of LangSmith whose outputs are a whole response, as its wrapper of the OpenAI client records it.
 
-Seen: https://docs.langchain.com/langsmith/run-data-format (`run_type`, `inputs`, `outputs`, `total_cost`, `tags`).
+A function that is traced with `run_type="llm"` and returns a response has it under `output`. Seen:
+https://docs.langchain.com/langsmith/run-data-format (`run_type`, `inputs`, `outputs`, `total_cost`, `tags`),
+https://github.com/langchain-ai/langsmith-sdk `python/langsmith/run_helpers.py` (`{"output": …}`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ PRESET = Preset(
     name="langsmith",
     about="a run of LangSmith whose outputs are a response",
     detected_by=(has("run_type", "outputs"), has("run_type", "inputs")),
-    body="/outputs",
+    body=("/outputs", "/outputs/output"),
     fields={
         "id": ("/id",),
         "status": ("/status",),
