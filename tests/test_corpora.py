@@ -61,7 +61,7 @@ def truths(mix: str, count: int, seed: int = 3) -> list[Truth]:
 @for_each(SHAPES)
 def test_a_record_is_read_as_it_was_meant(shape):
     """Each shape, detected: ids, texts, calls, counts, cost, what goes to `extra`, and every repair."""
-    for record in records(parse_mix(shape), seed=3, stop=25):
+    for record in records(parse_mix(shape), seed=3, stop=15):
         check(record.body, msgspec.json.decode(record.truth(), type=Truth))
 
 
@@ -140,7 +140,7 @@ def test_a_corpus_streams_out():
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_size_that_was_asked_for_is_kept(source, size):
     """A chat of a class of sizes is of that class."""
-    for record in records(parse_mix(f"{source}/chat//{size}"), seed=3, stop=300):
+    for record in records(parse_mix(f"{source}/chat//{size}"), seed=3, stop=100):
         assert size_of(record.body) == size
         assert json.loads(record.truth())["shape"].startswith(f"{source}/chat/")
 

@@ -133,7 +133,7 @@ def comparable(completion: Completion) -> str | None:
 
 
 @for_each(sorted(RESPONSES))
-@examples(3)
+@examples(2)
 @given(random=randoms)
 def test_a_response_and_the_stream_of_it_give_one_completion(name: str, random: Random) -> None:
     """The chunks of a response, one by one or as a saved stream, give what `normalize` gives for the response."""

@@ -13,7 +13,7 @@ from tests.fuzz.oracle import MAX_DEPTH, depth, parse
 from tests.reliability.json_cases import CASES
 
 SEED = 6
-MUTANTS = 2_000
+MUTANTS = 1_000
 BODIES = (
     b'{"model":%s,"choices":[]}',
     b'{"vendor":%s,"choices":[]}',
