@@ -157,7 +157,7 @@ def test_choices_without_an_index_give_the_first_text_and_the_first_calls() -> N
 
 
 def test_usage_in_a_place_of_its_own_gives_way_to_that_of_the_body() -> None:
-    """Usage in a choice or in `x_groq` is read where the body has no other, the first of them; the rest is kept."""
+    """Usage in a choice or in `x_groq` is read where the body has none; the rest is kept."""
     choice = {"index": 0, "message": {"content": "hi"}, "usage": {"total_tokens": 1, "cached_tokens": 3}}
     groq = {"id": "r", "usage": {"total_tokens": 2, "queue_time": 0.1}}
     body = {"choices": [choice], "x_groq": groq, "usage": {"total_tokens": 9}}
@@ -171,11 +171,12 @@ def test_usage_in_a_place_of_its_own_gives_way_to_that_of_the_body() -> None:
     assert first.usage is not None
     assert (first.usage.total_tokens, [note.path for note in first.notes]) == (1, ["/choices/0/usage"])
     assert first.extra["/x_groq"] == groq
+    assert normalize({**body, "usage": {"total_tokens": None}}) == first
     assert all(explain(item).lost == [] for item in (body, {**body, "usage": {"total_tokens": 9}}))
 
 
 def test_usage_in_a_place_of_its_own_is_read_in_streams_by_the_same_rule() -> None:
-    """Saved, fed live or chunk by chunk: usage of a choice or of `x_groq`, where no chunk has another."""
+    """Saved, fed live or chunk by chunk: usage of a choice or of `x_groq`, where no chunk's own says anything."""
     end = {"id": "c", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]}
     choice = {**end["choices"][0], "usage": {"total_tokens": 1, "cached_tokens": 3}}  # type: ignore[index]
     groq = {"id": "r", "usage": {"total_tokens": 2, "queue_time": 0.1}}
@@ -196,6 +197,7 @@ def test_usage_in_a_place_of_its_own_is_read_in_streams_by_the_same_rule() -> No
     assert read({**end, "x_groq": groq}, own) == (9, [], {"/x_groq": groq})
     total, notes, extra = read({**end, "x_groq": groq, "usage": None}, own)
     assert (total, notes, extra) == (9, [], {"/x_groq": groq})
+    assert read({**in_choice, "usage": {}}) == (1, ["/choices/0/usage"], rest)
 
 
 def test_a_limit_and_a_wrong_word_are_refused_at_once() -> None:

@@ -37,8 +37,8 @@ MICROSECONDS_BEFORE = -MICROSECONDS_FROM
 def completion(body: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
     """The canonical form of any whole chat or text completion (`wire.Body`); `extra` is filled by the engine."""
     choices, time, counts, word = body.choices, body.created, body.usage, body.object
-    if counts is None:
-        counts = usage_elsewhere(body, findings)
+    if counts is None or (counts.total_tokens is None and is_blank(counts)):
+        counts = usage_elsewhere(body, findings) or counts
     variant = "chat" if choices and choices[0].message is not None else variant_of(body)
     if word and word not in IMPLIED_OBJECTS[variant]:
         findings.keep(word, "object")
@@ -61,6 +61,11 @@ def completion(body: Any, findings: Findings, *, source: str, finish_words: Fini
         service_tier=body.service_tier,
         notes=findings.notes,
     )
+
+
+def is_blank(part: msgspec.Struct) -> bool:
+    """Whether all members of a Struct are absent, so that it says nothing."""
+    return all(getattr(part, name) is None for name in part.__struct_fields__)
 
 
 def usage_elsewhere(body: Any, findings: Findings) -> Any:

@@ -509,8 +509,8 @@ class Assembly(msgspec.Struct, eq=False):
             **self.words,
         )
         self._keep(completion, answers, findings)
-        if completion.usage is None and findings.extra:
-            completion.usage = self._usage_elsewhere(len(choices), findings)
+        if findings.extra and (completion.usage is None or adapt.is_blank(completion.usage)):
+            completion.usage = self._usage_elsewhere(len(choices), findings) or completion.usage
         self._add_notes(completion, answers, findings, final=final)
         if self.has_halves:
             mend(completion, findings)
