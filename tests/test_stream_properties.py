@@ -238,6 +238,25 @@ def test_framing_changes_nothing(name: str, random: Random) -> None:
     assert result(lambda: normalize(raw)) == result(lambda: assemble(map(to_text, chunks)))
 
 
+def is_in_lines(raw: bytes) -> bool:
+    """Whether a stream is text, without JSON over several lines behind one `data:`."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return not any(event.broken for event in iter_events([raw]))
+
+
+@for_each([name for name in sorted(SAVED) if is_in_lines(SAVED[name])])
+def test_the_lines_of_a_stream_are_the_stream(name: str) -> None:
+    """The lines of a response, as HTTP clients give them without their ends, give what the whole stream gives."""
+    lines = re.split("\r\n|\n|\r", SAVED[name].decode())
+    whole = result(lambda: normalize(SAVED[name]))
+    for pieces in (lines, [line.encode() for line in lines], [line + "\n" for line in lines]):
+        assert result(lambda pieces=pieces: assemble(pieces)) == whole  # type: ignore[misc]
+        assert result(lambda pieces=pieces: assemble(iter_events(pieces))) == whole  # type: ignore[misc]
+
+
 def can_be_read_by_chunks(raw: bytes) -> bool:
     """Whether each chunk of a stream says all by itself: none holds half a character, or JSON over lines of text."""
     return b"\\ud" not in raw.lower() and not any(event.broken for event in iter_events([raw]))

@@ -14,6 +14,7 @@ from normcompletion import (
     Completion,
     Event,
     InvalidPayloadError,
+    MalformedPayloadError,
     NormalizeError,
     SourceReportedError,
     UnknownPayloadError,
@@ -501,3 +502,38 @@ def test_only_the_first_mark_of_the_byte_order_is_dropped() -> None:
     raw = mark + b"\n\n" + saved(piece({"content": "hi"}), END) + mark + b"\n\n"
     for completion in (normalize(raw), assemble(iter_events([raw]))):
         assert [(note.code, note.before) for note in completion.notes] == [("foreign_text", "\ufeff")]
+
+
+NO_BLANK_LINES = {
+    "an error field": (b'error: {"code": 400, "message": "too long"}', "too long"),
+    "a sentence": (b"data: error: out of memory", "error: out of memory"),
+    "an error event": (b'event: error\ndata: {"message": "gone"}', "gone"),
+}
+
+
+@pytest.mark.parametrize("name", NO_BLANK_LINES)
+def test_an_error_is_found_where_the_blank_lines_were_dropped(name: str) -> None:
+    """An error behind a chunk is reported, also where a recorder dropped the blank lines around it."""
+    event, message = NO_BLANK_LINES[name]
+    raw = b"event: message\n" + saved(piece({"content": "half"})).rstrip() + b"\n" + event + b"\ndata: [DONE]\n"
+    for call in (lambda: normalize(raw), lambda: assemble(iter_events([raw])), lambda: assemble(raw.splitlines())):
+        with pytest.raises(SourceReportedError) as caught:
+            call()
+        assert (caught.value.error.message, caught.value.completion.text) == (message, "half")
+
+
+def test_a_sentence_between_chunks_without_blank_lines_is_an_event_of_its_own() -> None:
+    """A sentence is kept, and the chunks around it are read, where the blank lines between them were dropped."""
+    raw = saved(piece({"content": "Low "})).rstrip() + b"\ndata: warming up\n" + saved(piece({"content": "tide"}), END)
+    completion = normalize(raw)
+    assert (completion.text, completion.extra) == ("Low tide", {"/events/text": "warming up"})
+
+
+def test_an_event_behind_a_repeated_field_has_its_offset() -> None:
+    """The error for a broken event has its offset, also behind an event that was read twice, or in one."""
+    again = b"data: " + saved(piece({"content": "hi"}))
+    for raw, offset in ((again + b"data: {bad}\n\n", len(again)), (again + b"data: data: {bad}\n\n", len(again))):
+        for call in (lambda raw=raw: normalize(raw), lambda raw=raw: assemble(iter_events([raw]))):
+            with pytest.raises(MalformedPayloadError) as caught:
+                call()
+            assert caught.value.offset == offset

@@ -102,7 +102,7 @@ class Assembly(msgspec.Struct, eq=False):
 
         `raw` is the whole stream, where the offsets of events are not known.
         """
-        self.raw = raw
+        self.raw = self.raw if raw is None else raw
         decode = self.reader.decode
         number = before = self.events
         for number, event in enumerate(events, before + 1):
@@ -147,7 +147,7 @@ class Assembly(msgspec.Struct, eq=False):
         elif data.startswith(b"data:"):  # seen at gateways that frame a second time (18.sse)
             self.extra.note("repeated_field", "", None)
             self.events -= 1
-            return self.add_event(Event(data[5:].strip(BLANKS), event.name))
+            return self.add_event(msgspec.structs.replace(event, data=data[5:].strip(BLANKS)))
         elif not self._add_parsed(event, data):
             return False
         if self.strict and duplicate_keys(data):

@@ -21,7 +21,7 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error", b"")
 _FIELD_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":", b"{", DONE)
 _UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
-_OBJECT, _END = b"data: {", b"data: [DONE]"
+_OBJECT, _PLAIN = b"data: {", (b"", b"data: [DONE]")
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_COMMENT = 200
 _check = msgspec.json.Decoder(msgspec.Raw).decode
@@ -104,20 +104,25 @@ class EventReader:
         return events
 
     def _told(self, text: bytes, *, has_end: bool) -> bool | None:
-        """Whether pieces are lines: they are whole fields, and a second one has data; `None` as long as nothing tells.
+        """Whether pieces are lines: none has an end, and one starts a field anew; `None` as long as nothing tells.
 
-        In a stream that was cut anywhere, no field follows a whole JSON text without a line end between them.
+        In a stream that was cut anywhere, no field follows an empty line, or JSON that is not cut inside of a string,
+        without a line end between them; no object follows another one that is whole.
         """
         if has_end:
             return False
-        if not text:
-            if self._pending or self._at:
-                self._pending.append(text)
+        if not text and (self._pending or self._at):
+            self._pending.append(text)
+        if not text.strip(BLANKS):
             return None
-        if not text.startswith(_FIELD_STARTS) or not _is_whole(text):
-            return False
-        kind = _data_kind(text)
-        return True if kind and any(_data_kind(piece) == kind for piece in self._pending) else None
+        before = next((piece for piece in reversed(self._pending) if piece.strip(BLANKS)), b"")
+        if not text.removeprefix(_BOM).startswith(_FIELD_STARTS):
+            return None if before.startswith(_FIELD_STARTS[1:4]) and _UNKNOWN_FIELD.match(text) else False
+        if text.startswith((b"{", DONE, b":")):  # a colon may be inside of JSON
+            return True if before.startswith(b"{") and _is_json(before) else None
+        is_json = before.startswith(b"data:") and before[5:].lstrip(BLANKS).startswith((b"{", b"["))
+        is_new = self._pending[-1:] == [b""] or (is_json and not _ends_in_string(before))
+        return True if before and is_new else None
 
     def _hold(self, text: bytes) -> None:
         if not text:
@@ -185,6 +190,8 @@ class EventReader:
             self._end_block(events)
             if self._start is None:
                 self._start = start
+            if field == b"error" or (field == b"event" and self._name is not None):
+                self._end_whole(start, events)
             if field == b"data" or (field == b"error" and not self._data):
                 self._take(value.removeprefix(b" "), start, events)
                 if field == b"error":
@@ -204,12 +211,27 @@ class EventReader:
         if bare.startswith(b":"):  # a gateway put `data: ` before a comment (mnfst/llm-gateway#2053)
             self.comment = bare[1:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
             return
-        if self._data and _may_end(self._data[-1]) and bare.startswith((b"{", b"[")):
-            # No JSON text goes on with `{` or `[` behind a `}`: the blank line between two events was dropped.
+        if self._data and self._starts_anew(bare):
             self._end_data(events)
             self._start = start
         self._data.append(value)
         self._grow(len(value) + 1)
+
+    def _starts_anew(self, bare: bytes) -> bool:
+        """Whether data starts another event: the blank line between them was dropped.
+
+        No JSON text goes on with `{` or `[` behind a `}`, or behind its end; and no sentence does.
+        """
+        if bare.startswith((b"{", b"[")):
+            is_sentence = not self._data[0].lstrip(BLANKS).startswith((b"{", b"[", b'"'))
+            return _may_end(self._data[-1]) or is_sentence or bare.rstrip(BLANKS) == DONE
+        return bool(bare) and _may_end(self._data[-1]) and _is_json(b"\n".join(self._data))
+
+    def _end_whole(self, start: int, events: list[Event]) -> None:
+        """End an event that may be whole where another one starts: the blank line between them was dropped."""
+        if self._data and _may_end(self._data[-1]):
+            self._end_data(events)
+            self._start = start
 
     def _bare(self, line: bytes, bare: bytes, start: int, events: list[Event], *, ended: bool) -> None:
         """A line that no field starts."""
@@ -295,18 +317,13 @@ def _is_json(text: bytes) -> bool:
 
 def is_line(piece: bytes) -> bool:
     """Whether a piece is a line of an event stream, and no JSON."""
-    return not piece.strip(BLANKS) or piece.lstrip(BLANKS).startswith(_FIELD_STARTS[:6])
+    bare = piece.removeprefix(_BOM).lstrip(BLANKS)
+    return not bare or bare.startswith(_FIELD_STARTS[:6])
 
 
-def _data_kind(line: bytes) -> bytes:
-    """How a whole line that has data starts; empty for any other line."""
-    return line[:1] if line.startswith(b"{") or (line.startswith(b"data:") and line[5:].strip(BLANKS)) else b""
-
-
-def _is_whole(line: bytes) -> bool:
-    """Whether a piece that starts like a field may be the whole line."""
-    value = line.partition(b":")[2].strip(BLANKS) if line.startswith(b"data:") else line
-    return not value.startswith((b"{", b"[")) or value == DONE or _is_json(value)
+def _ends_in_string(text: bytes) -> bool:
+    """Whether JSON that was cut ends inside of a string."""
+    return text.replace(rb"\\", b"").replace(rb"\"", b"").count(b'"') % 2 == 1
 
 
 def frames(raw: bytes) -> Iterator[bytes | Event]:
@@ -322,13 +339,10 @@ def frames(raw: bytes) -> Iterator[bytes | Event]:
     reader = EventReader(len(raw))
     reader.is_fresh = is_open = not raw.startswith(_OBJECT)
     for line in lines[::2]:
-        if is_open or not line.startswith(_OBJECT):
-            if line and (is_open or line != _END):
-                yield from reader.feed(line + b"\n\n")
-                is_open = reader.is_open or reader.is_fresh
-            elif line:
-                yield DONE
-        else:
+        if is_open or not (line.startswith(_OBJECT) or line in _PLAIN):
+            yield from reader.feed(line + b"\n\n")
+            is_open = reader.is_open or reader.is_fresh
+        elif line:
             yield line[6:]
     if is_open:
         yield from reader.close()
