@@ -61,4 +61,4 @@ class Block(NamedTuple):
         """Its bytes."""
         if isinstance(self.data, Range):
             return self.data.stop - self.data.start
-        return len(self.data) if isinstance(self.data, bytes) else sum(len(unit.text or b"") for unit in self.data)
+        return len(self.data) if isinstance(self.data, bytes) else sum(unit.length for unit in self.data)

@@ -25,7 +25,7 @@ def blocks(feed: Feed, start: Position, *, window: int, limit: int, ranges: bool
         wanted = window if until is None else min(window, until - at)
         if len(data) < wanted:
             data += feed(wanted - len(data))
-        end = data.rfind(b"\n", 0, wanted) + 1
+        end = data.rfind(b"\n", 0, wanted) + 1 or data.find(b"\n", wanted) + 1
         while not end and len(data) <= limit and (more := feed()):
             end = len(data) + found if (found := more.find(b"\n") + 1) else 0
             data += more
