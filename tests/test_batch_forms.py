@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normcompletion import normalize
+from normcompletion.batch import Reject, iter_records
 from normcompletion.batch.forms import cassette, chunks, copy_text, inspect_eval, prefixed, separated, sqlite
 from normcompletion.batch.inputs import IncompleteInput, InputError
 from normcompletion.batch.units import Unit
@@ -115,6 +116,16 @@ def test_a_row_that_does_not_fit_is_its_own_text() -> None:
         b"",
         b'5,"never closed\n',
     ]
+
+
+def test_a_row_that_does_not_fit_is_refused_as_one(tmp_path: Path) -> None:
+    """The reason for refusing a row of a wrong number of cells says so, also where its text would be read as JSON."""
+    log = tmp_path / "log.csv"
+    log.write_text('response\n"{""choices"": []}"\n"{""choices"": []}",x\n3\n')
+    items = list(iter_records(log, on_error="yield"))
+    reasons = [item.reason if isinstance(item, Reject) else "" for item in items]
+    assert reasons[:1] == [""]
+    assert "more or fewer cells than the first one" in reasons[1]
 
 
 def test_a_row_that_is_too_long_is_passed_over() -> None:

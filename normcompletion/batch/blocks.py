@@ -14,14 +14,15 @@ class Unit(NamedTuple):
     `offset` is where it starts, in bytes of the decoded input (0 for a row), `length` its bytes, its line feed
     included. `text` is `None` where it is longer than `max_record_bytes`: it was passed over without being held. A row
     of a table is a JSON object. `kind` says what a text among event streams is if not a response: `headers` of
-    an HTTP message as `curl -i` and `curl -v` show them, or `foreign`.
+    an HTTP message as `curl -i` and `curl -v` show them, or `foreign`; and of the text of a row of a table, that it is
+    a `misfit` among the others.
     """
 
     line: int
     offset: int
     length: int
     text: bytes | None
-    kind: Literal["", "headers", "foreign"] = ""
+    kind: Literal["", "headers", "foreign", "misfit"] = ""
 
 
 class Range(NamedTuple):

@@ -39,6 +39,7 @@ _ORIGIN_AT_END = re.compile(
 )
 _LONGEST = 1 << 13  # bytes of that
 _FOREIGN = "text among responses that is none, or a line of an event stream among lines of JSON; log each on its own"
+_MISFIT = "the row has more or fewer cells than the first one, or a quote in a wrong place; mend the row"
 _BOM = b"\xef\xbb\xbf"
 _EVENT = (b"data:", b"event:")  # how a line begins that is not a unit of its own
 _NOT_BARE = (*_EVENT, _BOM)
@@ -226,6 +227,8 @@ class Conversion:
             return [too_long(unit.length, self._options.max_record_bytes)]
         if unit.kind == "foreign":
             return [UnknownPayloadError(_FOREIGN, code="foreign_text")]
+        if unit.kind == "misfit":
+            return [MalformedPayloadError(_MISFIT, code="syntax")]
         if unit.text.startswith(_BOM):
             return [MalformedPayloadError("a byte-order mark, where files were joined; take it out", code="bom")]
         if self._bare and (bodies := self._bare_bodies([unit.text])):

@@ -64,8 +64,8 @@ def rows(
 ) -> Iterator[Unit]:
     """The rows of a table, each as JSON; `read` gives the next bytes, which start at `offset`.
 
-    A row with more or fewer cells than there are names, or with a quote in a wrong place, is a unit of its own text,
-    and so refused. One that is longer than `limit` has no text.
+    A row with more or fewer cells than there are names, or with a quote in a wrong place, is a unit of its own text
+    and refused. One that is longer than `limit` has no text.
     """
     # The limit is the module's own, for all threads: it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), limit))
@@ -90,7 +90,8 @@ def rows(
         if length > limit:
             text = None
         elif cells is None or (cells and names is not None and len(cells) != len(names)):
-            text = b"".join(parts.raw)
+            yield Unit(line, start, length, b"".join(parts.raw), "misfit")
+            continue
         else:
             text = row_text(names, cells) if cells else b""
         yield Unit(line, start, length, text)
