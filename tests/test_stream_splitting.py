@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from normcompletion import Completion, UnknownPayloadError, assemble, iter_events, normalize, normalize_many
+from normcompletion import Completion, UnknownPayloadError, assemble, iter_events, normalize, normalize_many, read
 from normcompletion.api import default_chunk_reader
 from normcompletion.streams.splitting import StreamSplitter, Unit, split_streams
 
@@ -127,3 +128,13 @@ def test_each_answer_has_its_own_error() -> None:
     assert isinstance(second, Exception)
     assert isinstance(third, Completion)
     assert second.offset == len(LOW + DONE)
+
+
+def test_a_list_of_chunks_in_a_log_is_split_by_the_same_rule(tmp_path: Path) -> None:
+    """A file, a line, and a body in an envelope that is a list of chunks gives a record for each answer in it."""
+    chunks = json.dumps([json.loads(line[6:]) for line in (LOW + HIGH).splitlines() if line])
+    body = f'{{"response": {chunks}}}'
+    for text, options, lists in ((chunks, {}, 1), (f"{chunks}\n{chunks}\n", {}, 2), (body, {"body": ["/response"]}, 1)):
+        path = tmp_path / "log.jsonl"
+        path.write_text(text)
+        assert [record.text for record in read(path, **options)] == ["Low tide", "High tide"] * lists

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from ..api import add_beside, answered, default_engine, normalize, records_of_page
+from ..api import add_beside, answered, answers_of, default_engine, normalize, records_of_page
 from ..errors import (
     EncryptedPayloadError,
     MalformedPayloadError,
@@ -29,7 +29,7 @@ from ..errors import (
     UnknownPayloadError,
     excerpt,
 )
-from ..model import Completion
+from ..model import Completion, Note
 from ..payload import MAX_RECORD_BYTES, parse
 from ..pointer import escape
 from ..sources.registry import BUILT_IN
@@ -198,8 +198,17 @@ class Opener:
             result = with_line_hint(result, text)
         if isinstance(result, UnknownPayloadError) and result.code == "list":
             yield from records_of_page(parse(text), lambda item, at: self._member(item, at, text))
+        elif isinstance(result, UnknownPayloadError) and result.code == "streams" and result.path is None:
+            yield from map(self._wanted, answers_of(text, self._answer))
         else:
             yield self._wanted(result)
+
+    def _answer(self, text: bytes, notes: list[Note]) -> Completion:
+        """One of several answers in a unit, with the notes of the texts before it."""
+        completion = normalize(text, self._source, None, self._strict, self._limit, self._default_source)
+        completion.notes += notes
+        notes.clear()
+        return completion
 
     def _is_doubtful(self, result: Completion | NormalizeError) -> bool:
         """Whether the keys of a unit must be looked at, after what the core made of it."""
