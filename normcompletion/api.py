@@ -70,7 +70,7 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
         on_broken: `"skip"` goes on behind an event of a saved stream that is not JSON, with the note `broken_event`.
 
     Raises:
-        NormalizeError: and nothing else; `errors.py` draws the tree.
+        NormalizeError: and nothing else; `normcompletion.errors` draws the tree.
 
 
     >>> completion = normalize('{"choices": [{"message": {"content": "High tide."}, "finish_reason": "stop"}]}')

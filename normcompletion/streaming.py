@@ -65,7 +65,7 @@ def normalize_chunk(
 
     Raises:
         EncryptedPayloadError: for a chunk of a confidential stream; `.completion` has its usage.
-        NormalizeError: otherwise, and nothing else; `errors.py` draws the tree.
+        NormalizeError: otherwise, and nothing else; `normcompletion.errors` draws the tree.
 
 
     >>> chunk = normalize_chunk('{"choices": [{"index": 0, "delta": {"content": "Hi"}}]}')

@@ -27,7 +27,7 @@ class Signals:
     """Raises `Interrupted` where the run looks or waits, never in the middle of a write; entered, it listens.
 
     A second signal ends the process at once, and leaves what an earlier checkpoint needs. A signal that was ignored
-    before (`nohup`) stays so. Outside the main thread, and where it is not entered, it never hears a thing.
+    before (`nohup`) stays so. Outside the main thread, and where it is not entered, it hears nothing.
 
     >>> with Signals() as signals:  # SIGINT and SIGTERM end `convert(…, signals=signals)` with a checkpoint
     ...     pass

@@ -129,7 +129,7 @@ def to_otel(completion: Completion) -> OtelRecord:
     """A completion as span attributes and one event of the GenAI semantic conventions, version `SEMCONV_VERSION`.
 
     The event `gen_ai.client.inference.operation.details` has the same attributes and the messages: what was said is
-    opt-in by the conventions, so leave the event away where content must not be recorded. `gen_ai.provider.name` is
+    opt-in by the conventions, so leave the event out where content must not be recorded. `gen_ai.provider.name` is
     `Completion.source`; tool arguments are parsed where they are JSON, and stay text otherwise. Of a logged request it
     has the parameters, and of its messages role, name, content and tool calls. `OTEL_LEAVES_OUT` is what the
     conventions cannot hold.

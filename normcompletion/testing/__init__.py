@@ -198,7 +198,7 @@ def checks(folder: str | Path, variants: Iterable[Variant] = ()) -> list[Check]:
 
     Args:
         folder: the fixtures.
-        variants: those of a source that is not installed; the entry point's are known without.
+        variants: those of a source that is not installed; those of installed plugins are known anyway.
 
     Raises:
         ValueError: the folder holds no fixtures.
