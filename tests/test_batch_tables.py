@@ -150,6 +150,22 @@ def test_a_damaged_table_is_incomplete(table, tmp_path):
         rows(open_decoded(Input("table", str(path))))
 
 
+def test_rows_before_a_damaged_row_group_are_given(table, tmp_path):
+    """A Parquet file with damage in its second row group gives the rows of the first, and then the error."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table({"response": [f"{number}" for number in range(20)]}, row_group_size=10).close()
+    path = tmp_path / "table.parquet"
+    place = parquet.ParquetFile(path).metadata.row_group(1).column(0).dictionary_page_offset
+    raw = bytearray(path.read_bytes())
+    raw[place : place + 20] = bytes(20)
+    path.write_bytes(raw)
+    found = []
+    with open_decoded(Input("table", str(path))) as source, pytest.raises(IncompleteInput, match="damaged"):
+        for block in blocks(source):
+            found += units_of(block)
+    assert [unit.line for unit in found] == list(range(1, 11))
+
+
 def test_without_pyarrow_the_error_names_the_extra(monkeypatch, tmp_path):
     """A Parquet file on a machine without pyarrow is refused with the extra to install."""
 

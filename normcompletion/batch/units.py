@@ -61,9 +61,8 @@ def blocks(
     if found is not None:
         units, body = found.units(), known.body
         if found.is_table:
-            sample = list(islice(units, SAMPLE))
+            sample, units = _begun(units, SAMPLE)
             body = reading.body_of(found, source.name, sample, known)
-            units = chain(sample, units)
     else:
         if (told := unreadable.advice(source.peek(_TOLD_BY), source.name)) is not None:
             raise InputError(told)
@@ -85,6 +84,21 @@ def blocks(
     for held in _grouped(behind, block_bytes):
         yield Block(index, held[0].line, held[0].offset, held, body, source.name)
     source.consumed = source.size or source.consumed
+
+
+def _begun(units: Iterator[Unit], count: int) -> tuple[list[Unit], Iterator[Unit]]:
+    """The first units, and all of them."""
+    first: list[Unit] = []
+    try:
+        first.extend(islice(units, count))
+    except IncompleteInput as broken:
+        units = _broken(broken)
+    return first, chain(first, units)
+
+
+def _broken(failure: IncompleteInput) -> Iterator[Unit]:
+    raise failure
+    yield
 
 
 def _grouped(units: Iterator[Unit], window: int) -> Iterator[list[Unit]]:
