@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -502,6 +503,13 @@ def test_only_the_first_mark_of_the_byte_order_is_dropped() -> None:
     raw = mark + b"\n\n" + saved(piece({"content": "hi"}), END) + mark + b"\n\n"
     for completion in (normalize(raw), assemble(iter_events([raw]))):
         assert [(note.code, note.before) for note in completion.notes] == [("foreign_text", "\ufeff")]
+
+
+def test_chunks_in_lines_without_ends_are_lines() -> None:
+    """Chunks without `data:`, one a line, are read in any cut, with the ends of the lines and without."""
+    lines = [json.dumps(piece({"content": text})) for text in ("Low ", "tide")] + [json.dumps(END), "[DONE]"]
+    for pieces in (lines, ["\n".join(lines)], list("\n".join(lines)), [line + "\n" for line in lines]):
+        assert assemble(iter_events(pieces)).text == "Low tide"
 
 
 NO_BLANK_LINES = {

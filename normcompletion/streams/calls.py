@@ -7,10 +7,8 @@ import copy
 import msgspec
 
 from ..model import FunctionCall, ToolCall
-from ..payload import REFUSALS
+from .events import is_json
 from .merging import Values
-
-_check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Call(msgspec.Struct, eq=False):
@@ -25,11 +23,7 @@ class Call(msgspec.Struct, eq=False):
 
     def has_all_arguments(self) -> bool:
         """Whether the arguments so far are complete JSON."""
-        try:
-            _check("".join(self.arguments or ()).encode("utf-8", "surrogatepass"))
-        except REFUSALS:
-            return False
-        return True
+        return is_json("".join(self.arguments or ()).encode("utf-8", "surrogatepass"))
 
     def whole(self) -> ToolCall:
         """The call so far; half of its arguments stays half."""

@@ -119,9 +119,9 @@ class EventReader:
         if not text.removeprefix(_BOM).startswith(_FIELD_STARTS):
             return None if before.startswith(_FIELD_STARTS[1:4]) and _UNKNOWN_FIELD.match(text) else False
         if text.startswith((b"{", DONE, b":")):  # a colon may be inside of JSON
-            return True if before.startswith(b"{") and _is_json(before) else None
-        is_json = before.startswith(b"data:") and before[5:].lstrip(BLANKS).startswith((b"{", b"["))
-        is_new = self._pending[-1:] == [b""] or (is_json and not _ends_in_string(before))
+            return True if before.startswith(b"{") and is_json(before) else None
+        has_json = before.startswith(b"data:") and before[5:].lstrip(BLANKS).startswith((b"{", b"["))
+        is_new = self._pending[-1:] == [b""] or (has_json and not _ends_in_string(before))
         return True if before and is_new else None
 
     def _hold(self, text: bytes) -> None:
@@ -225,7 +225,7 @@ class EventReader:
         if bare.startswith((b"{", b"[")):
             is_sentence = not self._data[0].lstrip(BLANKS).startswith((b"{", b"[", b'"'))
             return _may_end(self._data[-1]) or is_sentence or bare.rstrip(BLANKS) == DONE
-        return bool(bare) and _may_end(self._data[-1]) and _is_json(b"\n".join(self._data))
+        return bool(bare) and _may_end(self._data[-1]) and is_json(b"\n".join(self._data))
 
     def _end_whole(self, start: int, events: list[Event]) -> None:
         """End an event that may be whole where another one starts: the blank line between them was dropped."""
@@ -237,11 +237,11 @@ class EventReader:
         """A line that no field starts."""
         if self._block and self._balance:  # JSON over several lines
             self._extend(line, events)
-        elif self._broken or (self._data and not bare.startswith(b"{") and not _is_json(b"\n".join(self._data))):
+        elif self._broken or (self._data and not bare.startswith(b"{") and not is_json(b"\n".join(self._data))):
             self._data.append(line)
             self._broken = True
             self._grow(len(line) + 1)
-        elif bare == DONE or (bare.startswith(b"{") and _is_json(bare)):
+        elif bare == DONE or (bare.startswith(b"{") and is_json(bare)):
             self._end_data(events)
             self._end_block(events)
             events.append(Event(bare, self._name, ended, bare=True, offset=self._begun(start), comment=self.comment))
@@ -263,7 +263,7 @@ class EventReader:
         if self._balance is not None:
             self._balance += line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
             if self._balance <= 0:
-                if _is_json(b"\n".join(self._block)):
+                if is_json(b"\n".join(self._block)):
                     self._end_block(events)
                 else:
                     self._balance = None
@@ -302,7 +302,8 @@ def _may_end(line: bytes) -> bool:
     return line.rstrip(BLANKS).endswith((b"}", b"]"))
 
 
-def _is_json(text: bytes) -> bool:
+def is_json(text: bytes) -> bool:
+    """Whether a text is JSON, with or without halves of surrogate pairs."""
     try:
         _check(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
