@@ -505,6 +505,20 @@ def test_only_the_first_mark_of_the_byte_order_is_dropped() -> None:
         assert [(note.code, note.before) for note in completion.notes] == [("foreign_text", "\ufeff")]
 
 
+def test_another_word_of_a_reasoning_detail_is_noted() -> None:
+    """Of the ids of one detail the last stays and the first is noted; signatures change without a note."""
+    first = {"type": "reasoning.text", "index": 0, "text": "a", "id": "one", "signature": "s"}
+    completion = both(
+        piece({"reasoning_details": [first]}),
+        piece({"reasoning_details": [{**first, "id": "two", "signature": "t"}]}, finish_reason="stop"),
+    )
+    (detail,) = completion.choices[0].message.reasoning_details or ()
+    assert (detail.id, detail.signature, detail.text) == ("two", "t", "aa")
+    assert [(note.path, note.before) for note in completion.notes] == [
+        ("/choices/0/delta/reasoning_details/0/id", "one")
+    ]
+
+
 def test_chunks_in_lines_without_ends_are_lines() -> None:
     """Chunks without `data:`, one a line, are read in any cut, with the ends of the lines and without."""
     lines = [json.dumps(piece({"content": text})) for text in ("Low ", "tide")] + [json.dumps(END), "[DONE]"]

@@ -29,7 +29,7 @@ from ..model import (
     to_json,
 )
 from .calls import Calls
-from .merging import Values
+from .merging import UNNOTED, Values
 
 Whole = TypeVar("Whole", Annotation, Image)
 
@@ -66,10 +66,13 @@ class Detail(msgspec.Struct, eq=False):
             self.data.append(fragment.data)
             fragment.data = None
 
-    def add_words(self, fragment: ReasoningDetail) -> None:
-        """The words of a fragment: the last one of each stands (the signature comes on its own)."""
+    def add_words(self, fragment: ReasoningDetail, values: Values) -> None:
+        """The words of a fragment: the last one of each stands, and another is noted (but for a signature)."""
         for name in _WORDS:
-            if (value := getattr(fragment, name)) is not None:
+            value, held = getattr(fragment, name), getattr(self.words, name)
+            if value is not None and value != held:
+                if held is not None and name not in UNNOTED:
+                    values.note("conflicting_value", f"/delta/reasoning_details/{self.place}/{name}", held)
                 setattr(self.words, name, value)
 
     def whole(self, join: Callable[[list[str]], str]) -> ReasoningDetail:
@@ -268,7 +271,7 @@ class Answer(msgspec.Struct, eq=False):
         if delta.reasoning_details is not None:
             self.details = {} if self.details is None else self.details
             for fragment in delta.reasoning_details:
-                self.details[fragment.type, fragment.index].add_words(fragment)
+                self.details[fragment.type, fragment.index].add_words(fragment, self.extra)
                 self.cumulative = self.cumulative or wire.CUMULATIVE_FORMATS.get(fragment.format or "")
         if delta.channel is not None:
             self.extra.add("/delta/channel", delta.channel)
