@@ -30,7 +30,10 @@ off has the remark `incomplete_stream`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from copy import deepcopy
 from typing import Literal
+
+import msgspec
 
 from .api import (
     SourceName,
@@ -141,7 +144,8 @@ class Assembler:
         another answer; the chunks before it stay.
         """
         if isinstance(chunk, Chunk):
-            if not self._assembly.add_chunk(chunk):
+            own = msgspec.structs.replace(chunk, choices=deepcopy(chunk.choices), usage=deepcopy(chunk.usage))
+            if not self._assembly.add_chunk(own):
                 raise several(None)
         elif isinstance(chunk, Event):
             self._add((chunk,))

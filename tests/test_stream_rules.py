@@ -559,3 +559,20 @@ def test_an_event_behind_a_repeated_field_has_its_offset() -> None:
             with pytest.raises(MalformedPayloadError) as caught:
                 call()
             assert caught.value.offset == offset
+
+
+def test_a_chunk_that_was_fed_is_left_as_it_is() -> None:
+    """The chunk of the caller stays what it was, and feeding it twice adds it twice."""
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "1"}}
+    detail = {"type": "reasoning.text", "index": 0, "text": "r"}
+    delta = {"content": "c", "reasoning": "r", "tool_calls": [call], "reasoning_details": [detail], "refusal": "n"}
+    chunk = normalize_chunk({**piece(delta), "usage": {"prompt_tokens": 1}})
+    before = chunk.to_json()
+    assembler = Assembler()
+    assembler.feed(chunk)
+    assembler.feed(chunk)
+    assembler.feed({**END, "usage": {"prompt_tokens": 2}})
+    assert chunk.to_json() == before
+    message = assembler.finish().choices[0].message
+    assert (message.content, message.reasoning, message.refusal) == ("cc", "rr", "nn")
+    assert [call.function.arguments for call in message.tool_calls or () if call.function] == ["11"]
