@@ -275,6 +275,8 @@ def test_a_list_of_records_is_no_pair():
     assert [record.envelope.kind for record in read([LITELLM, LITELLM])] == ["litellm", "litellm"]
     assert [record.envelope.kind for record in read([BATCH, BATCH, BATCH])] == ["openai_batch"] * 3
     assert [record.envelope.kind for record in read([LOG10, LOG10])] == ["log10_record"] * 2
+    refusal, *answers_of_one = read([REQUEST, BODY, BODY])
+    assert (refusal.path, [record.text for record in answers_of_one]) == ("/0", ["hé", "hé"])
 
 
 def test_members_of_a_list_are_opened_each():

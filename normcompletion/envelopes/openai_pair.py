@@ -22,6 +22,8 @@ def _is_pair(items: list[bytes]) -> bool:
     request = members_of(items[0])
     if request is None or not _ANSWER_KEYS.isdisjoint(request) or _REQUEST_KEYS.isdisjoint(request):
         return False
+    if len(items) > 2 and looks_like_response(parse(items[2])):  # a second answer is no metadata
+        return False
     if items[1].startswith(b"{"):
         return looks_like_response(parse(items[1]), errors=True)
     errors = items_of(items[1])
