@@ -96,11 +96,11 @@ def with_hint(result: Result, unit: Any, at: Route = ()) -> Result:
 
 def with_line_hint(error: MalformedPayloadError, text: bytes) -> NormalizeError:
     """The same error, or one that says which option reads a line that is not JSON as it is."""
-    told = next((told for pattern, told in _LINES.items() if pattern.match(text)), None)
-    if told is None and error.code == "trailing_data":
-        told = next((told for mark, told in _JOINED.items() if mark in text), None)
-    if told is not None:
-        return MalformedPayloadError(told, code=error.code)
+    message = next((message for pattern, message in _LINES.items() if pattern.match(text)), None)
+    if message is None and error.code == "trailing_data":
+        message = next((message for mark, message in _JOINED.items() if mark in text), None)
+    if message is not None:
+        return MalformedPayloadError(message, code=error.code)
     start = text.find(b"{")
     if start > 0 and b"\t" in text[:start] and _is_object(without_copy_escapes(text[start:]).partition(b"\t")[0]):
         return MalformedPayloadError(
@@ -124,8 +124,8 @@ def with_body_hint(error: NormalizeError, body: bytes) -> NormalizeError:
     """The same error, or one that says what a body is that is no JSON."""
     if not isinstance(error, MalformedPayloadError) or not _LITERAL.match(body):
         return error
-    told = "it is a Python literal, no JSON; read it with ast.literal_eval and write it with json.dumps"
-    return MalformedPayloadError(told, code="syntax", path=error.path)
+    message = "it is a Python literal, no JSON; read it with ast.literal_eval and write it with json.dumps"
+    return MalformedPayloadError(message, code="syntax", path=error.path)
 
 
 def _plain_item(unit: Any) -> Any:
