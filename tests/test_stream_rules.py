@@ -576,3 +576,20 @@ def test_a_chunk_that_was_fed_is_left_as_it_is() -> None:
     message = assembler.finish().choices[0].message
     assert (message.content, message.reasoning, message.refusal) == ("cc", "rr", "nn")
     assert [call.function.arguments for call in message.tool_calls or () if call.function] == ["11"]
+
+
+def test_a_snapshot_changes_nothing() -> None:
+    """What a stream gives in the end is the same where a snapshot was taken after each chunk."""
+    words = ("stop", "length", "stop")
+    details = [{"reasoning_details": [{"type": "t", "format": "MiniMax-response-v1", "text": text}]} for text in "ab"]
+    for chunks in (
+        [piece({"content": word}, finish_reason=word) for word in words],
+        [piece({"reasoning": "a", **details[0]}), piece({"reasoning": "b", **details[1]}), END],
+        [{"choices": [{"index": 0, "message": {"content": ""}}]}, piece({"content": "hi"}), END],
+        [{"choices": [{"index": at, "delta": {"content": "a"}}]} for at in range(3)] + [END],
+    ):
+        assembler = Assembler()
+        for chunk in chunks:
+            assembler.feed(chunk)
+            assert assembler.snapshot() == assembler.snapshot()
+        assert assembler.finish() == assemble(chunks)

@@ -171,6 +171,7 @@ class Answer(msgspec.Struct, eq=False):
     origins: list[Answer] = []  # the answers that this one was made of
     places: dict[str, list[int]] = {}  # to which the members of lists of the last chunk went, by member
     extra: Values = msgspec.field(default_factory=Values)  # by pointer below the choice
+    ending: Values = msgspec.field(default_factory=Values)  # the notes of the finish words so far
     calls: Calls = msgspec.field(default_factory=Calls)
 
     # -- fragments
@@ -415,7 +416,7 @@ class Answer(msgspec.Struct, eq=False):
         built.origins = [self]
         for message in self.messages:
             built.add(wire.ChunkChoice(delta=copy.deepcopy(message)))
-        self.extra.note("whole_in_stream", "/message", None)
+        built.extra.note("whole_in_stream", "/message", None)
         return built
 
     def absorb(self, other: Answer) -> None:
@@ -451,8 +452,8 @@ class Answer(msgspec.Struct, eq=False):
             audio = {name: "".join(value) if isinstance(value, list) else value for name, value in audio.items()}
         return Message(
             name=self.name,
-            content=self._joined(self.content, "content") if self.content or self.has_content else None,
-            reasoning=self._joined(self.reasoning, "reasoning") if self.reasoning or self.has_reasoning else None,
+            content=self._joined(self.content) if self.content or self.has_content else None,
+            reasoning=self._joined(self.reasoning) if self.reasoning or self.has_reasoning else None,
             refusal="".join(self.refusal) if self.refusal else None,
             parts=None if self.parts is None else [part.whole() for part in self.parts],
             reasoning_details=None
@@ -464,13 +465,15 @@ class Answer(msgspec.Struct, eq=False):
             audio=None if audio is None else Audio(**audio),
         )
 
-    def _joined(self, pieces: list[str], name: str = "") -> str:
+    def _joined(self, pieces: list[str]) -> str:
         """The text of fragments. Of a service that sends the whole text so far in each chunk, the last one is it."""
-        if self.cumulative and is_cumulative(pieces):
-            if name and (len(pieces) > 1 or self.cumulative == wire.ATOMA_ENGINE):
-                self.extra.note("cumulative_delta", f"/delta/{name}", None)
-            return pieces[-1]
-        return "".join(pieces)
+        return pieces[-1] if self.cumulative and is_cumulative(pieces) else "".join(pieces)
+
+    def cumulative_texts(self) -> list[str]:
+        """The names of the texts whose last fragment is the whole."""
+        least = 1 if self.cumulative == wire.ATOMA_ENGINE else 2
+        texts = {"content": self.content, "reasoning": self.reasoning} if self.cumulative else {}
+        return [name for name, pieces in texts.items() if len(pieces) >= least and is_cumulative(pieces)]
 
     def whole_logprobs(self) -> Logprobs | None:
         """The log-probs so far."""

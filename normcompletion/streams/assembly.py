@@ -634,17 +634,15 @@ class Assembly(msgspec.Struct, eq=False):
 
     def _add_notes(self, completion: Completion, answers: list[Answer], findings: Findings, *, final: bool) -> None:
         """Put the repairs into the findings, with pointers into the assembled body."""
-        notes = [("", note) for note in self.extra.notes.values()]
+        notes = {("", code, path): note for (code, path), note in self.extra.notes.items()}
         for at, answer in enumerate(answers):
             for each in (*answer.origins, answer):
-                notes += [
-                    (f"/choices/{at}", note)
-                    for note in each.extra.notes.values()
-                    if not (each.cumulative and note.path == "/logprobs")  # they are those so far, too
-                ]
-        for base, note in notes:
-            path = camel(note.path) if findings.camel and note.code == "conflicting_value" else note.path
-            findings.note_at(findings.prefix + base + path, note.code, note.before)
+                for note in (*each.extra.notes.values(), *each.ending.notes.values()):
+                    if not (each.cumulative and note.path == "/logprobs"):  # they are those so far, too
+                        notes.setdefault((f"/choices/{at}", note.code, note.path), note)
+        for (base, code, path), note in notes.items():
+            spelled = camel(path) if findings.camel and code == "conflicting_value" else path
+            findings.note_at(findings.prefix + base + spelled, code, note.before)
         for at, choice in enumerate(completion.choices):
             if choice.message.tool_calls:  # which are canonical already: this notes what is odd in them
                 adapt.tool_calls(choice.message.tool_calls, findings, "choices", at, "delta")

@@ -13,6 +13,7 @@ from ..findings import Findings
 from ..model import Choice, Completion
 from ..payload import escape_surrogates, replace_surrogates
 from .answer import Answer
+from .merging import Values
 
 # How the members of a message are called in the deltas of a stream.
 _IN_DELTA = {"message": "delta", "parts": "content"}
@@ -21,6 +22,8 @@ _IN_DELTA = {"message": "delta", "parts": "content"}
 def choice_of(answer: Answer, at: int, findings: Findings, words: FinishWords) -> Choice:
     """The choice that an answer is so far, at a place of the completion."""
     message = answer.message()
+    for name in answer.cumulative_texts():
+        findings.note("cumulative_delta", None, "choices", at, "delta", name)
     message.role = adapt.role(answer.role, findings, "choices", at, "delta")
     word, native = last_finish(answer)
     sent = wire.Choice(finish_reason=word, native_finish_reason=native)
@@ -37,24 +40,25 @@ def choice_of(answer: Answer, at: int, findings: Findings, words: FinishWords) -
 
 def last_finish(answer: Answer) -> tuple[str | None, str | None]:
     """The finish word that stays, which is the last one, and the native word that belongs to it, as they were sent."""
+    answer.ending = notes = Values()  # they may be others when more has come
     word: str | None = None
     native: str | None = None
     for said, sent_native in answer.finishes:
         is_placeholder = said is not None and said in PLACEHOLDERS
         if is_placeholder:
-            answer.extra.note("placeholder", "/finish_reason", said)
+            notes.note("placeholder", "/finish_reason", said)
         sent = None if is_placeholder else said
         if sent is not None and word is not None and sent != word:
-            answer.extra.note("conflicting_value", "/finish_reason", word)
+            notes.note("conflicting_value", "/finish_reason", word)
             if native and native != sent_native:
-                answer.extra.note("conflicting_value", "/native_finish_reason", native)
+                notes.note("conflicting_value", "/native_finish_reason", native)
             native = None
         word = word if sent is None else sent
         if sent_native in PLACEHOLDERS:
             native = sent_native if native is None and not sent_native else native
         elif sent_native is not None:
             if native and native != sent_native:
-                answer.extra.note("conflicting_value", "/native_finish_reason", native)
+                notes.note("conflicting_value", "/native_finish_reason", native)
             native = sent_native
     return word, native
 
@@ -75,10 +79,10 @@ def as_one(answers: list[Answer]) -> list[Answer]:
         return answers
     first = answers[0]
     built = Answer(first.index)
-    built.origins = answers
+    built.origins = [each for answer in answers for each in (*answer.origins, answer)]
     for answer in answers:
         built.absorb(answer)
-    first.extra.note("counting_index", "/index", answers[-1].index)
+    built.extra.note("counting_index", "/index", answers[-1].index)
     return [built]
 
 
