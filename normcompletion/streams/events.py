@@ -159,7 +159,7 @@ class EventReader:
         events: list[Event] = []
         pending = self._pending
         self._pending = []
-        if self._are_lines is None and len(pending) > 1 and all(not piece or b":" in piece[:6] for piece in pending):
+        if self._are_lines is None and len(pending) > 1 and all(map(_may_be_line, pending)):
             for line in pending:
                 self._line(line, len(line) + 1, events)
             pending = []
@@ -320,6 +320,13 @@ def is_line(piece: bytes) -> bool:
     """Whether a piece is a line of an event stream, and no JSON."""
     bare = piece.removeprefix(_BOM).lstrip(BLANKS)
     return not bare or bare.startswith(_FIELD_STARTS[:6])
+
+
+def _may_be_line(piece: bytes) -> bool:
+    """Whether a piece may be a whole line of an event stream."""
+    value = piece.removeprefix(b"data:").strip(BLANKS)
+    is_whole = not value.startswith((b"{", b"[")) or value == DONE or is_json(value)
+    return is_whole and (not value or b":" in piece[:6])
 
 
 def _ends_in_string(text: bytes) -> bool:
