@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from normcompletion.batch.forms import feed, telling
+from normcompletion.batch.forms import detection, feed
 from normcompletion.batch.inputs import IncompleteInput, Input, open_decoded
 from normcompletion.batch.units import Block, Range, Unit, blocks, form_of, read_range, units_of
 from tests.conftest import examples
@@ -56,9 +56,9 @@ def unit_list(data: bytes, **options: Any) -> list[Unit]:
 
 
 @contextmanager
-def reading(size: int, look: int = telling.LOOK) -> Iterator[None]:
+def reading(size: int, look: int = detection.LOOK) -> Iterator[None]:
     """Inputs are read in pieces of a size, and their form is detected by so many bytes at first."""
-    with mock.patch.object(feed, "READ", size), mock.patch.object(telling, "LOOK", look):
+    with mock.patch.object(feed, "READ", size), mock.patch.object(detection, "LOOK", look):
         yield
 
 

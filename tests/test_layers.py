@@ -69,7 +69,7 @@ batch.outputs
 batch.forms.cassette batch.forms.chunks batch.forms.copy_text batch.forms.inspect_eval batch.forms.prefixed
     batch.forms.separated batch.forms.sqlite batch.forms.parquet batch.forms.values batch.forms.answers
     batch.forms.jsonl
-batch.forms.telling
+batch.forms.detection
 batch.forms.reading
 batch.units batch.journal
 batch.conversion batch.folders

@@ -75,8 +75,8 @@ class Reader:
         self._inputs = inputs
         self._options = options
         self._listener = listener
-        for told in inputs.notices[:_NOTICES]:
-            listener.notice(told)
+        for notice in inputs.notices[:_NOTICES]:
+            listener.notice(notice)
         self._jobs = (options.jobs or os.cpu_count() or 1) if options.limit is None else 1
         self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
 

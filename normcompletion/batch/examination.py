@@ -25,7 +25,7 @@ from .signals import Signals
 
 
 @dataclass(slots=True)
-class Told:
+class Line:
     """What is said of a unit: where it starts, text for people, the same as JSON values, and whether it is wrong."""
 
     place: str
@@ -38,7 +38,7 @@ class Told:
 class Examined:
     """What was said of the units of a task, and counts of them."""
 
-    told: list[Told] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     report: Report = field(default_factory=Report)
     broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
@@ -68,14 +68,14 @@ class Examiner:
                     for _, reject in found.rejects:
                         row = {"file": reject.source, "line": reject.line, "code": reject.code, "reason": reject.reason}
                         text = f"{reject.code}: {reject.reason}"
-                        examined.told.append(Told(f"{reject.source}:{reject.line}", text, row, is_wrong=True))
+                        examined.lines.append(Line(f"{reject.source}:{reject.line}", text, row, is_wrong=True))
                     if found.report.converted:
-                        examined.told += self.look(unit, found, f"{block.name}:{unit.line}")
+                        examined.lines += self.look(unit, found, f"{block.name}:{unit.line}")
             except IncompleteInput as broken:
                 examined.broken.append((block.input, broken))
         return examined
 
-    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Told]:
+    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Line]:
         """What is said of a unit that was converted."""
         raise NotImplementedError
 
@@ -83,7 +83,7 @@ class Examiner:
 class Verifier(Examiner):
     """Says which leaves of a unit are nowhere in its records."""
 
-    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Told]:
+    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Line]:
         """The lost leaves of a unit."""
         self.counts["units"] += 1
         for completion in found.completions:
@@ -100,17 +100,17 @@ class Verifier(Examiner):
             lost = audit.lost(tree, *found.completions, beside=found.passed) if found.completions else []
         for pointer in lost if found.completions else ():
             self.counts["lost"] += 1
-            yield Told(place, f"lost {excerpt(pointer)}", {"place": place, "lost": pointer}, is_wrong=True)
+            yield Line(place, f"lost {excerpt(pointer)}", {"place": place, "lost": pointer}, is_wrong=True)
 
 
 class Detector(Examiner):
     """Says who wrote each record, in which shape, and why."""
 
-    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Told]:
+    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Line]:
         """What each record of a unit is."""
         for completion in found.completions:
             what, row = _detected(unit, completion)
-            yield Told(place, what, {"place": place, **row})
+            yield Line(place, what, {"place": place, **row})
 
 
 def _detected(unit: Unit, completion: Completion) -> tuple[str, dict[str, Any]]:
@@ -122,22 +122,22 @@ def _detected(unit: Unit, completion: Completion) -> tuple[str, dict[str, Any]]:
         "envelope": None if completion.envelope is None else completion.envelope.kind,
     }
     try:
-        told = detect(unit.text)
+        detected = detect(unit.text)
     except NormalizeError:
-        told = None
-    if told is None or told.source != completion.source:
+        detected = None
+    if detected is None or detected.source != completion.source:
         around = f" in the envelope {row['envelope']}" if row["envelope"] else ""
         return f"{completion.source} {completion.variant}{around}: by {completion.source_basis}", row
-    row |= {"spelling": told.spelling, "certain": told.certain, "evidence": list(told.evidence)}
-    others = f"no service's marker; may also be {', '.join(told.candidates)}"
-    why = "; ".join(told.evidence) if told.certain else others
-    return f"{told.source} {told.variant} ({told.spelling}): {why}", row
+    row |= {"spelling": detected.spelling, "certain": detected.certain, "evidence": list(detected.evidence)}
+    others = f"no service's marker; may also be {', '.join(detected.candidates)}"
+    why = "; ".join(detected.evidence) if detected.certain else others
+    return f"{detected.source} {detected.variant} ({detected.spelling}): {why}", row
 
 
 class Explainer(Examiner):
     """Says where every leaf of a unit went, record by record."""
 
-    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Told]:
+    def look(self, unit: Unit, found: Found, place: str) -> Iterator[Line]:
         """The placements of a unit's leaves; of several records each has those that are its own."""
         assert unit.text is not None
         for completion in found.completions:
@@ -146,7 +146,7 @@ class Explainer(Examiner):
                 placements = audit.placements(parse(unit.text.removeprefix(b"\x1e")), completion)
             except NormalizeError:
                 text = f"{what}\n  a saved event stream, whose leaves are joined"
-                yield Told(place, text, {"place": place, **row})
+                yield Line(place, text, {"place": place, **row})
                 continue
             own = [each for each in placements if len(found.completions) == 1 or each.place != audit.LOST]
             lines = [f"  {each.path}  →  {each.place}  {_shown(each.value)}" for each in own]
@@ -157,7 +157,7 @@ class Explainer(Examiner):
                 "placements": [{"path": each.path, "place": each.place} for each in own],
                 "notes": [{"code": note.code, "path": note.path} for note in completion.notes],
             }
-            yield Told(place, "\n".join([what, *lines]), {"place": place, **row})
+            yield Line(place, "\n".join([what, *lines]), {"place": place, **row})
 
 
 def _shown(value: Any) -> str:

@@ -47,7 +47,7 @@ class Inputs(list[Input]):
     def __init__(self, inputs: Iterable[Input] = (), passed_over: Mapping[str, str | None] | None = None) -> None:
         super().__init__(inputs)
         self.passed_over = tuple(passed_over or ())
-        self.notices = tuple(told for told in (passed_over or {}).values() if told is not None)
+        self.notices = tuple(notice for notice in (passed_over or {}).values() if notice is not None)
 
     def report(self) -> Report:
         """What a report says of files."""
@@ -93,7 +93,7 @@ def expand(paths: Iterable[str | os.PathLike[str]], files_from: str | None = Non
     if not found:
         raise InputError("there is no input; name a file, a folder, a pattern, or - for standard input")
     inputs = Inputs(
-        [Input(path, path) for path in found], {path: told for path, told in passed.items() if path not in found}
+        [Input(path, path) for path in found], {path: notice for path, notice in passed.items() if path not in found}
     )
     if strict and inputs.passed_over:
         raise InputError(f"{inputs.passed_over_text()}; name the logs themselves, or leave out --strict-inputs")
@@ -141,11 +141,11 @@ def _look_into(folder: str, found: dict[str, None], passed: dict[str, str | None
         if path.lower().endswith(SUFFIXES):
             found[path] = None
             continue
-        is_taken, told = _look_at(path)
+        is_taken, notice = _look_at(path)
         if is_taken:
             found[path] = None
         else:
-            passed[path] = told
+            passed[path] = notice
 
 
 def _look_at(path: str) -> tuple[bool, str | None]:
@@ -160,8 +160,8 @@ def _look_at(path: str) -> tuple[bool, str | None]:
             head = source.peek(_LOOK)
     except (InputError, IncompleteInput):
         return True, None
-    told = advice(head, path)
-    return told is None and (is_log(head) or _is_encoded(head)), told
+    notice = advice(head, path)
+    return notice is None and (is_log(head) or _is_encoded(head)), notice
 
 
 def _is_encoded(head: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The bytes of an input: opened, told by its first bytes how it is compressed, and decompressed. Knows no JSON.
+"""The bytes of an input: opened, and decompressed as its first bytes say. Knows no JSON.
 
 The first bytes decide how an input is compressed, never its name. Decompression is bounded in memory whatever an
 archive claims, and an archive that ends early or is damaged gives everything before the break and then raises.

@@ -87,7 +87,7 @@ def page(title: str, report: Report, sections: Mapping[str, Mapping[str, Any]] |
 
 def _totals(report: Report) -> str:
     answers = report.records - report.failed - report.pending - report.encrypted
-    told: list[tuple[str, int | decimal.Decimal]] = [
+    shown: list[tuple[str, int | decimal.Decimal]] = [
         ("units", report.units),
         ("converted", report.converted),
         ("rejected", report.rejected),
@@ -102,7 +102,7 @@ def _totals(report: Report) -> str:
         ("total tokens", report.total_tokens),
         ("cost, US dollars", report.cost),
     ]
-    tiles = "\n".join(f"<div><dt>{name}</dt><dd>{_data(value)}</dd></div>" for name, value in told)
+    tiles = "\n".join(f"<div><dt>{name}</dt><dd>{_data(value)}</dd></div>" for name, value in shown)
     return f'<section aria-label="Totals"><dl class="totals" id="totals">\n{tiles}\n</dl></section>'
 
 
@@ -212,8 +212,8 @@ def _bound(seconds: float | None) -> str:
 
 def _unseen(sections: Mapping[str, Mapping[str, Any]] | None) -> str:
     if sections is None:
-        told = "<p>They are listed by <code>normcompletion survey LOG --html report.html</code>.</p>"
-        return _section("unseen", "Keys and words that are not known", told)
+        shown = "<p>They are listed by <code>normcompletion survey LOG --html report.html</code>.</p>"
+        return _section("unseen", "Keys and words that are not known", shown)
     parts = []
     for name, about in (
         ("unknown_words", "Finish words and roles that are in no table; they were kept."),

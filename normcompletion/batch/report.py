@@ -205,7 +205,7 @@ class Report:
         self._add_errors({"(none)" if code is None else excerpt(code): 1})
 
     def _add_errors(self, errors: Mapping[str, int]) -> None:
-        # The services' own words: they can be anything, so there is an end to how many are told apart.
+        # The services' own words: they can be anything, so only so many are counted separately.
         for code, number in errors.items():
             known = code in self.errors or len(self.errors) < MAX_ERROR_CODES
             self.errors[code if known else OTHER_CODES] += number

@@ -294,13 +294,13 @@ class Run:
 
     def _check_budget(self, report: Report, *, finished: bool) -> None:
         options = self.options
-        told = f"{report.rejected:,} of {report.units:,} units were refused, more than"
+        refused = f"{report.rejected:,} of {report.units:,} units were refused, more than"
         if options.max_errors is not None and report.rejected > options.max_errors:
-            raise BudgetError(f"{told} --max-errors {options.max_errors:,}; see why, or allow more")
+            raise BudgetError(f"{refused} --max-errors {options.max_errors:,}; see why, or allow more")
         rate = options.max_error_rate
         is_enough = finished or report.units >= RATE_UNITS
         if rate is not None and is_enough and report.rejected / max(report.units, 1) > rate:
-            raise BudgetError(f"{told} --max-error-rate {rate:g}; see why, or allow more")
+            raise BudgetError(f"{refused} --max-error-rate {rate:g}; see why, or allow more")
 
 
 def _fingerprints(inputs: Sequence[Input]) -> list[Fingerprint]:

@@ -15,16 +15,16 @@ from . import unreadable
 from .blocks import BLOCK_BYTES, Block, Position, Range, Unit
 from .forms import jsonl, reading
 from .forms.answers import answers
+from .forms.detection import form_of, is_log
 from .forms.feed import Feed
 from .forms.jsonl import read_range
 from .forms.rows import SAMPLE
-from .forms.telling import form_of, is_log
 from .forms.values import Values
 from .inputs import Decoded, IncompleteInput, InputError
 
 __all__ = ["BLOCK_BYTES", "Block", "Range", "Unit", "blocks", "form_of", "is_log", "read_range", "units_of"]
 
-_TOLD_BY = 512  # bytes that tell a file that is not read
+_HEAD = 512  # bytes that tell a file that is not read
 
 
 def blocks(
@@ -64,8 +64,8 @@ def blocks(
             sample, units = _begun(units, SAMPLE)
             body = reading.body_of(found, source.name, sample, known)
     else:
-        if (told := unreadable.advice(source.peek(_TOLD_BY), source.name)) is not None:
-            raise InputError(told)
+        if (advice := unreadable.advice(source.peek(_HEAD), source.name)) is not None:
+            raise InputError(advice)
         form, indent = form_of(source, max_record_bytes)
         feed = Feed(source)
         mark = feed.pass_mark()

@@ -36,7 +36,7 @@ _PICKLE = (
 
 
 def advice(head: bytes, name: str) -> str | None:
-    """What a file is and what to do with it, told by its first bytes (300 or more); `None` for any other."""
+    """What a file is and what to do with it, by its first bytes (300 or more); `None` for any other."""
     what, command = _kind(head)
     if what is None:
         return None

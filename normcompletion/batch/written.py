@@ -83,11 +83,11 @@ def _json_lines(found: Found, *, omit_null: bool) -> bytes:
     for place, carried in enumerate(found.carried):
         if carried is not None:
             lines[place] = b'%b,"carried":%b}' % (lines[place][:-1], to_json(carried))
-    name, told = None, b""
+    name, encoded = None, b""
     for place, (file, line, offset) in enumerate(found.origins):
         if file != name:
-            name, told = file, msgspec.json.encode(file)
-        lines[place] = b'%b,"_file":%b,"_line":%d,"_offset":%d}' % (lines[place][:-1], told, line, offset)
+            name, encoded = file, msgspec.json.encode(file)
+        lines[place] = b'%b,"_file":%b,"_line":%d,"_offset":%d}' % (lines[place][:-1], encoded, line, offset)
     return b"\n".join([*lines, b""])
 
 

@@ -11,7 +11,7 @@ from .console import DONE, REJECTS, fail, print_json
 from .options import Commands, add_envelopes, add_inputs, add_running, add_source, given
 
 if TYPE_CHECKING:
-    from ..batch.examination import Told
+    from ..batch.examination import Line
 
 _ABOUT = {
     "detect": "say who wrote each response of a log, in which shape, and why",
@@ -55,13 +55,13 @@ def run(options: argparse.Namespace) -> int:
                 counts += examined.counts
                 counts["rejected"] += examined.report.rejected
                 counts["blank"] += examined.report.blank
-                for told in examined.told:
-                    if told.is_wrong:
-                        print(f"{told.place}: {told.text}", file=sys.stderr)
+                for line in examined.lines:
+                    if line.is_wrong:
+                        print(f"{line.place}: {line.text}", file=sys.stderr)
                     elif options.json:
-                        print_json(msgspec.json.encode(told.row) + b"\n")
+                        print_json(msgspec.json.encode(line.row) + b"\n")
                     else:
-                        _print(told)
+                        _print(line)
         except batch.Interrupted as stop:
             return fail(128 + stop.signal, stop)
     if options.command == "verify":
@@ -73,9 +73,9 @@ def run(options: argparse.Namespace) -> int:
     return REJECTS if counts["lost"] or counts["rejected"] else DONE
 
 
-def _print(told: Told) -> None:
-    first, *others = told.text.split("\n")
-    print("\n".join([f"{told.place}: {first}", *others]))
+def _print(line: Line) -> None:
+    first, *others = line.text.split("\n")
+    print("\n".join([f"{line.place}: {first}", *others]))
 
 
 def _print_verified(counts: Counter[str]) -> None:

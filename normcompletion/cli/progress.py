@@ -15,7 +15,7 @@ from ..batch.report import Reject, Report
 
 Progress = Literal["auto", "on", "off"]
 SHOWN_REASONS = 20
-_MAX_REASONS = 10_000  # that are told apart
+_MAX_REASONS = 10_000  # that are counted separately
 SHAPE: dict[str, Any] = {
     "unit": "B",
     "unit_scale": True,

@@ -23,7 +23,7 @@ from ..inputs import InputError
 BODY_COLUMNS = ("response", "response_body", "raw_response", "body", "completion", "payload", "value")
 """The names by which a table's body column is known, where none is given and no cell shows it."""
 
-SAMPLE = 256  # rows by which the column is told
+SAMPLE = 256  # rows by which the column is detected
 
 
 def row_text(names: Sequence[str] | None, cells: Sequence[Any]) -> bytes:

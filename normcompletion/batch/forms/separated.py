@@ -1,7 +1,7 @@
 """CSV and TSV (RFC 4180, and what `COPY … CSV`, pandas and spreadsheets write): each row is a unit.
 
-A row is told by `sniff` from the beginning of a file: names in the first row and JSON in the second, or quoted JSON in
-the first where there are no names (`COPY … TO … CSV` without HEADER). Delimiters are the comma, the tab, the semicolon
+`sniff` detects a table by the beginning of a file: names in the first row and JSON in the second, or quoted JSON in the
+first where there are no names (`COPY … TO … CSV` without HEADER). Delimiters are the comma, the tab, the semicolon
 and the vertical bar. Sources: https://www.rfc-editor.org/rfc/rfc4180,
 https://www.postgresql.org/docs/current/sql-copy.html (CSV Format), https://docs.python.org/3/library/csv.html.
 """
@@ -22,7 +22,7 @@ SUFFIXES = (".csv", ".tsv")
 """A file that is called so is a table also where no JSON is in sight."""
 
 _DELIMITERS = ",\t;|"
-_ROWS = 20  # by which a table is told
+_ROWS = 20  # by which a table is detected
 _NAME = re.compile(r"[^\W\d][\w .:/()#%$-]{0,99}")
 _JSON = ("{", "[", '"{', '"[', "data:")
 # A cell of JSON whose quotes are doubled: nothing else is written so at the beginning of a cell.
@@ -51,8 +51,8 @@ def sniff(head: bytes, name: str = "", *, whole: bool = True) -> Dialect | None:
         if _are_names(first):
             last = [] if whole or not others else others.pop()  # which may be cut off
             fits = [row for row in others if len(row) == len(first)] + [last] * (0 < len(last) <= len(first))
-            told = any(map(_holds_json, fits)) and (len(first) > 1 or _is_quoted_json(rest))
-            if told or (called and len(first) > 1 and (fits or not others)):
+            is_table = any(map(_holds_json, fits)) and (len(first) > 1 or _is_quoted_json(rest))
+            if is_table or (called and len(first) > 1 and (fits or not others)):
                 return Dialect(delimiter, named=True)
         elif _holds_json(first) and _is_quoted_json(line):
             return Dialect(delimiter, named=False)

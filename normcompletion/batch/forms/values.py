@@ -82,7 +82,7 @@ class Values:
     """The values of a text, one by one; holds no more than one of them.
 
     `indent` is the white space with which the line of a new value begins: what has not ended there was cut off. `None`
-    where that cannot be told.
+    where that is not known.
     """
 
     def __init__(self, feed: Feed, offset: int, limit: int, indent: bytes | None) -> None:

@@ -1,11 +1,11 @@
-"""The form of a text of JSON or event streams, told by its beginning.
+"""The form of a text of JSON or event streams, detected by its beginning.
 
 * `lines`: one JSON text a line (JSONL). Lines end at a line feed and nowhere else; blank lines are units.
 * `values`: JSON values one after the other, over several lines (pretty-printed) or many on one; or one of them.
 * `array`: one JSON array; its elements are the units, and it is never held as a whole.
 * `stream`: saved event streams, with whole bodies or foreign text between them or without; each answer is a unit, and
-  so is each foreign text. It is told by a line of `data:`, by the headers of an HTTP response (`curl -i`), or by a line
-  of text before a pretty-printed body.
+  so is each foreign text. A line of `data:` shows it, or the headers of an HTTP response (`curl -i`), or a line of
+  text before a pretty-printed body.
 
 A file whose first line is a whole JSON value is `lines`. One whose first line opens an object that goes on in the next
 line is `values`; not so where the next line opens another one in its first column, for then the first line was cut
@@ -30,7 +30,7 @@ from .values import OPEN, QUOTE, SPACE, WORD, Nesting
 
 Form = Literal["lines", "values", "array", "stream"]
 
-LOOK = 1 << 16  # how many bytes the form is told by, at first; then twice as many, up to a whole record
+LOOK = 1 << 16  # how many bytes the form is detected by, at first; then twice as many, up to a whole record
 _BLANK = re.compile(rb"[ \t\r\n\x1e]*+")
 # Events; an HTTP message; text, but no number on a line of its own, with JSON over several lines behind it.
 _STREAMS = re.compile(
@@ -55,13 +55,13 @@ def form_of(source: Decoded, limit: int) -> tuple[Form, bytes | None]:
     while True:
         head = source.peek(size)
         over = size > limit
-        found = _judge(head, over=over, whole=len(head) < size)
+        found = _detect(head, over=over, whole=len(head) < size)
         if found is not None:
             return found
         size = min(2 * size, limit + 1)
 
 
-def _judge(head: bytes, *, over: bool, whole: bool) -> tuple[Form, bytes | None] | None:
+def _detect(head: bytes, *, over: bool, whole: bool) -> tuple[Form, bytes | None] | None:
     """The form of a text by its beginning, or `None` where more of it must be seen.
 
     `whole` says that the text ends with the beginning, `over` that the beginning is longer than a record may be.
@@ -165,7 +165,7 @@ def _array_of_lines(head: bytes, element: int, *, last: bool) -> tuple[Form, byt
 
 
 def _count_elements(head: bytes, start: int, stop: int) -> int:
-    """How many elements an array has up to `stop`; more than three are not told apart."""
+    """How many elements an array has up to `stop`; it stops at more than three."""
     count, here = 0, start + 1
     while count < 4 and (here := SPACE.match(head, here, stop).end()) < stop:  # type: ignore[union-attr] # as above
         quoted = head[here] == QUOTE
