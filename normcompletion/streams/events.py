@@ -220,12 +220,13 @@ class EventReader:
     def _starts_anew(self, bare: bytes) -> bool:
         """Whether data starts another event: the blank line between them was dropped.
 
-        No JSON text goes on with `{` or `[` behind a `}`, or behind its end; and no sentence does.
+        No JSON text goes on with `{` or `[` behind a `}`, and no sentence does; none goes on behind its end, which is
+        looked for in the first line alone (in each of many it would take quadratic time).
         """
         if bare.startswith((b"{", b"[")):
             is_sentence = not self._data[0].lstrip(BLANKS).startswith((b"{", b"[", b'"'))
             return _may_end(self._data[-1]) or is_sentence or bare.rstrip(BLANKS) == DONE
-        return bool(bare) and _may_end(self._data[-1]) and is_json(b"\n".join(self._data))
+        return bool(bare) and len(self._data) == 1 and _may_end(self._data[0]) and is_json(self._data[0])
 
     def _end_whole(self, start: int, events: list[Event]) -> None:
         """End an event that may be whole where another one starts: the blank line between them was dropped."""
