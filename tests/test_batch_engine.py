@@ -137,7 +137,7 @@ def run(logs: Path, name: str, folder: Path, **options: Any) -> Report:
     return convert(logs, f"{folder}/{name}", **written, **OUTPUTS[name], **options)
 
 
-QUICK = ["out.jsonl", "parts/"]
+QUICK = ["parts/"]
 
 
 @pytest.mark.parametrize("name", QUICK + slow(*(name for name in OUTPUTS if name not in QUICK)))
@@ -293,7 +293,7 @@ class Heard(Listener):
         self.consumed.append(consumed)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, *slow(2)])
 def test_a_listener_is_called_with_everything(logs, tmp_path, jobs):
     """The listener gets each reject in order, and progress in bytes on disk up to the size of all inputs."""
     heard = Heard()
@@ -345,7 +345,7 @@ def test_a_dry_run_writes_nothing(logs, tmp_path):
     assert report == run(logs, "out.jsonl", tmp_path / "out")
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, *slow(2)])
 def test_too_many_rejects_stop_a_run(logs, tmp_path, jobs):
     """More rejects than allowed end the run without an output, and what was refused can be looked at."""
     out = tmp_path / "out"
@@ -374,7 +374,7 @@ def test_a_rate_is_judged_over_enough_units(logs, tmp_path, monkeypatch):
     assert f"of {total.units} units" not in str(stop.value)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, *slow(2)])
 def test_an_archive_that_breaks_off_is_no_success(logs, tmp_path, jobs):
     """A truncated archive ends the run with an error; all that could be read of all inputs is in the partial output."""
     run(logs, "out.jsonl", tmp_path / "whole")
@@ -455,7 +455,7 @@ def test_a_worker_that_does_not_start_or_fails_is_an_error():
 def test_large_tasks_and_results_pass(tmp_path):
     """Tasks and results larger than a pipe come through, whatever their order."""
     with workers.Workers(2, Echo, None) as others:
-        sizes = [1 << 22, 5, 1 << 22, 1 << 16, 7, 1 << 21] * 2
+        sizes = [1 << 20, 5, 1 << 20, 1 << 16, 7, 1 << 18] * 2
         futures = [others.submit(b"x" * size) for size in sizes]
         assert [len(others.result(future)) for future in futures] == sizes
 
@@ -484,6 +484,7 @@ def children() -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_no_process_is_left(logs, tmp_path):
     """Whether a run succeeds, fails or is stopped, its worker processes are gone when it returns."""
     before = set(children())

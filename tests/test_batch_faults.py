@@ -21,7 +21,7 @@ import pytest
 
 from normcompletion.batch import IncompleteInputError, Interrupted, Listener, Signals, convert
 from normcompletion.cli import main
-from tests.conftest import zstd
+from tests.conftest import slow, zstd
 from tests.reliability.planted import wrong
 
 CHAT = b'{"id":"c-%d","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}\n'
@@ -74,7 +74,7 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", *slow("2")])
 @pytest.mark.parametrize(("make", "code"), INPUTS.values(), ids=INPUTS)
 def test_every_input_has_its_exit_code(make, code, jobs, capsys):
     """A faulty input ends with the exit code of its fault and a sentence; an output is there only with 0 and 1."""
@@ -90,10 +90,10 @@ def test_every_input_has_its_exit_code(make, code, jobs, capsys):
         assert names() == [name for name in ("log",) if Path("log").exists()]
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("log.jsonl", 1), ("log.jsonl", 2), ("log.jsonl.gz", 1)])
+@pytest.mark.parametrize(("name", "jobs"), [("log.jsonl", 2), *slow(("log.jsonl", 1), ("log.jsonl.gz", 1))])
 def test_planted_faults_come_back(tmp_path, name, jobs):
     """Every planted fault comes back with its line, byte offset, length and code, and all units are counted."""
-    assert list(wrong(tmp_path, name, lines=15_000, faults=500, jobs=jobs, seed=1)) == []
+    assert list(wrong(tmp_path, name, lines=10_000, faults=500, jobs=jobs, seed=1)) == []
 
 
 def test_all_inputs_are_looked_at_before_anything_is_written(capsys):
@@ -186,7 +186,7 @@ OUTPUTS = {
 
 
 @POSIX
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", *slow("2")])
 @pytest.mark.parametrize(("output", "code"), OUTPUTS.values(), ids=OUTPUTS)
 def test_every_output_has_its_exit_code(output, code, jobs, capsys):
     """An output that cannot be written ends with exit code 5, one that is refused with 2, and nothing is left."""

@@ -12,7 +12,7 @@ from normcompletion import batch, normalize, read
 from normcompletion.arrow import FLAT_SCHEMA
 from normcompletion.cli import main
 from normcompletion.export import to_frame, to_openai
-from tests.conftest import completion_of, invented
+from tests.conftest import completion_of, invented, slow
 from tests.test_report_page import Page
 
 WHOLE = {"id": "a", "model": "m", "created": 1, "object": "chat.completion"}
@@ -121,7 +121,7 @@ def test_csv_is_the_flat_layout(tmp_path):
     assert rows[0]["total_tokens"] == ""
 
 
-@pytest.mark.parametrize("name", ["records.csv", "records.csv.gz"])
+@pytest.mark.parametrize("name", ["records.csv.gz", *slow("records.csv")])
 def test_csv_does_not_depend_on_jobs_nor_on_a_resumed_run(tmp_path, name):
     """The header is written once, and the bytes are the same for any number of jobs and after `--resume`."""
     log = tmp_path / "log.jsonl"
