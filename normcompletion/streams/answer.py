@@ -67,7 +67,7 @@ class Detail(msgspec.Struct, eq=False):
             fragment.data = None
 
     def add_words(self, fragment: ReasoningDetail, values: Values) -> None:
-        """The words of a fragment: the last one of each stands, and another is noted (but for a signature)."""
+        """The words of a fragment: the last one of each is kept, and another is noted (but for a signature)."""
         for name in _WORDS:
             value, held = getattr(fragment, name), getattr(self.words, name)
             if value is not None and value != held:
@@ -407,7 +407,7 @@ class Answer(msgspec.Struct, eq=False):
             pieces[:] = [so_far]
         return True
 
-    def settled(self) -> Answer:
+    def assembled(self) -> Answer:
         """The answer itself; where it never had a delta, one with its whole messages as fragments."""
         if self.has_delta or not self.messages:
             return self

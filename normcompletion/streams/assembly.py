@@ -48,7 +48,7 @@ _words = attrgetter(*wire.WORDS, "object")
 _CHUNK_WORDS = {name: adapt.IMPLIED_OBJECTS[name] for name in VARIANTS}
 _IMPLIED = frozenset().union(*_CHUNK_WORDS.values())
 _ERROR_WORDS = re.compile(rb"\W*(?:error|exception|traceback|internal server error)\b:?\s*", re.IGNORECASE)
-Routes = list[tuple[Answer, dict[str, list[int]]]]  # the answer of each choice, and the places of the last chunk in it
+Owners = list[tuple[Answer, dict[str, list[int]]]]  # the answer of each choice, and the places of the last chunk in it
 _STATED = ("message", "detail", "title", "reason")  # where errors without a form of their own have a sentence
 
 
@@ -82,7 +82,7 @@ class Assembly(msgspec.Struct, eq=False):
     refusal: NormalizeError | None = None  # of the first event that is not a chunk
     text: str | None = None  # the first event that was a sentence
     others: dict[str, Any] = {}  # what was not a chunk, by name; the last value is kept
-    body: bytes | None = None  # the JSON body that stands in place of a stream
+    body: bytes | None = None  # a JSON body in place of a stream
     is_closed: bool = False  # whether the answer is over: what follows is another one
     is_guarded: bool = False  # whether each event needs a look before it is merged
     extra: Values = msgspec.field(default_factory=Values)  # by pointer into the assembled body
@@ -237,9 +237,9 @@ class Assembly(msgspec.Struct, eq=False):
             if self._starts_another(loosened.chunk):
                 return False
             self.camel += loosened.camel
-            routes: Routes = []
-            self.merge(loosened.chunk, routes)
-            self._add_extra(loosened.extra, routes)
+            owners: Owners = []
+            self.merge(loosened.chunk, owners)
+            self._add_extra(loosened.extra, owners)
         elif not self._add_faulty(parse_checked(data)[0], event, is_clean=is_clean):
             return False
         if is_body and len(self.answers) and not self.others and self.events == 1:
@@ -362,26 +362,26 @@ class Assembly(msgspec.Struct, eq=False):
         if is_named and chunk.source != unmarked(self.place)[0]:
             self.named.add(chunk.source)
         self.is_sealed = self.is_sealed or chunk.variant == "confidential"
-        routes: Routes = []
+        owners: Owners = []
         for note in [note for note in notes if note.code == "usage_elsewhere"]:  # it is read when the stream is over
             if note.path.startswith("/choices"):  # what is in `x_groq` is in `extra` anyway
                 extra[note.path] = adapt.sent_members(sent.usage, Findings(camel=self.camel > 0))
             sent.usage = None
             notes.remove(note)
-        self.merge(sent, routes)
+        self.merge(sent, owners)
         for note in notes:
-            owner, rest = _owner(note.path, routes)
+            owner, rest = _owner(note.path, owners)
             if note.code == "source_conflict":
                 self.named.add(note.before)
             elif note.code == "cumulative_delta" and owner is not None:
                 owner.cumulative = wire.ATOMA_ENGINE
             elif note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
                 (self.extra if owner is None else owner.extra).note(note.code, rest, note.before)
-        self._add_extra(extra, routes)
+        self._add_extra(extra, owners)
         return True
 
-    def merge(self, chunk: wire.Chunk, routes: Routes | None = None) -> None:
-        """What a chunk adds, which is taken out of it; adds where that went, choice by choice, to `routes`.
+    def merge(self, chunk: wire.Chunk, owners: Owners | None = None) -> None:
+        """What a chunk adds, which is taken out of it; adds where that went, choice by choice, to `owners`.
 
         Where the rest is like that of the last chunk of its answer, it says nothing new.
         """
@@ -409,8 +409,8 @@ class Assembly(msgspec.Struct, eq=False):
                 self._add_words(chunk)
                 self._add_rest(choice, answer, said)
                 answer.head = chunk if of == 1 else None
-            if routes is not None:
-                routes.append((answer, answer.places))
+            if owners is not None:
+                owners.append((answer, answer.places))
 
     def _add_rest(self, choice: wire.ChunkChoice, answer: Answer, said: wire.ChunkDelta | None) -> None:
         answer.add_rest(choice, said)
@@ -474,10 +474,10 @@ class Assembly(msgspec.Struct, eq=False):
         elif usage != self.usage:
             merged_usage(self.usage, usage, "/usage", self.extra.note)
 
-    def _add_extra(self, extra: dict[str, Any], routes: Routes) -> None:
+    def _add_extra(self, extra: dict[str, Any], owners: Owners) -> None:
         """What the model has no field for, where it belongs in the assembled body."""
         for pointer, value in extra.items():
-            owner, rest = _owner(pointer, routes)
+            owner, rest = _owner(pointer, owners)
             values = self.extra if owner is None else owner.extra
             values.add(rest, value, is_delta=rest.startswith(_FRAGMENTED))
 
@@ -495,7 +495,7 @@ class Assembly(msgspec.Struct, eq=False):
         error = self.error if self.has_chunks else self._nothing()
         source, why = self._source(findings)
         findings.camel = self.camel > 0
-        answers = self._settled()
+        answers = self._assembled()
         words = self.reader.engine.finish_words(source)
         choices = [choice_of(answer, at, findings, words) for at, answer in enumerate(answers)]
         completion = Completion(
@@ -521,13 +521,13 @@ class Assembly(msgspec.Struct, eq=False):
         completion.extra = extra_of(findings)
         return completion
 
-    def _settled(self) -> list[Answer]:
+    def _assembled(self) -> list[Answer]:
         """The answers so far, in the order of their indexes."""
         answers = [*dict.fromkeys(self.answers.values())]  # one may have several keys
         if len(answers) == 1:
-            return [answers[0].settled()]
+            return [answers[0].assembled()]
         answers.sort(key=lambda answer: answer.index or 0)
-        return as_one([answer.settled() for answer in answers])
+        return as_one([answer.assembled() for answer in answers])
 
     def _nothing(self) -> ServiceError:
         """What a stream without a chunk says: a sentence is an error, in place of a stream."""
@@ -721,12 +721,12 @@ def _has_fragment(choice: wire.ChunkChoice) -> bool:
     return bool(choice.text) or (delta is not None and any(getattr(delta, name) for name in delta.__struct_fields__))
 
 
-def _owner(pointer: str, routes: Routes) -> tuple[Answer | None, str]:
+def _owner(pointer: str, owners: Owners) -> tuple[Answer | None, str]:
     """Whose a pointer into a chunk is, and where it points in the assembled body, below that choice."""
     steps = pointer.split("/")
-    if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(routes):
+    if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(owners):
         return None, pointer
-    answer, places = routes[int(steps[2])]
+    answer, places = owners[int(steps[2])]
     rest = steps[3:]
     if len(rest) > 2 and rest[0] == "delta" and rest[1] in _LISTS and rest[2].isdigit():
         held = places.get(_LISTS[rest[1]], [])

@@ -49,7 +49,7 @@ class ChunkReader:
             if any(condition.path[-1] == "native_finish_reason" for condition in marker.conditions)
         }
         # With one of these keys, an object may be a shape or an error, in place of a chunk.
-        self.telling = frozenset({wrappers.CANONICAL_KEY, *_ERROR_KEYS}) | engine.shape_keys
+        self.other_keys = frozenset({wrappers.CANONICAL_KEY, *_ERROR_KEYS}) | engine.shape_keys
 
     @cached_property
     def decode(self) -> Callable[[bytes], wire.Chunk]:
@@ -153,7 +153,7 @@ class ChunkReader:
         """
         if not isinstance(tree, dict) or not isinstance(tree.get("choices"), list):
             return None
-        if not self.telling.isdisjoint(tree):
+        if not self.other_keys.isdisjoint(tree):
             return None
         found = Loosened({})
         _take_unknown(tree, _known(wire.Chunk), "", found)
