@@ -84,6 +84,8 @@ class Findings(Struct, eq=False):
     `default_source` the source of an unmarked response in this place. `depth` containers are around this one;
     `is_clean` says that no text of the payload can hold half a surrogate pair.
 
+    `camel` says that the payload is in camelCase; `mixed` is the tree of one in both spellings.
+
     `extra` holds values that an adapter displaced; `pending` says where the keys that no wire Struct declares are to
     be collected: `(prefix, payload, schema)` for each part that was decoded. `read` reads a response inside this one.
     """
@@ -93,6 +95,7 @@ class Findings(Struct, eq=False):
     default_source: str | None = None
     read: Callable[[Any, Findings], Completion] | None = None
     camel: bool = False
+    mixed: Any = None
     in_envelope: bool = False
     depth: int = 0
     is_clean: bool = True
@@ -102,7 +105,9 @@ class Findings(Struct, eq=False):
 
     def pointer(self, *path: str | int) -> str:
         """The pointer of a path of wire names, in the payload's spelling."""
-        if self.camel:
+        if self.mixed is not None:
+            path = _as_spelled(path, self.mixed)
+        elif self.camel:
             path = tuple([camel(key) if isinstance(key, str) else key for key in path])
         return self.prefix + pointer(path)
 
@@ -161,3 +166,17 @@ class Findings(Struct, eq=False):
             notes=self.notes,
             pending=self.pending,
         )
+
+
+def _as_spelled(path: tuple[str | int, ...], tree: Any) -> tuple[str | int, ...]:
+    """A path of wire names with each key as the objects of a tree spell it."""
+    spelled: list[str | int] = []
+    for key in path:
+        if isinstance(tree, dict) and isinstance(key, str):
+            if tree.get(key) is None and camel(key) in tree:
+                key = camel(key)  # noqa: PLW2901
+            tree = tree.get(key)
+        else:
+            tree = tree[key] if isinstance(tree, list) and isinstance(key, int) and key < len(tree) else None
+        spelled.append(key)
+    return tuple(spelled)

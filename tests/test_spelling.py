@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
+from contextlib import suppress
+from typing import Any
 
-from normcompletion import normalize, normalize_chunk
+from normcompletion import NormalizeError, explain, normalize, normalize_chunk
+from normcompletion.decoding.spelling import keys_of
+from normcompletion.dialect.wire import Failed
 from normcompletion.testing import check_spelling, has_camel_case, levelled, respelled
 from normcompletion.testing.camelcase import camel, follow, in_camel_case
 from tests.conftest import CHUNKS, WHOLE, Pair, for_each
 
+SCHEMA_KEYS = keys_of(Failed)
 CAMEL = [pair for pair in WHOLE if has_camel_case(pair)]
 
 
@@ -24,6 +30,27 @@ def test_camel_case_of_a_chunk_gives_an_equal_chunk_with_re_cased_pointers(pair:
     tree, moved = in_camel_case(pair.tree)
     expected = respelled(normalize_chunk(pair.raw), tree, moved)
     assert levelled(normalize_chunk(json.dumps(tree).encode())) == levelled(expected)
+
+
+def mixed(value: Any, chance: random.Random) -> Any:
+    """A tree in which half of the schema keys, by chance, are in camelCase."""
+    if isinstance(value, list):
+        return [mixed(item, chance) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        camel(key) if key in SCHEMA_KEYS and chance.random() < 0.5 else key: mixed(item, chance)
+        for key, item in value.items()
+    }
+
+
+@for_each([pair for pair in WHOLE if isinstance(pair.tree, dict)])
+def test_a_body_in_both_spellings_has_pointers_in_each(pair: Pair) -> None:
+    """Where keys of both spellings are in one body, every leaf that the model has no field for is where it was sent."""
+    chance = random.Random(pair.name)
+    for _ in range(3):
+        with suppress(NormalizeError):  # a marker in two spellings may be none
+            assert explain(mixed(pair.tree, chance)).lost == []
 
 
 def test_most_fixtures_exist_in_camel_case() -> None:

@@ -269,7 +269,7 @@ class Engine:
             raise self._of_another(tree, findings) or not_a_body(tree, findings.prefix)
         walk = Walk(findings)
         body = walk.by_key(tree, self.decoders.snake.struct, findings.prefix)
-        findings.camel = walk.camel_keys > walk.snake_keys
+        walk.note_spelling(tree)
         return self._from_body(body, findings, tree)
 
     def _from_other(self, tree: Any, findings: Findings) -> Completion:
@@ -331,7 +331,7 @@ class Engine:
         """An object of a shape, by the lenient decode."""
         walk = Walk(findings)
         decoded = walk.by_key(tree, variant.wire, findings.prefix)
-        findings.camel = walk.camel_keys > walk.snake_keys
+        walk.note_spelling(tree)
         completion = variant.adapt(decoded, findings)
         if variant.wire is not wire.Failed:
             return _with_basis(completion, findings, "marker")

@@ -99,6 +99,12 @@ class Walk:
                 path=at or None,
             ) from None
 
+    def note_spelling(self, tree: dict[str, Any]) -> None:
+        """Put the spelling of the keys that were read into the findings."""
+        self.findings.camel = self.camel_keys > self.snake_keys
+        if self.camel_keys and self.snake_keys:
+            self.findings.mixed = tree
+
     def _keep(self, value: Any, at: str) -> None:
         """Put a value into `extra` whole, in place of what was put there of its members."""
         extra = self.findings.extra
