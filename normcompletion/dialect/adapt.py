@@ -435,7 +435,9 @@ def failed(sent: Any, findings: Findings, *, source: str, finish_words: FinishWo
         if sent.object:  # no variant implies its word any more
             findings.keep(sent.object, "object")
     error = reported_error(sent, findings)
-    if sent.partial_response is not None:
+    if sent.partial_response is not None and not isinstance(sent.partial_response, dict):
+        findings.drop("wrong_type", sent.partial_response, "partial_response")
+    elif sent.partial_response is not None:
         partial = findings.inside(sent.partial_response, "partial_response")
         built.variant = partial.variant
         for name in ("id", "model", "created", "choices", "usage", "system_fingerprint", "service_tier"):

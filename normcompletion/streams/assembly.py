@@ -24,7 +24,15 @@ from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..findings import Findings
 from ..model import Chunk, Completion, ServiceError, Usage, to_json
-from ..payload import BLANKS, REFUSALS, duplicate_keys, escape_surrogates, parse_checked, replace_surrogates
+from ..payload import (
+    BLANKS,
+    REFUSALS,
+    duplicate_keys,
+    escape_surrogates,
+    in_range,
+    parse_checked,
+    replace_surrogates,
+)
 from ..pointer import camel, escape
 from .answer import Answer
 from .chunks import VARIANTS, ChunkReader, as_wire
@@ -317,7 +325,10 @@ class Assembly(msgspec.Struct, eq=False):
                 chunk.error.message = next((self._whole(text) for text in texts if isinstance(text, str)), None)
             if chunk.error.code is None:
                 codes = (stated.get(name) for name in ("code", "status_code", "status"))
-                code = next((code for code in codes if isinstance(code, int | str)), None)
+                code = next(
+                    (code for code in codes if isinstance(code, str) or (isinstance(code, int) and in_range(code))),
+                    None,
+                )
                 chunk.error.code = self._whole(code) if isinstance(code, str) else code
         self.add_chunk(chunk, is_named=True)
 

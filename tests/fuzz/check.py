@@ -201,7 +201,10 @@ def _accepted_in_vain(raw: bytes, answer: Answer) -> str:
         return ""
     text = raw
     if verdict.kind == "string":  # a stream that was logged as text
-        text = json.loads(raw).encode("utf-8", "surrogatepass")
+        logged, _ = json.JSONDecoder().raw_decode(
+            raw.decode("utf-8-sig", "surrogatepass").lstrip()
+        )  # `[DONE]` may follow
+        text = logged.encode("utf-8", "surrogatepass")
     elif not is_stream(raw.removeprefix(b"\xef\xbb\xbf")) and not _is_lines(raw) and not _has_data_line(raw):
         return verdict.reason
     # Text around the events, which no field starts and which is no JSON, is in a note.
