@@ -106,9 +106,9 @@ def test_a_list_of_one_error_is_that_error() -> None:
 
 def test_what_no_error_can_hold_stays_in_extra() -> None:
     """A partial response that is not an object, and a status of more than 64 bits, leave their fields empty."""
-    error = reported('{"message": "shape mismatch", "partial_response": "stop"}')
-    assert (error.completion.extra["/partial_response"], error.completion.notes[0].code) == ("stop", "wrong_type")
-    event = b'event: error\ndata: {"status": 18446744073709551616, "detail": "unreachable"}\n\n'
-    error = reported(event)
-    assert (error.error.code, error.error.message) == (None, "unreachable")
-    assert error.completion.extra["/error"]["status"] == 18446744073709551616
+    partial = reported('{"message": "shape mismatch", "partial_response": "stop"}')
+    assert (partial.extra["/partial_response"], partial.notes[0].code) == ("stop", "wrong_type")
+    event = reported(b'event: error\ndata: {"status": 18446744073709551616, "detail": "unreachable"}\n\n')
+    assert event.error is not None
+    assert (event.error.code, event.error.message) == (None, "unreachable")
+    assert event.extra["/error"]["status"] == 18446744073709551616
