@@ -27,7 +27,7 @@ from msgspec import Struct, field
 
 from .model import Completion, Note
 from .payload import escape_surrogates, replace_surrogates
-from .pointer import camel, escape, pointer
+from .pointer import camel, escape, pointer, spelled
 
 Kind = Literal["fault", "remark"]
 
@@ -170,13 +170,12 @@ class Findings(Struct, eq=False):
 
 def _as_spelled(path: tuple[str | int, ...], tree: Any) -> tuple[str | int, ...]:
     """A path of wire names with each key as the objects of a tree spell it."""
-    spelled: list[str | int] = []
+    keys: list[str | int] = []
     for key in path:
         if isinstance(tree, dict) and isinstance(key, str):
-            if tree.get(key) is None and camel(key) in tree:
-                key = camel(key)  # noqa: PLW2901
+            key = spelled(key, tree)  # noqa: PLW2901
             tree = tree.get(key)
         else:
             tree = tree[key] if isinstance(tree, list) and isinstance(key, int) and key < len(tree) else None
-        spelled.append(key)
-    return tuple(spelled)
+        keys.append(key)
+    return tuple(keys)

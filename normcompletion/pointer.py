@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 Path = tuple[str | int, ...]
 
@@ -36,3 +37,8 @@ def pointer(path: Iterable[str | int]) -> str:
 def camel(key: str) -> str:
     """`finish_reason` → `finishReason`, the way TypeScript SDKs re-case their keys."""
     return _WORD.sub(lambda found: found[1].upper(), key)
+
+
+def spelled(key: str, members: Mapping[str, Any]) -> str:
+    """A snake_case key as an object spells it; camelCase counts where the key itself is absent or null."""
+    return camel(key) if members.get(key) is None and camel(key) in members else key

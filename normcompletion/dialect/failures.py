@@ -15,7 +15,7 @@ import msgspec
 from ..findings import Findings
 from ..model import ServiceError
 from ..payload import in_range
-from ..pointer import camel, escape
+from ..pointer import escape, spelled
 from . import wire
 
 Need = tuple[str, Callable[[Any], bool]]
@@ -390,9 +390,8 @@ def _found(tree: Any, path: str) -> tuple[list[str | int], Any]:
             value = value[place] if place < len(value) else None
             steps.append(place)
         elif isinstance(value, dict):
-            spelled = camel(key) if value.get(key) is None and camel(key) in value else key
-            value = value.get(spelled)
-            steps.append(spelled)
+            steps.append(spelled(key, value))
+            value = value.get(steps[-1])
         else:
             return steps, None
     return steps, value

@@ -35,7 +35,7 @@ def _problems(variant: Variant) -> Iterator[str]:
     is_shape = variant.wire not in (wire.Body, wire.Failed)
     if is_shape and not variant.markers:
         yield 'has no markers, so that nothing is ever read as one; give it some, such as key("acme_id")'
-    declared = {item.encode_name for item in msgspec.structs.fields(variant.wire)}
+    declared = {item.encode_name for item in wire.fields_of(variant.wire)}
     for marker in variant.markers:
         has = f"has the marker {marker.evidence}, "
         present = [condition for condition in marker.conditions if not condition.absent]
@@ -64,7 +64,7 @@ def _is_field(path: str) -> bool:
         structs = [
             each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, msgspec.Struct)
         ]
-        kinds = {item.name: item.type for struct in structs for item in msgspec.structs.fields(struct)}
+        kinds = {item.name: item.type for struct in structs for item in wire.fields_of(struct)}
         if name not in kinds:
             return False
         kind = kinds[name]
