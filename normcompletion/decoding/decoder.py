@@ -84,19 +84,18 @@ class Decoder:
 
 
 class Decoders:
-    """The decoders of one registry: `canonical`, the `bodies` and their `loose` forms by spelling, and the `shapes`."""
+    """The decoders of one registry: `canonical`, the `bodies` and their `loose` forms by spelling, and the `shapes`.
 
-    def __init__(self, registry: Registry) -> None:
+    With one of the `shape_keys`, an object may be a shape: bodies that have one are refused.
+    """
+
+    def __init__(self, registry: Registry, shape_keys: frozenset[str]) -> None:
         paths = [path for variant in registry.bodies for path in marker_paths(variant)]
         watched = frozenset(path for path in paths if len(path) > 1 or path[0] not in _BODY_FIELDS)
-        shape_keys = frozenset[str]().union(*map(shape_markers, registry.shapes))
-        refused = shape_keys | {wrappers.CANONICAL_KEY, "error"}
+        refused = both_spellings(shape_keys | {wrappers.CANONICAL_KEY, "error"})
         self.canonical = Decoder(wire.CanonicalCompletion, Form("snake"))
         self.bodies, self.loose = (
-            {
-                spelling: Decoder(wire.Body, Form(spelling, both_spellings(refused), watched, strict))
-                for spelling in SPELLINGS
-            }
+            {spelling: Decoder(wire.Body, Form(spelling, refused, watched, strict)) for spelling in SPELLINGS}
             for strict in (True, False)
         )
         self.snake = self.bodies["snake"]

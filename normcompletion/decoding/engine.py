@@ -52,7 +52,7 @@ class Engine:
         self.read_stream = read_stream
         self.shapes = [(both_spellings(shape_markers(variant)), variant) for variant in registry.shapes]
         self.shape_keys = frozenset[str]().union(*(keys for keys, _ in self.shapes))
-        self.decoders = Decoders(registry)
+        self.decoders = Decoders(registry, self.shape_keys)
         self.canonical = self.decoders.canonical
         self.canonical.compile()  # adapters convert to its leaves, in any thread
         self.first = self.canonical  # the decoder to try first
