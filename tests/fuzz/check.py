@@ -7,7 +7,7 @@ import json
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,46 +28,22 @@ from normcompletion.model import to_json
 from tests.fuzz.mutations import Mutant, is_stream
 from tests.fuzz.oracle import BLANKS, classify, classify_events
 
-_encode = to_json
 _decoders = {
     kind: lambda text, kind=kind: msgspec.convert(json.loads(text), kind)  # half a surrogate pair is legal JSON
     for kind in (Completion, Chunk)
 }
 
 
-class Target(Protocol):
-    """What is fuzzed: the library, or a double of it with a planted fault."""
-
-    def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """A whole response or a saved stream."""
-        ...
-
-    def normalize_chunk(self, payload: bytes, *, source: str | None, strict: bool) -> Chunk:
-        """One chunk of a stream."""
-        ...
-
-    def assemble(self, pieces: Iterable[bytes], *, source: str | None) -> Completion:
-        """A stream that comes in pieces."""
-        ...
-
-    def forget(self) -> None:
-        """Be as a new process is."""
-        ...
-
-
 class Library:
-    """The library itself."""
+    """What is fuzzed: the library itself; `faults` has doubles of it, each with a planted fault."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """A whole response or a saved stream."""
         return normalize(payload, source=source, strict=strict)
 
     def normalize_chunk(self, payload: bytes, *, source: str | None, strict: bool) -> Chunk:
-        """One chunk of a stream."""
         return normalize_chunk(payload, source=source, strict=strict)
 
     def assemble(self, pieces: Iterable[bytes], *, source: str | None) -> Completion:
-        """A stream that comes in pieces."""
         return assemble(iter_events(pieces), source=source)
 
     def forget(self) -> None:
@@ -76,10 +52,10 @@ class Library:
         default_chunk_reader.cache_clear()
 
 
-def target_of(name: str) -> Target:
+def target_of(name: str) -> Library:
     """The target called `module:class`."""
     module, _, attribute = name.partition(":")
-    built: Target = getattr(importlib.import_module(module), attribute)()
+    built: Library = getattr(importlib.import_module(module), attribute)()
     return built
 
 
@@ -112,7 +88,7 @@ class Result(NamedTuple):
     violations: list[Violation]
 
 
-def check(mutant: Mutant, target: Target) -> Result:
+def check(mutant: Mutant, target: Library) -> Result:
     """Call every verb that a mutant is meant for, and look at the answers."""
     raw, source = mutant.raw, mutant.source
     found: list[Violation] = []
@@ -242,11 +218,11 @@ def _refused_in_vain(raw: bytes, error: MalformedPayloadError) -> str:
 def _no_round_trip(value: Completion | Chunk) -> str:
     """Why a value is not the same after it has been written and read; empty where it is."""
     try:
-        text = _encode(value)
+        text = to_json(value)
     except Exception as error:  # noqa: BLE001 - whatever it is, the value could not be written
         return f"{type(error).__name__} when {' and '.join(_unwritable(value))} is written"
     try:
-        again = _encode(_decoders[type(value)](text))
+        again = to_json(_decoders[type(value)](text))
     except Exception as error:  # noqa: BLE001 - whatever it is, what was written could not be read
         return f"{type(error).__name__} when it is read again: {re.sub('[0-9]+', 'N', str(error))[:120]}"
     return "" if text == again else "another value"
@@ -255,7 +231,7 @@ def _no_round_trip(value: Completion | Chunk) -> str:
 def _unwritable(value: Completion | Chunk) -> Iterator[str]:
     for name in value.__struct_fields__:
         try:
-            _encode(getattr(value, name))
+            to_json(getattr(value, name))
         except Exception:  # noqa: BLE001 - as above
             yield name
 
@@ -288,6 +264,6 @@ def _part(value: Completion | Chunk, name: str) -> bytes | list[bytes]:
 def _text(value: Any) -> bytes:
     """A value as text that differs where two values differ; one that cannot be written is a violation of its own."""
     try:
-        return _encode(value)
+        return to_json(value)
     except (ValueError, TypeError):
         return repr(value).encode("utf-8", "backslashreplace")

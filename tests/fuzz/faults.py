@@ -23,7 +23,6 @@ class Foreign(Library):
     """Lets a foreign exception out."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         if is_chosen(payload):
             raise KeyError(source)
         return super().normalize(payload, source=source, strict=strict)
@@ -36,12 +35,10 @@ class Learns(Library):
         self.seen: set[bytes] = set()
 
     def forget(self) -> None:
-        """See `Library`."""
         super().forget()
         self.seen.clear()
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         if is_chosen(payload):
             self.seen.add(payload)
             if len(self.seen) > 1:
@@ -53,7 +50,6 @@ class WrongType(Library):
     """Gives back what is no completion."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         if is_chosen(payload):
             return None  # type: ignore[return-value]
         return super().normalize(payload, source=source, strict=strict)
@@ -63,7 +59,6 @@ class AcceptsInvalid(Library):
     """Gives a completion for what is no JSON."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         try:
             return super().normalize(payload, source=source, strict=strict)
         except MalformedPayloadError:
@@ -74,7 +69,6 @@ class RefusesValid(Library):
     """Calls JSON malformed."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         if is_chosen(payload):
             raise MalformedPayloadError("no JSON")
         return super().normalize(payload, source=source, strict=strict)
@@ -84,7 +78,6 @@ class StrictIsLaxer(Library):
     """Accepts in strict mode what lenient mode refuses."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         try:
             return super().normalize(payload, source=source, strict=strict)
         except UnknownPayloadError:
@@ -97,7 +90,6 @@ class StrictDiffers(Library):
     """Reads otherwise in strict mode."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         completion = super().normalize(payload, source=source, strict=strict)
         if strict:
             completion.id = "another"
@@ -108,7 +100,6 @@ class StrictRefusesWithoutFaults(Library):
     """Refuses in strict mode and names no fault."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         if strict and is_chosen(payload):
             raise InvalidPayloadError("no")
         return super().normalize(payload, source=source, strict=strict)
@@ -118,7 +109,6 @@ class LosesAPiece(Library):
     """Forgets the last piece of a stream."""
 
     def assemble(self, pieces: Iterable[bytes], *, source: str | None) -> Completion:
-        """See `Library`."""
         return super().assemble(list(pieces)[:-1], source=source)
 
 
@@ -126,7 +116,6 @@ class Unwritable(Library):
     """Gives a completion that cannot be written as JSON."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         completion = super().normalize(payload, source=source, strict=strict)
         completion.extra = {"/x": object()}
         return completion
@@ -136,7 +125,6 @@ class Talkative(Library):
     """Quotes the payload in an error."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         try:
             return super().normalize(payload, source=source, strict=strict)
         except NormalizeError as error:
@@ -148,7 +136,6 @@ class HoldsForeign(Library):
     """Raises inside the handling of another exception, which holds the payload."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         try:
             payload.decode("ascii")
         except UnicodeDecodeError:
@@ -160,7 +147,6 @@ class Crashes(Library):
     """Dies."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         if is_chosen(payload, DEADLY):
             os.kill(os.getpid(), signal.SIGSEGV)
         return super().normalize(payload, source=source, strict=strict)
@@ -170,7 +156,6 @@ class Hangs(Library):
     """Never comes back."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         if is_chosen(payload, DEADLY):
             time.sleep(600)
         return super().normalize(payload, source=source, strict=strict)
@@ -180,11 +165,9 @@ class Refuses(Library):
     """Breaks no promise: refuses everything, each time with the same words."""
 
     def normalize(self, payload: bytes, *, source: str | None, strict: bool) -> Completion:
-        """See `Library`."""
         raise UnknownPayloadError("no")
 
     normalize_chunk = normalize  # type: ignore[assignment]
 
     def assemble(self, pieces: Iterable[bytes], *, source: str | None) -> Completion:
-        """See `Library`."""
         raise UnknownPayloadError("no")

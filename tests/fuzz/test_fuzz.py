@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,14 +12,14 @@ import pytest
 from tests.conftest import slow
 from tests.fuzz import __main__ as command
 from tests.fuzz import faults
-from tests.fuzz.check import Library, Target, Violation
+from tests.fuzz.check import Library, Violation
 from tests.fuzz.mutations import _Edit, corpus, mutant
 from tests.fuzz.oracle import classify, classify_events
-from tests.fuzz.run import HANG_SECONDS, Report, fuzz, to_text
-from tests.fuzz.worker import Plan, reproduce, run_block, shrunk
+from tests.fuzz.run import Report, fuzz
+from tests.fuzz.worker import HANG_SECONDS, Plan, reproduce, run_block, shrunk
 
 MUTANTS = 2_000
-FAULTS: list[tuple[type[Target], str]] = [
+FAULTS: list[tuple[type[Library], str]] = [
     (faults.Foreign, "foreign"),
     (faults.WrongType, "foreign"),
     (faults.AcceptsInvalid, "accepted_invalid"),
@@ -42,7 +41,7 @@ def report() -> Report:
 
 def test_no_mutant_breaks_a_promise(report: Report) -> None:
     """Two thousand mutants give a completion or an error of ours, and what is accepted is JSON."""
-    assert report.is_clean, to_text(report)
+    assert not report.ways, report
     assert report.mutants == MUTANTS
 
 
@@ -83,9 +82,8 @@ def test_a_mutant_depends_on_seed_and_index_alone() -> None:
 # -- what the fuzzer must see
 
 
-def ways(target: Target) -> set[Violation]:
-    block = run_block(Plan(), target, 0, 150)
-    return {violation for violation, _ in block.counts}
+def ways(target: Library) -> set[Violation]:
+    return set(run_block(Plan(), target, 0, 150).ways)
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +92,12 @@ def unplanted() -> set[Violation]:
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
-def test_a_planted_fault_is_seen(fault: type[Target], kind: str, unplanted: set[Violation]) -> None:
+def test_a_planted_fault_is_seen(fault: type[Library], kind: str, unplanted: set[Violation]) -> None:
     """A fault planted in the library is reported as what it is."""
     assert kind in {violation.kind for violation in ways(fault()) - unplanted}
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind", "word"),
-    slow(("Crashes", "crash", "SIGSEGV"), ("Hangs", "hang", "over 10 s")),
-)
+@pytest.mark.parametrize(("fault", "kind", "word"), slow(("Crashes", "crash", "SIGSEGV"), ("Hangs", "hang", "SIGALRM")))
 def test_a_deadly_mutant_is_found_and_the_others_still_run(fault: str, kind: str, word: str) -> None:
     """A mutant that kills or stops its process is named, and every other one is still checked."""
     plan = Plan(target=f"tests.fuzz.faults:{fault}")
@@ -110,11 +105,9 @@ def test_a_deadly_mutant_is_found_and_the_others_still_run(fault: str, kind: str
     assert deadly
     found = fuzz(plan, 60, hang_seconds=10.0 if kind == "hang" else HANG_SECONDS, is_quiet=True)
     assert found.mutants == 60
-    assert found.violations[kind] == len(deadly)
-    (way,) = (way for way in found.ways if way["kind"] == kind)
-    assert word in way["verb"]
-    assert way["detail"].endswith("in normalize")
-    assert [example["index"] for example in way["first"]] == deadly[:3]
+    ((way, numbers),) = ((way, numbers) for way, numbers in found.ways.items() if way.kind == kind)
+    assert (way.verb, numbers) == (word, deadly)
+    assert way.detail.endswith("in normalize")
 
 
 def test_a_violation_is_reproduced_and_shrunk() -> None:
@@ -133,20 +126,17 @@ def test_a_violation_is_reproduced_and_shrunk() -> None:
 
 @pytest.mark.parametrize(("target", "code"), [("Refuses", 0), *slow(("Foreign", 1))])
 def test_the_exit_code_is_that_of_the_findings(
-    target: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    target: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command ends with 0 where nothing was broken and with 1 where something was; the report says it too."""
-    written = tmp_path / "report.json"
-    options = ["--target", f"tests.fuzz.faults:{target}", "--mutants", "120", "--report", str(written)]
-    monkeypatch.setattr(sys, "argv", ["fuzz", *options])
+    """The command ends with 0 where nothing was broken and with 1 where something was; what it prints says it too."""
+    options = ["fuzz", "--target", f"tests.fuzz.faults:{target}"]
+    monkeypatch.setattr(sys, "argv", [*options, "--mutants", "120"])
     assert command.main() == code
-    said = json.loads(written.read_text())
-    assert said["mutants"] == 120
-    assert bool(said["ways"]) == bool(code)
-    assert f"{said['violations']['foreign']:>10,}  foreign" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "120 of 120 mutants" in said
+    assert ("         0  foreign" in said) == (code == 0)
     if code:
-        index = said["ways"][0]["first"][0]["index"]
-        monkeypatch.setattr(sys, "argv", ["fuzz", *options[:2], "--only", str(index)])
+        monkeypatch.setattr(sys, "argv", [*options, "--only", said.rpartition("--only ")[2].partition(",")[0]])
         assert command.main() == 1
 
 
@@ -177,35 +167,13 @@ def test_what_only_breaks_after_others_is_reproduced_with_them() -> None:
         (b"", "invalid", "syntax"),
         (b"[" * 129 + b"]" * 129, "invalid", "too_deep"),
         (b"[" * 100_000, "invalid", "too_deep"),
-        (b'{"a":1e999}', "invalid", "number_range"),
-        (b'{"a":-1e309}', "invalid", "number_range"),
-        (b"1" * 4301, "invalid", "number_range"),
-        (b'{"a":"\xff"}', "invalid", "not_utf8"),
-        (b'{"\xc0\xaf":1}', "invalid", "not_utf8"),
-        (b'["\xed\xa0\xbd"]', "invalid", "not_utf8"),
         (b"\xef\xbb\xbf{}", "object", ""),
         (b"\xef\xbb\xbf\xef\xbb\xbf{}", "invalid", "syntax"),
         (b"{}\n\ndata: [DONE]\n", "object", ""),
-        (b"{}{}", "invalid", "syntax"),
-        (b'{"a":1,}', "invalid", "syntax"),
-        (b"{'a':1}", "invalid", "syntax"),
-        (b"[NaN]", "invalid", "syntax"),
-        (b"[-Infinity]", "invalid", "syntax"),
-        (b"[01]", "invalid", "syntax"),
-        (b"[+1]", "invalid", "syntax"),
-        (b"[1.]", "invalid", "syntax"),
-        (b'["\t"]', "invalid", "syntax"),
-        (b'["\\x41"]', "invalid", "syntax"),
-        (b'["\\u12g4"]', "invalid", "syntax"),
-        (b'["\\u 123"]', "invalid", "syntax"),
-        (b"\xc2\xa0[]", "invalid", "syntax"),
-        (b"[\x0c]", "invalid", "syntax"),
-        ("[\uff11]".encode(), "invalid", "syntax"),
-        (b"[1]\x00", "invalid", "syntax"),
     ],
 )
 def test_the_oracle_knows_json(text: bytes, kind: str, reason: str) -> None:
-    """The oracle calls each text what RFC 8259 and the two limits say it is."""
+    """The oracle calls each text what RFC 8259 and the two limits say it is; `test_json_conformance` has many more."""
     assert classify(text) == (kind, reason)
 
 

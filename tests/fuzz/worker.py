@@ -1,85 +1,85 @@
-"""The child process: blocks of mutants in, one line of JSON a block out.
+"""Blocks of mutants, checked in order, here or in a child process.
 
-Where it stands is written to a file before each mutant, so that the parent knows which one killed or stopped it. Every
-block starts with new readers: what one mutant does depends on those before it in its block, and on no others.
+Every block starts with new readers: what one mutant does depends on those before it in its block, and on no others.
 """
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
-import heapq
-import json
-import os
 import resource
-import sys
-import time
+import signal
+import warnings
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from tests.fuzz.check import Result, Target, Violation, check, target_of
+from tests.fuzz.check import Library, Result, Violation, check, target_of
 from tests.fuzz.mutations import Mutant, mutant
 
 BLOCK = 2000
 LIBRARY = "tests.fuzz.check:Library"
 MEMORY_LIMIT = 4 << 30  # of address space, so that a blow-up is an exception here and not the end of the machine
-KEPT_SLOW = 20
-KEPT_PER_BLOCK = 20  # violations; the others are counted
+HANG_SECONDS = 60.0
 
 
 class Plan(NamedTuple):
     """What makes a run repeatable."""
 
     seed: int = 1
-    streams: float = 0.3
     target: str = LIBRARY
 
     def mutant(self, index: int) -> Mutant:
         """The mutant of an index."""
-        return mutant(self.seed, index, self.streams)
-
-
-class Slow(NamedTuple):
-    """How long a mutant took, in seconds."""
-
-    seconds: float
-    number: int
+        return mutant(self.seed, index)
 
 
 class Block(NamedTuple):
-    """What a block of mutants gave."""
+    """What a block of mutants gave: how often each answer, and the mutants that broke a promise in each way."""
 
-    start: int
-    stop: int
-    labels: dict[str, int]
-    violations: list[tuple[int, Violation]]
-    counts: list[tuple[Violation, int]]
-    slowest: list[Slow]
-    peak: int  # memory of the process so far, in KiB
+    labels: Counter[str]
+    ways: dict[Violation, list[int]]
 
 
-def run_block(plan: Plan, target: Target, start: int, stop: int, position: int | None = None) -> Block:
-    """Check the mutants of a block, in order; `position` is the descriptor of the file that says where it is."""
+def run_block(plan: Plan, target: Library, start: int, stop: int, begin: Callable[[int], None] | None = None) -> Block:
+    """Check the mutants of a block, in order; `begin` is called with the index of each."""
     labels: Counter[str] = Counter()
-    counts: Counter[Violation] = Counter()
-    violations: list[tuple[int, Violation]] = []
-    slowest: list[Slow] = []
+    ways: dict[Violation, list[int]] = {}
     target.forget()
     for index in range(start, stop):
         case = plan.mutant(index)
-        if position is not None:
-            os.pwrite(position, index.to_bytes(8, "little"), 0)
-        began = time.perf_counter()
+        if begin is not None:
+            begin(index)
         result = check(case, target)
-        slowest.append(Slow(time.perf_counter() - began, index))
         labels[f"{case.kind} {result.label}"] += 1
         for violation in result.violations:
-            counts[violation] += 1
-            if len(violations) < KEPT_PER_BLOCK:
-                violations.append((index, violation))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Block(start, stop, dict(labels), violations, list(counts.items()), heapq.nlargest(KEPT_SLOW, slowest), peak)
+            ways.setdefault(violation, []).append(index)
+    return Block(labels, ways)
+
+
+def serve(plan: Plan, pipe: Connection, position: Any, log: Path, hang_seconds: float) -> None:
+    """Check each block that comes through a pipe; a mutant that takes too long ends the process with SIGALRM.
+
+    Where it stands is in `position`, and what it was doing when it died is in the log.
+    """
+
+    def begin(index: int) -> None:
+        position.value = index
+        signal.setitimer(signal.ITIMER_REAL, hang_seconds)
+
+    warnings.simplefilter("error")
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    target = target_of(plan.target)
+    with log.open("w") as file:
+        faulthandler.enable(file)
+        faulthandler.register(signal.SIGALRM, file, chain=True)
+        while block := pipe.recv():
+            start, stop = block
+            done = run_block(plan, target, start, stop, begin)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pipe.send(done)
 
 
 class Found(NamedTuple):
@@ -103,7 +103,7 @@ def reproduce(plan: Plan, number: int) -> Found:
     return Found(case, _after(before, case, target), before)
 
 
-def shrunk(found: Found, violation: Violation, target: Target, tries: int = 3000) -> bytes:
+def shrunk(found: Found, violation: Violation, target: Library, tries: int = 3000) -> bytes:
     """A payload, as short as may be found, that breaks the same promise in the same way."""
 
     def breaks(raw: bytes, *, is_new: bool) -> bool:
@@ -117,7 +117,7 @@ def shrunk(found: Found, violation: Violation, target: Target, tries: int = 3000
     return raw if breaks(raw, is_new=True) else found.case.raw
 
 
-def _after(before: list[Mutant], case: Mutant, target: Target) -> Result:
+def _after(before: list[Mutant], case: Mutant, target: Library) -> Result:
     target.forget()
     for earlier in before:
         check(earlier, target)
@@ -142,40 +142,3 @@ def _reduced(items: Sequence, breaks: Callable[[Sequence], bool], tries: int) ->
         if size > 1 or len(items) == count:
             size //= 2
     return items
-
-
-def to_json(value: Any) -> str:
-    """A tuple of tuples, as one line of JSON."""
-    return json.dumps(value, separators=(",", ":"))
-
-
-def block_of(line: bytes | str) -> Block:
-    """What `to_json` wrote."""
-    start, stop, labels, violations, counts, slowest, peak = json.loads(line)
-    found = [(index, Violation(*violation)) for index, violation in violations]
-    ways = [(Violation(*way), count) for way, count in counts]
-    return Block(start, stop, labels, found, ways, [Slow(*slow) for slow in slowest], peak)
-
-
-def main() -> None:
-    """Read `start stop` lines, write blocks."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--streams", type=float, required=True)
-    parser.add_argument("--target", required=True)
-    parser.add_argument("--position", required=True)
-    options = parser.parse_args()
-    faulthandler.enable()
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    plan = Plan(options.seed, options.streams, options.target)
-    target = target_of(plan.target)
-    position = os.open(options.position, os.O_WRONLY)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        start, stop = map(int, line.split())
-        print(to_json(run_block(plan, target, start, stop, position)), flush=True)
-
-
-if __name__ == "__main__":
-    main()
