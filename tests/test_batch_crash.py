@@ -38,8 +38,7 @@ def test_a_run_survives_at_its_steps() -> None:
 
 def test_a_run_survives_at_any_moment() -> None:
     """Killed, interrupted or out of space at a random moment, a run resumes to the bytes of one undisturbed."""
-    few = ("--few", "--megabytes", "6", "--seconds-to-end", "60")
-    assert findings("--steps", "0", "--kills", "6", "--signals", "3", "--sizes", "2", *few) == ""
+    assert findings("--few", "--steps", "0", "--kills", "6", "--signals", "3", "--sizes", "2") == ""
 
 
 WITHOUT_SYNC = """
@@ -49,7 +48,7 @@ from normcompletion.batch import durable
 from tests.crash.__main__ import steps
 durable.File.sync = lambda self: None
 with tempfile.TemporaryDirectory() as folder:
-    print(*steps(Path(folder), "out.jsonl", 7, full=False), sep="\\n")
+    print(*steps(Path(folder), "out.jsonl", 7), sep="\\n")
 """
 
 

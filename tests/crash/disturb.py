@@ -10,25 +10,10 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from tests.crash.command import Command, Wrong, contents, differences
 from tests.crash.faults import DISKS, KILLED, Fault
-
-
-class Subject(Protocol):
-    """What is disturbed: something that writes an output into the working directory."""
-
-    output: str
-
-    def prepare(self, directory: Path) -> None:
-        """Make what must be in a directory before."""
-
-    def convert(self, *, overwrite: bool, resume: bool) -> bool:
-        """Write the output, or what is left of it; whether that went well, and not into an output error."""
-
-
-class Wrong(Exception):  # noqa: N818 - it is a finding
-    """A promise that was not kept."""
 
 
 def forked(directory: Path, call: Callable[[], object]) -> int:
@@ -47,25 +32,10 @@ def forked(directory: Path, call: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def contents(directory: Path) -> dict[str, bytes]:
-    """Every file under a directory."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-
-
-def differences(here: dict[str, bytes], expected: dict[str, bytes]) -> str:
-    """The names of files that are missing, left over, or not what they should be; nothing where all is well."""
-    found = []
-    for name in sorted(here.keys() | expected.keys()):
-        if here.get(name) != expected.get(name):
-            how = "left over" if name not in expected else "missing" if name not in here else "different"
-            found.append(f"{name} is {how}")
-    return ", ".join(found)
-
-
 class Disturbed:
     """Disturbed runs of a subject over what `old` says was there before."""
 
-    def __init__(self, subject: Subject, root: Path, old: dict[str, bytes] | None = None) -> None:
+    def __init__(self, subject: Command, root: Path, old: dict[str, bytes] | None = None) -> None:
         self.old = old or {}
         self.runs = 0
         self._subject = subject
@@ -160,10 +130,10 @@ class Disturbed:
             raise Wrong(f"after resuming, {wrong}")
 
 
-def disturb(subject: Subject, root: Path, *, again: bool = False, full: bool = False, stride: int = 1) -> Iterator[str]:
+def disturb(subject: Command, root: Path, *, again: bool = False, stride: int = 1) -> Iterator[str]:
     """Disturb a subject at every step, or at every one in `stride`; yields what was wrong.
 
-    `again` puts an older output where it writes; `full` tries every disk and every error at each step.
+    `again` puts an older output where it writes.
     """
     old: dict[str, bytes] | None = None
     if again:
@@ -182,14 +152,13 @@ def disturb(subject: Subject, root: Path, *, again: bool = False, full: bool = F
 
     for at in points[::stride]:
         step = f"step {at} ({disturbed.steps[at - 1]})" if at <= len(disturbed.steps) else "the end"
-        for disk in DISKS if full else [DISKS[at % len(DISKS)]]:
-            yield from each(f"killed before {step}, {disk}", disturbed.killed, at, disk=disk)
+        disk = DISKS[at % len(DISKS)]
+        yield from each(f"killed before {step}, {disk}", disturbed.killed, at, disk=disk)
         if "(write)" in step:
             yield from each(f"killed in {step}", disturbed.killed, at, torn=True)
-        if full or not at % 5:
+        if not at % 5:
             second = 1 + at * 7 % len(points)
             what = f"killed before {step}, then before step {second}"
             yield from each(what, disturbed.killed, at, again=second, disk="forgotten")
-        errors = (errno.ENOSPC, errno.EIO)
-        for error in errors if full else [errors[at % 2]]:
-            yield from each(f"{step} failed with {errno.errorcode[error]}", disturbed.failed, at, error)
+        error = (errno.ENOSPC, errno.EIO)[at % 2]
+        yield from each(f"{step} failed with {errno.errorcode[error]}", disturbed.failed, at, error)
