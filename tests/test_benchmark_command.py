@@ -96,17 +96,6 @@ def test_the_section_has_a_line_for_each_goal():
     assert lines[-1] == "orjson 1; P 1, S x, C, 2 cores; 3 rounds, seed 1."
 
 
-def test_the_readers_are_compared_in_one_table():
-    """Each reader that was measured on both workloads has a row: two ratios, what it refuses, what it lacks."""
-    result = invented(normcompletion_detected=1.5, json_loads=2.5)
-    mixed = result["workloads"][readme.MIXED]["contenders"][1]
-    mixed |= {"refused": 5, "unsaid": ["source"], "wrong": {"created": 1, "source": 2}}
-    lines = readme.speed(result).splitlines()
-    assert "| `normcompletion.normalize` | 1.50 | 1.50 | 0% | 0 |" in lines
-    assert "| `json.loads`, dictionaries | 2.50 | 2.50 | 50% | 2 |" in lines
-    assert len(lines) == 6
-
-
 def test_the_section_is_renewed_in_place():
     """What is around the markers stays; without them the error says what to put where."""
     once = readme.written(f"a\n{readme.BEGIN}\nold\n{readme.END}\nz\n", FAST)
@@ -150,13 +139,6 @@ def test_what_is_no_result_is_reported(tmp_path, content):
         path.write_text(content)
     with pytest.raises(SystemExit, match=r"write (one|a result) with --json"):
         read_result(path)
-
-
-def test_results_without_a_common_row_are_no_comparison(tmp_path):
-    """Nothing to compare is an error, not a success."""
-    one, other = invented(json_loads=1.0), invented(orjson_loads=1.0)
-    with pytest.raises(SystemExit, match="no workload in common"):
-        compare.compare(save(tmp_path / "one.json", one), save(tmp_path / "other.json", other))
 
 
 def test_one_command_does_it_all(tmp_path, monkeypatch, capsys):

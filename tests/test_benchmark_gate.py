@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from benchmarks import compare, gate, readme, scaling, stages
-from benchmarks.contenders import load
 from benchmarks.corpora import parse_mix, records
 from benchmarks.corpora.shape import SIZES, size_of
 from normcompletion import normalize
@@ -135,27 +131,6 @@ def test_the_stages_add_up():
     assert found.samples > 1
 
 
-@pytest.mark.parametrize(
-    ("function", "stage"),
-    [
-        ("decoding.detection.source_of", "detect"),
-        ("dialect.adapt.completion", "adapt"),
-        ("decoding.lenient.struct", "lenient"),
-        ("payload.parse", "decode"),
-        ("sources.atoma.from_body", "adapt"),
-        ("api.normalize", "engine"),
-    ],
-)
-def test_a_stack_is_in_the_stage_of_its_innermost_function(function, stage):
-    """What runs below a function of this library, such as a parser in C, counts for that function."""
-    module, _, name = function.rpartition(".")
-    path = f"{stages.PACKAGE}/{module.replace('.', '/')}.py"
-    space = {"sys": sys}
-    exec(compile(f"def {name}():\n    return sys._getframe()", path, "exec"), space)
-    assert stages.stage_of(space[name]()) == stage
-    assert stages.stage_of(sys._getframe()) == "engine"
-
-
 def test_the_points_of_the_scaling_are_what_they_say(monkeypatch):
     """Sizes lie in their classes, log-probs have so many tokens, logs so many records, and all are read."""
     for point, name in zip(scaling.sizes(3), SIZES, strict=True):
@@ -166,15 +141,3 @@ def test_the_points_of_the_scaling_are_what_they_say(monkeypatch):
             assert len(logprobs.content if logprobs else []) == length
     monkeypatch.setattr(scaling, "COUNTS", (1, 3))
     assert [len(point.texts) for point in scaling.counts()] == [1, 3]
-
-
-def test_a_point_is_a_line():
-    """What it is, its mean size, its ratio."""
-    (body,) = [record.body for record in records(parse_mix("openrouter/chat/snake"), seed=1, stop=1)]
-    shown = scaling.line(scaling.Point("one", "normcompletion_many", [body]), load("orjson_loads"), 1)
-    assert shown.split()[:2] == ["one", f"{len(body):,}"]
-
-
-def test_ci_runs_the_gate():
-    """The gate is a stage of what every change must pass."""
-    assert "-m benchmarks.gate\n" in (Path(__file__).parent.parent / ".ci" / "run").read_text()

@@ -8,15 +8,13 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
-from types import GeneratorType
 
 import msgspec
 import orjson
 import pytest
 
 from benchmarks import contenders
-from benchmarks.chart import chart
-from benchmarks.compare import WORKLOADS, Spread, Workload, changes, check, main, measure, merged, run, spread, table
+from benchmarks.compare import WORKLOADS, Workload, check, main, measure, merged, run
 from benchmarks.contenders import BASELINE, MEANT_FOR, NAMES, Contender, Kind, load, load_all
 from benchmarks.corpora import Truth, parse_mix, records
 from benchmarks.footprint import footprint_of
@@ -92,15 +90,6 @@ def test_peers_agree_on_plain_chats(contender):
     assert found.accepted
 
 
-def test_inside_strings_is_read_at_openais_places():
-    """`orjson.loads` again on the strings of a log10 record finds the id of the response."""
-    texts, truths = corpus("log10/log_text,log10/log_record/snake", 20)
-    contender = load("orjson_inside")
-    for text, truth in zip(texts, truths, strict=True):
-        (answer,) = contender.read([text], Kind("log10", "chat"))
-        assert contender.facts(answer)["id"] == truth.id
-
-
 def test_what_is_wrong_refused_or_unsaid_is_seen():
     """A reader that changes ids and refuses every second body is reported so, field by field."""
 
@@ -128,14 +117,6 @@ def test_no_clock_starts_while_we_are_wrong():
     ours = invented("normcompletion_wrong", lambda texts, kind: ({"id": "other"} for _ in texts))
     with pytest.raises(SystemExit, match=r"wrong \{'id': 4\}"):
         run(Workload("", "mix", CHAT), texts, truths, [ours], load(BASELINE), 1)
-
-
-def test_an_interval_holds_the_median():
-    """Of fifteen numbers the fourth and the twelfth bound it, of few the least and the greatest."""
-    assert spread(range(15)) == Spread(7, 3, 11)
-    assert spread([3.0, 1.0, 2.0]) == Spread(2, 1, 3)
-    assert spread([5.0]) == Spread(5, 5, 5)
-    assert spread(range(101))[1:] == (40, 60)
 
 
 def test_each_contender_reads_its_texts_in_each_round():
@@ -183,35 +164,6 @@ def test_a_result_has_what_the_table_needs(result):
     assert (refused["refused"], refused["accepted"], "median" in refused) == (30, 0, False)
 
 
-def test_the_table_explains_it_in_words(result):
-    """One line for each contender of a workload, the fastest first; who refuses all comes last, with the reason."""
-    result["footprints"] = {"json_loads": {"import_ms": 1.5, "import_mb": 0.25, "kept_kb": None, "answers": 0}}
-    lines = table(result).splitlines()
-    assert lines[0].startswith("normcompletion ")
-    block = lines[lines.index("log10 record, JSON in strings: 30 bodies, half of them up to %s bytes" % p50(result)) :]
-    assert "100.0%  ValidationError: Object missing required field `choices`" in block[4]
-    assert lines[-1].split() == ["json_loads", "1.5", "0.2", "-"]
-
-
-def p50(result: dict) -> str:
-    return f"{result['workloads']['log10-text']['p50']:,}"
-
-
-def test_the_chart_has_a_bar_for_each_contender(result):
-    """It is well-formed, inside its frame, and names the versions."""
-    svg = ET.fromstring(chart(result))
-    space = "{http://www.w3.org/2000/svg}"
-    bars = svg.findall(f"{space}rect")
-    assert len(bars) == sum("median" in row for part in result["workloads"].values() for row in part["contenders"])
-    assert {bar.get("class") for bar in bars} == {"ours", "other"}
-    _, _, width, height = map(float, svg.get("viewBox").split())
-    for bar in bars:
-        assert float(bar.get("width")) > 0
-        assert 0 < float(bar.get("x")) + float(bar.get("width")) < width
-        assert 0 < float(bar.get("y")) < height
-    assert any("msgspec " in (text.text or "") for text in svg.findall(f"{space}text"))
-
-
 def test_results_of_several_environments_are_one(result):
     """A contender is missing where all miss it, and the first result to have it stands; other bodies are refused."""
     other = json.loads(json.dumps(result))
@@ -226,17 +178,6 @@ def test_results_of_several_environments_are_one(result):
     part["records"] += 1
     with pytest.raises(SystemExit, match="different bodies under 'openrouter'"):
         merged([result, other])
-
-
-def test_a_change_counts_where_the_intervals_lie_apart(result):
-    """A ratio that doubled is reported, and marked when no interval holds both."""
-    before = {"workloads": {"w": {"contenders": [{"name": "a", "median": 1.0, "low": 0.9, "high": 1.1}]}}}
-    for low, apart in ((1.05, False), (1.2, True)):
-        after = {
-            "workloads": {"w": {"contenders": [{"name": "a", "median": 2.0, "low": low, "high": 2.5}, {"name": "b"}]}}
-        }
-        assert changes(before, after) == [("w", "a", 2.0, apart)]
-    assert all(change == 1 and not apart for _, _, change, apart in changes(result, result))
 
 
 def test_a_footprint_is_taken_in_a_process_of_its_own(tmp_path):
@@ -266,21 +207,3 @@ def test_the_command_reads_ones_own_log(tmp_path, capsys, result):
     log.write_bytes(b"\n")
     with pytest.raises(SystemExit, match="holds no lines"):
         main(options)
-
-
-@pytest.mark.parametrize("arguments", [["--only", "openruter"], ["--contenders", "orjson"]])
-def test_a_wrong_name_is_answered_with_what_there_is(arguments, capsys):
-    """An unknown workload or contender exits with code 2, and lists the known ones."""
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    assert exit_.value.code == 2
-    assert "there are" in capsys.readouterr().err
-
-
-def test_many_are_read_lazily():
-    """No text is read before its answer is asked for."""
-    texts = iter(corpus(count=3)[0])
-    answers = load("normcompletion_many").read(texts, CHAT)
-    assert isinstance(answers, GeneratorType)
-    next(answers)
-    assert len(list(texts)) == 2

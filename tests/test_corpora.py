@@ -28,7 +28,7 @@ from benchmarks.corpora.files import (
 )
 from benchmarks.corpora.mix import SOURCES
 from benchmarks.corpora.shape import SIZES, SPELLINGS, TRAITS, size_of
-from normcompletion import NormalizeError, normalize
+from normcompletion import normalize
 from normcompletion.api import read_any
 from tests.conftest import FOUND, for_each
 
@@ -176,12 +176,6 @@ def test_sizes_and_shares_are_those_of_recorded_bodies():
     assert {truth.finish_reasons[0] for truth in found} == {"stop", "length", "tool_calls", "content_filter", None}
 
 
-def test_ids_differ():
-    """Hardly two records have one id."""
-    ids = [truth.id for truth in truths("openrouter/chat,openai/chat", 3000)]
-    assert len({*ids}) == len(ids)
-
-
 def test_the_samples_are_what_the_command_writes(tmp_path):
     """The committed samples are those of the generator as it is, and no test takes them for fixture pairs."""
     write_samples(tmp_path)
@@ -256,21 +250,3 @@ def test_the_command_keeps_a_corpus_in_the_cache(tmp_path, capsys, monkeypatch):
     assert len(path.read_bytes()) >= 20_000
     path.write_bytes(b"kept")
     assert cached(parse_mix(DEFAULT), seed=1, size=20_000).read_bytes() == b"kept"
-
-
-@pytest.mark.parametrize(
-    "arguments", [[], ["--records", "1", "--truth", "t"], ["--records", "1", "--mix", "x"], ["--bytes", "much"]]
-)
-def test_a_wrong_call_ends_with_advice(arguments, capsys):
-    """A call that cannot be right exits with code 2 and says what is missing or possible."""
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    assert exit_.value.code == 2
-    assert any(word in capsys.readouterr().err for word in ("--records N", "-o FILE", "there are", "whole number"))
-
-
-def test_failed_calls_raise():
-    """An error record is an error for `normalize`."""
-    for record in records(parse_mix("openrouter/error,openai/error,atoma/error,log10/error"), seed=3, stop=40):
-        with pytest.raises(NormalizeError):
-            normalize(record.body)
