@@ -127,11 +127,11 @@ def is_stream(raw: bytes) -> bool:
     return raw.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(_FIELDS)
 
 
-def mutant(seed: int, index: int) -> Mutant:
-    """The mutant of an index."""
+def mutant(seed: int, index: int, streams: float = STREAM_SHARE) -> Mutant:
+    """The mutant of an index; `streams` is the share of mutants that are streams."""
     random = Random(f"{seed}/{index}")  # a text is hashed the same way in every process
     found = corpus()
-    kind: Kind = "stream" if random.random() < STREAM_SHARE else random.choice(("body", "body", "body", "chunk"))
+    kind: Kind = "stream" if random.random() < streams else random.choice(("body", "body", "body", "chunk"))
     if kind == "stream":
         name, text = random.choice(found.streams)
         raw = _stream(text, random)
