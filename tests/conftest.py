@@ -148,13 +148,8 @@ def _hears_interrupts() -> None:
 
 
 def zstd() -> Any:
-    """The standard library's zstd, or its backport; skips the test where there is neither."""
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    return pytest.skip("needs normcompletion[batch]: no zstd here")
+    """The standard library's zstd, or its backport."""
+    return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 # Those under `forms/` are files of logs, for `test_form_samples.py`.

@@ -6,15 +6,18 @@ import copy
 import gc
 import json
 import pickle
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import duckdb
 import msgspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -27,17 +30,12 @@ from normcompletion import (
     ServiceError,
     SourceReportedError,
     Usage,
+    arrow,
     model,
     normalize,
 )
 from normcompletion.model import Choice, CostDetails, Envelope, Message, to_json
 from tests.conftest import PAIRS, completion_of, examples, recorded
-
-pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[batch]'")
-pc = pytest.importorskip("pyarrow.compute")
-pq = pytest.importorskip("pyarrow.parquet")
-arrow = pytest.importorskip("normcompletion.arrow")
-
 
 EVERY = [found for pair in PAIRS if (found := completion_of(pair.raw)) is not None]
 BODIES = [pair.raw for pair in PAIRS]
@@ -568,14 +566,6 @@ def test_the_functions_are_pickled_by_name():
     assert pickle.loads(sent).func is arrow.convert_batches
 
 
-def test_without_pyarrow_the_error_names_the_extra():
-    """Importing the module where pyarrow is missing says what to install."""
-    code = "import sys; sys.modules['pyarrow'] = None; import normcompletion.arrow"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
-    assert "pip install 'normcompletion[batch]'" in ran.stderr.strip().splitlines()[-1]
-
-
 # -- other readers
 
 
@@ -622,7 +612,6 @@ def test_pyarrow_adds_up_the_same(files):
 
 def test_duckdb_adds_up_the_same(files):
     """Read by DuckDB, both files have the rows, tokens, dollars and choices that Python counted."""
-    duckdb = pytest.importorskip("duckdb", reason="no duckdb; pip install duckdb")
     query = "SELECT count(*), sum({}total_tokens)::BIGINT, sum({}cost), sum({})::BIGINT FROM '{}'"
     nested = query.format("usage.", "usage.", "len(choices)", files["nested"])
     assert duckdb.sql(nested).fetchall() == [totals()]
@@ -632,7 +621,6 @@ def test_duckdb_adds_up_the_same(files):
 
 def test_polars_adds_up_the_same(files):
     """Read by Polars, both files have the rows, tokens, dollars and choices that Python counted."""
-    pl = pytest.importorskip("polars", reason="no polars; pip install polars")
     usage = pl.col("usage").struct
     nested = pl.read_parquet(files["nested"]).select(
         pl.len(), usage.field("total_tokens").sum(), usage.field("cost").sum(), pl.col("choices").list.len().sum()
@@ -646,8 +634,6 @@ def test_polars_adds_up_the_same(files):
 
 def test_engines_hand_whole_completions_back(files):
     """Rows that went through DuckDB or Polars, types spelled their way, still give equal completions."""
-    duckdb = pytest.importorskip("duckdb", reason="no duckdb; pip install duckdb")
-    pl = pytest.importorskip("polars", reason="no polars; pip install polars")
     through_duckdb = duckdb.sql(f"SELECT * FROM '{files['nested']}'").to_arrow_table()
     through_polars = pl.read_parquet(files["nested"]).to_arrow()
     for table in (through_duckdb, through_polars):
@@ -656,7 +642,6 @@ def test_engines_hand_whole_completions_back(files):
 
 def test_duckdb_hands_raw_bodies_over():
     """The result of a DuckDB query is converted as it is, a column of DuckDB's JSON type included."""
-    duckdb = pytest.importorskip("duckdb", reason="no duckdb; pip install duckdb")
     text = (CHAT % b"a").decode()
     table = duckdb.sql(f"SELECT '{text}'::JSON AS body, '{text}' AS text").to_arrow_table()
     for column in ("body", "text"):

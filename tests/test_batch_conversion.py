@@ -15,6 +15,7 @@ from normcompletion import (
     ServiceError,
     SourceReportedError,
     UnknownSourceError,
+    arrow,
     normalize_many,
 )
 from normcompletion.batch import convert
@@ -229,7 +230,6 @@ def test_json_lines_say_where_they_are_from():
 @pytest.mark.parametrize("layout", ["nested", "flat"])
 def test_arrow_rows_say_where_they_are_from(layout):
     """The origin has columns of its own, which can be chosen like others."""
-    pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
     blocks = [block(LOG)._replace(name="log")]
     batch = Converter(Options(layout=layout, origin=True))(blocks).data
     assert batch.schema.names[-3:] == ["_file", "_line", "_offset"]
@@ -301,8 +301,6 @@ def test_json_lines_are_the_canonical_completions():
 
 def test_arrow_rows_hold_the_same_records():
     """Arrow rows, read back, are the completions of the JSON lines; flat rows are as many."""
-    pytest.importorskip("pyarrow", reason="needs normcompletion[batch]")
-    arrow = pytest.importorskip("normcompletion.arrow")
     expected = Conversion(Options())([block(LOG)]).completions
     nested = Converter(Options(layout="nested", origin=False))([block(LOG)]).data
     assert list(arrow.completions(nested)) == expected

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pyarrow.parquet")
-if sys.version_info < (3, 14):
-    pytest.importorskip("backports.zstd")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (hasattr(os, "fork") and Path("/proc/self/stat").exists()), reason="needs Linux"),

@@ -200,21 +200,6 @@ def test_every_output_has_its_exit_code(output, code, jobs, capsys):
 
 
 @POSIX
-def test_a_full_standard_output_is_reported():
-    """A standard output that takes no more is exit code 5 and one line."""
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
-    Path("log").write_bytes(LOG)
-    with Path("/dev/full").open("wb") as full:
-        run = process("log", stdin=subprocess.DEVNULL, stdout=full)
-        _, err = run.communicate(timeout=HANG)
-    assert run.returncode == 5
-    assert err.splitlines()[-1].startswith(b"normcompletion: standard output")
-    assert b"Traceback" not in err
-    assert b"Exception ignored" not in err
-
-
-@POSIX
 def test_a_folder_that_may_not_be_written_is_exit_code_5(capsys):
     """A target in a read-only folder ends with exit code 5 and one line."""
     Path("log").write_bytes(LOG)

@@ -57,7 +57,9 @@ def drained(source: Input, size: int = 1000) -> tuple[bytes, IncompleteInput | N
 def whole_archives() -> dict[str, tuple[bytes, bytes]]:
     """Archives with what is in them."""
     packed = gzip.compress(TEXT, mtime=0)
-    found = {
+    frame = checked(TEXT)
+    note = b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"abcd"
+    return {
         "plain": (TEXT, TEXT),
         "empty": (b"", b""),
         "gzip": (packed, TEXT),
@@ -66,13 +68,6 @@ def whole_archives() -> dict[str, tuple[bytes, bytes]]:
         "an empty member": (gzip.compress(b"") + packed, TEXT),
         "zeros behind": (packed + bytes(100_000), TEXT),
         "zeros between": (packed + bytes(700) + packed, TEXT * 2),
-    }
-    try:
-        frame = checked(TEXT)
-    except pytest.skip.Exception:
-        return found
-    note = b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"abcd"
-    return found | {
         "zstd": (frame, TEXT),
         "two frames": (frame + frame, TEXT * 2),
         "skippable frames": (note + frame + note + frame + note, TEXT * 2),
@@ -146,7 +141,6 @@ def test_what_was_compressed_twice_is_refused(tmp_path, inner):
 
 def test_a_zstd_window_is_bounded(tmp_path):
     """A zstd frame that asks for 2 GiB of memory gets none."""
-    zstd()
     frame = b"\x28\xb5\x2f\xfd" + bytes([0x00, (31 - 10) << 3]) + b"\x01\x00\x00"
     _, broken = drained(written(tmp_path, frame))
     assert broken is not None

@@ -79,10 +79,6 @@ def test_a_run_without_checkpoints_leaves_nothing(tmp_path: Path) -> None:
         assert not one.holds_checkpoint
         assert one.load() is None
     assert names(tmp_path) == []
-
-
-def test_removing_leaves_nothing(tmp_path: Path) -> None:
-    """When all is done no file is left."""
     with journal_of(output(tmp_path), output(tmp_path, "rejects.jsonl")) as one:
         one.append(checkpoint())
         one.remove()
@@ -183,15 +179,6 @@ def test_streams_have_no_checkpoint() -> None:
         assert one.load() is None
         assert not one.holds_checkpoint
         one.remove()
-
-
-def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    """A journal in a directory that does not exist says how to make it."""
-    with (
-        pytest.raises(OutputError, match=r"make the directory first \(mkdir -p .*far\)"),
-        journal_of(output(tmp_path, "far/out.jsonl")),
-    ):
-        pass
 
 
 def test_starting_over_gives_back_what_was_moved_away(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 import normcompletion
 from normcompletion import NOTES, Choice, Completion, Note, ServiceError, Usage
@@ -188,7 +189,6 @@ def test_every_code_is_in_the_table():
 
 def test_the_bar_has_room_beside_the_counts():
     """On a terminal of 80 columns the counts and the rate are whole, and a fifth of the line at least is the bar."""
-    tqdm = pytest.importorskip("tqdm", reason="needs normcompletion[batch]").tqdm
     assert [_short(number) for number in (0, 999, 12_345, 123_456, 1_234_567, 5e9)] == [
         "0",
         "999",

@@ -6,9 +6,11 @@ import gzip
 import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
-from normcompletion.batch.forms import parquet
+from normcompletion.batch.forms import parquet as form
 from normcompletion.batch.inputs import IncompleteInput, Input, InputError, open_decoded
 from normcompletion.batch.units import Block, Unit, blocks, units_of
 from normcompletion.envelopes.options import Envelopes
@@ -19,12 +21,10 @@ BODY = json.dumps({"id": "a", "choices": [{"index": 0, "message": {"content": "h
 @pytest.fixture
 def table(tmp_path):
     """Writes a Parquet file and opens it."""
-    arrow = pytest.importorskip("pyarrow", reason="needs normcompletion[batch]: no pyarrow here")
-    parquet = pytest.importorskip("pyarrow.parquet")
 
     def write(columns: dict[str, Any], **options: Any) -> Any:
         path = tmp_path / "table.parquet"
-        parquet.write_table(arrow.table(columns), path, **options)
+        parquet.write_table(pa.table(columns), path, **options)
         return open_decoded(Input("table.parquet", str(path)))
 
     return write
@@ -152,7 +152,6 @@ def test_a_damaged_table_is_incomplete(table, tmp_path):
 
 def test_rows_before_a_damaged_row_group_are_given(table, tmp_path):
     """A Parquet file with damage in its second row group gives the rows of the first, and then the error."""
-    parquet = pytest.importorskip("pyarrow.parquet")
     table({"response": [f"{number}" for number in range(20)]}, row_group_size=10).close()
     path = tmp_path / "table.parquet"
     place = parquet.ParquetFile(path).metadata.row_group(1).column(0).dictionary_page_offset
@@ -174,6 +173,6 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch, tmp_path):
 
     path = tmp_path / "table"
     path.write_bytes(b"PAR1" + bytes(20))
-    monkeypatch.setattr(parquet, "import_module", absent)
+    monkeypatch.setattr(form, "import_module", absent)
     with pytest.raises(InputError, match=r"pip install 'normcompletion\[batch\]'"):
         rows(open_decoded(Input("table", str(path))))

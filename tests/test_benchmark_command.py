@@ -179,8 +179,6 @@ def test_the_documents_are_written_only_by_a_whole_run(tmp_path, monkeypatch, ca
 @pytest.mark.slow
 def test_whoever_writes_parquet_finds_the_same_rows(tmp_path, monkeypatch, capsys):
     """DuckDB, the floor and this library agree on the rows and tokens of a log, and all contenders get to its end."""
-    pytest.importorskip("pyarrow")
-    pytest.importorskip("duckdb")
     monkeypatch.setenv("NORMCOMPLETION_BENCH_CACHE", str(tmp_path))
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["batch", "--bytes", "200kB", "--rounds", "1"])

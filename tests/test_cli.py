@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import orjson
 import pytest
+from pyarrow import parquet
 
 import normcompletion
 from normcompletion import arrow, batch
@@ -137,20 +138,9 @@ def test_every_option_reaches_the_engine(log, tmp_path):
     names.write_text(f"{wrapped}\n")
     report = tmp_path / "report.json"
     out = tmp_path / "out.jsonl"
-    arguments = ["convert", "--files-from", str(names), "-o", str(out), "--body", "/r/b", "--carry", "n=/n"]
-    arguments += [
-        "--carry",
-        "m=/m",
-        "--report",
-        str(report),
-        "-j",
-        "2",
-        "--source",
-        "atoma",
-        "--checkpoint-every",
-        "1K",
-    ]
-    arguments += ["--max-record-bytes", "1M", "--max-errors", "0", "--max-error-rate", "0", "--progress", "off"]
+    arguments = ["convert", f"--files-from={names}", f"-o{out}", f"--report={report}", "--body=/r/b", "--carry=n=/n"]
+    arguments += ["--carry=m=/m", "-j2", "--source=atoma", "--checkpoint-every=1K", "--max-record-bytes=1M"]
+    arguments += ["--max-errors=0", "--max-error-rate=0", "--progress=off"]
     assert main(arguments) == 0
     assert [row["carried"] for row in rows(out)] == [{"n": at, "m": None} for at in range(9)]
     assert json.loads(report.read_bytes())["variants"] == {"atoma chat": 9}
@@ -160,7 +150,6 @@ def test_every_option_reaches_the_engine(log, tmp_path):
 
 def test_columns_are_named_with_commas(log, tmp_path, capsys):
     """`--columns` narrows Parquet to the columns named, and refuses others in one sentence with exit code 2."""
-    parquet = pytest.importorskip("pyarrow.parquet", reason="needs normcompletion[batch]")
     out = tmp_path / "out.parquet"
     arguments = ["convert", str(log), "-o", str(out), "--layout", "flat", "--columns"]
     assert main([*arguments, "model, id"]) == 1
@@ -172,7 +161,6 @@ def test_columns_are_named_with_commas(log, tmp_path, capsys):
 
 def test_parquet_goes_to_a_file_or_a_folder(log, tmp_path):
     """The name of the output says what is written: a Parquet file, or a folder of parts."""
-    parquet = pytest.importorskip("pyarrow.parquet", reason="needs normcompletion[batch]")
     assert main(["convert", str(log), "-o", str(tmp_path / "out.parquet"), "--layout", "flat"]) == 1
     assert parquet.read_table(tmp_path / "out.parquet").num_rows == 6
     assert (
@@ -183,16 +171,8 @@ def test_parquet_goes_to_a_file_or_a_folder(log, tmp_path):
     assert main(["convert", str(log), "--to", "parquet"]) == 2
 
 
-def test_a_dry_run_only_counts(log, tmp_path, capsys):
-    """A dry run ends as the real run would, and writes nothing, not even to standard output."""
-    assert main(["convert", str(log), "--dry-run", "--report", str(tmp_path / "report.json")]) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
-    assert capsys.readouterr().out == ""
-
-
 def test_progress_is_drawn_on_request(log, tmp_path, capsys):
     """With `--progress on` a bar with records and rejects is drawn on standard error; in a pipe there is none."""
-    pytest.importorskip("tqdm", reason="needs normcompletion[batch]")
     main(["convert", str(log), "-o", str(tmp_path / "1.jsonl"), "--progress", "on"])
     drawn = capsys.readouterr().err
     assert "records" in drawn
@@ -223,12 +203,6 @@ def test_wrong_usage_is_exit_code_2(log, capsys, arguments):
     assert code == (3 if arguments == ["convert"] else 2)
     assert printed(capsys)[-1].startswith("normcompletion")
     assert log.read_text() == LOG
-
-
-def test_a_wrong_source_is_answered_with_those_there_are(log, capsys):
-    """The refusal of a source names those that are registered."""
-    assert main(["convert", str(log), "--source", "acme"]) == 2
-    assert "openrouter" in capsys.readouterr().err
 
 
 def test_a_missing_library_is_named_with_its_extra(log, tmp_path, monkeypatch, capsys):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from normcompletion import arrow
 from tests.conftest import PAIRS
-
-pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[batch]'")
-pq = pytest.importorskip("pyarrow.parquet")
-arrow = pytest.importorskip("normcompletion.arrow")
 
 BODIES = [pair.raw for pair in PAIRS]
 COLUMNS = ["number", "id", "source", "model", "finish_reason", "total_tokens", "cost", "notes", "reject"]
@@ -62,7 +62,6 @@ def test_ray_data_gives_the_same_rows(raw, expected, monkeypatch):
 def test_a_dask_dataframe_gives_the_same_rows(raw, expected):
     """A Dask data frame with a partition a file, in two processes, has the rows that one call in this process gives."""
     dataframe = pytest.importorskip("dask.dataframe", reason="no dask; pip install 'dask[dataframe]'")
-    pandas = pytest.importorskip("pandas")
 
     def converted(path: str) -> Any:
         table = arrow.convert_batch(pq.read_table(path), "body", carry=["number"], flat=True)

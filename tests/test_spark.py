@@ -12,16 +12,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
-from normcompletion import Completion, Usage
+from normcompletion import Completion, Usage, arrow
 from tests.conftest import PAIRS
 
 pytest.importorskip("pyspark", reason="no pyspark; pip install 'normcompletion[spark]'")
-pa = pytest.importorskip("pyarrow", reason="no pyarrow; pip install 'normcompletion[spark]'")
-pc = pytest.importorskip("pyarrow.compute")
-pq = pytest.importorskip("pyarrow.parquet")
-arrow = pytest.importorskip("normcompletion.arrow")
 
 
 def java_version() -> int:
