@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from refereeing import Body, fixture_bodies, recorded_bodies
 
 from normcompletion import NormalizeError, normalize
 from normcompletion.export import ExportError, to_openai
+from normcompletion.testing import resolve
+from tests.conftest import recorded
+from tests.referees.refereeing import Body, fixture_bodies
 
 
 def accepts(body: dict[str, Any]) -> bool:
@@ -29,10 +31,8 @@ def accepts(body: dict[str, Any]) -> bool:
 def without(body: dict[str, Any], pointer: str) -> dict[str, Any]:
     """A body less one member; in a list a null is in its place."""
     left = copy.deepcopy(dict(body))
-    *parents, name = pointer.split("/")[1:]
-    holder: Any = left
-    for token in parents:
-        holder = holder[int(token)] if isinstance(holder, list) else holder[token]
+    above, _, name = pointer.rpartition("/")
+    holder = resolve(left, above)
     if isinstance(holder, list):
         holder[int(name)] = None
     else:
@@ -70,4 +70,4 @@ def test_the_openai_models_accept_what_fixtures_give() -> None:
 @pytest.mark.corpus
 def test_the_openai_models_accept_what_recorded_bodies_give(corpus: Path) -> None:
     """The same for every recorded body."""
-    assert sum(check_bodies(recorded_bodies(corpus, kind)) for kind in ("chat", "text")) > 3000
+    assert check_bodies(recorded(corpus, "chat", "text")) > 3000

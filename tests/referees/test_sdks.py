@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from refereeing import SAMPLE, Kind, check, fixture_bodies, recorded_bodies, reported_after
 
 from normcompletion import assemble, normalize, normalize_chunk
+from tests.conftest import recorded
+from tests.referees.refereeing import SAMPLE, check, fixture_bodies, reported_after
 
 Read = Callable[[bytes], Any]
 
@@ -21,7 +22,7 @@ class Sdk(NamedTuple):
 
     name: str
     module: str
-    kind: Kind
+    kind: str
     read: Callable[[Any], Read]
     seen: tuple[str, ...]
 
@@ -65,7 +66,7 @@ def test_fixtures(sdk: Sdk) -> None:
 @each_sdk
 def test_recorded_bodies(sdk: Sdk, corpus: Path) -> None:
     """Every field that an SDK reads from a recorded body is the same here."""
-    check(recorded_bodies(corpus, sdk.kind), sdk.referee())
+    check(recorded(corpus, sdk.kind), sdk.referee())
 
 
 @pytest.mark.parametrize("sdk", [sdk for sdk in SDKS if sdk.kind == "chat"], ids=lambda sdk: sdk.name)
@@ -86,23 +87,10 @@ def test_a_wrong_reading_is_reported(sdk: Sdk) -> None:
     ]
 
 
+HEAD = {key: value for key, value in json.loads(SAMPLE).items() if key != "usage"} | {"object": "chat.completion.chunk"}
 CHUNKS = [
-    {
-        "id": "gen-1",
-        "object": "chat.completion.chunk",
-        "created": 1700000000,
-        "model": "m",
-        "system_fingerprint": None,
-        "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hel"}, "finish_reason": None}],
-    },
-    {
-        "id": "gen-1",
-        "object": "chat.completion.chunk",
-        "created": 1700000000,
-        "model": "m",
-        "system_fingerprint": None,
-        "choices": [{"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}],
-    },
+    {**HEAD, "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hel"}, "finish_reason": None}]},
+    {**HEAD, "choices": [{"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}]},
 ]
 
 
