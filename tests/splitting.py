@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 Tree = dict[str, Any]
+Text = TypeVar("Text", str, bytes)
 Step = tuple[Tree, Tree]  # what one chunk adds to the delta, and to the choice around it
 
 # How usage comes: on the chunk that finishes; behind it with an empty delta and a null finish word (OpenRouter until
@@ -172,18 +172,12 @@ def _choice_chunks(choice: Tree, random: Random) -> list[Tree]:
 # -- the steps of one answer
 
 
-def _pieces(text: str, random: Random) -> list[str]:
-    """A text cut at random; some pieces are empty."""
-    cuts = sorted(random.randint(0, len(text)) for _ in range(random.randint(0, min(len(text) + 1, 5))))
-    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-
-
 def _text_steps(choice: Tree, random: Random) -> list[Step]:
     steps: list[Step] = []
     reasoning = choice.get("reasoning")
     if isinstance(reasoning, str):
-        steps += [({}, {"text": "", "reasoning": piece}) for piece in _pieces(reasoning, random)]
-    return steps + [({}, {"text": piece}) for piece in _pieces(choice["text"], random)]
+        steps += [({}, {"text": "", "reasoning": piece}) for piece in cut(reasoning, random)]
+    return steps + [({}, {"text": piece}) for piece in cut(choice["text"], random)]
 
 
 def _message_steps(message: Tree, random: Random) -> list[Step]:
@@ -198,11 +192,11 @@ def _message_steps(message: Tree, random: Random) -> list[Step]:
             pass  # said beside `reasoning`
         elif name == "reasoning" and all(thoughts):
             # Two names for one thought are cut alike; two thoughts come in one piece each, for nobody streams them.
-            pieces = _pieces(value, random) if thoughts[0] == thoughts[1] else [value]
+            pieces = cut(value, random) if thoughts[0] == thoughts[1] else [value]
             alias = names["reasoning_content"]
             deltas += [{key: piece, alias: piece if len(pieces) > 1 else message[alias]} for piece in pieces]
         elif name in ("content", "reasoning", "reasoning_content", "refusal") and isinstance(value, str):
-            deltas += [{key: piece} for piece in _pieces(value, random)]
+            deltas += [{key: piece} for piece in cut(value, random)]
         elif name == "content" and isinstance(value, list):
             deltas += [{key: [piece]} for part in value for piece in _part_pieces(part, random)] or [{key: []}]
         elif name in ("tool_calls", "reasoning_details", "annotations", "images") and isinstance(value, list) and value:
@@ -243,7 +237,7 @@ def _cumulative_steps(choice: Tree, random: Random) -> list[Step]:
     message, tokens = choice["message"], choice["logprobs"]
     steps: list[Step] = []
     so_far = ""
-    for piece in _pieces(message["content"], random):
+    for piece in cut(message["content"], random):
         so_far += piece
         count = len(tokens) * len(so_far) // len(message["content"])
         steps.append(({**message, "content": so_far}, {"logprobs": tokens[:count]}))
@@ -271,31 +265,25 @@ def _merged(deltas: list[Tree], random: Random) -> list[Tree]:
 
 def _part_pieces(part: Tree, random: Random) -> list[Tree]:
     """A part of a content list: text and thoughts in fragments, anything else whole."""
-    if part.keys() == {"type", "text"} and isinstance(part["text"], str):
-        return [{**part, "text": piece} for piece in _pieces(part["text"], random)]
-    if part.keys() == {"type", "thinking"} and isinstance(part["thinking"], str):
-        return [{**part, "thinking": piece} for piece in _pieces(part["thinking"], random)]
+    for name in ("text", "thinking"):
+        if part.keys() == {"type", name} and isinstance(part[name], str):
+            return [{**part, name: piece} for piece in cut(part[name], random)]
     return [part]
 
 
 def _call_pieces(call: Tree, random: Random) -> list[Tree]:
     """A tool call: the first fragment names it, later ones have its index and more of its arguments."""
-    function = call.get("function")
-    arguments = function.get("arguments") if isinstance(function, dict) else None
-    if not isinstance(arguments, str):
+    if not isinstance(call.get("function"), dict):
         return [call]
-    first, *later = _pieces(arguments, random)
+    first, *later = _function_pieces(call["function"], random)
     index = {key: value for key, value in call.items() if key == "index"}
-    return [
-        {**call, "function": {**call["function"], "arguments": first}},
-        *({**index, "function": {"arguments": piece}} for piece in later),
-    ]
+    return [{**call, "function": first}, *({**index, "function": piece} for piece in later)]
 
 
 def _function_pieces(call: Tree, random: Random) -> list[Tree]:
     if not isinstance(call.get("arguments"), str):
         return [call]
-    first, *later = _pieces(call["arguments"], random)
+    first, *later = cut(call["arguments"], random)
     return [{**call, "arguments": first}, *({"arguments": piece} for piece in later)]
 
 
@@ -305,7 +293,7 @@ def _detail_pieces(item: Tree, random: Random) -> list[Tree]:
     long = next((key for key in ("text", "summary", "data") if isinstance(item.get(key), str)), None)
     if long is None or "raw" in item:
         return [item]
-    first, *later = _pieces(item[long], random)
+    first, *later = cut(item[long], random)
     rest = {key: value for key, value in item.items() if key != "signature"}
     pieces = [{**rest, long: first}, *({**words, long: piece} for piece in later)]
     if "signature" in item:
@@ -318,7 +306,7 @@ def _audio_pieces(audio: Tree, random: Random) -> list[Tree]:
     pieces: list[Tree] = [{"id": audio["id"]}] if "id" in audio and random.random() < 0.5 else []
     for key in ("transcript", "data"):
         if isinstance(audio.get(key), str):
-            pieces += [{key: piece} for piece in _pieces(audio[key], random)]
+            pieces += [{key: piece} for piece in cut(audio[key], random)]
     return [*pieces, words]
 
 
@@ -346,52 +334,28 @@ def _add_logprobs(choice: Tree, steps: list[Step], random: Random) -> None:
 # -- framing
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a server writes its events."""
-
-    line_end: str = "\n"
-    space: str = " "
-    comments: tuple[str, ...] = ()  # lines that may stand between two events
-    event: str | None = None
-    done: bool = True
-    blank_lines: bool = True  # recorders drop them
-    last_blank_line: bool = True
-    ascii_only: bool = True
-    random: Random = field(default_factory=lambda: Random(0))
-
-
 COMMENTS = (": PROCESSING", ": keep-alive", ":", "", "retry: 10", "id: 7", "data: : PROCESSING")
 
 
-def a_style(random: Random) -> Style:
-    """Any style."""
-    return Style(
-        line_end=random.choice(("\n", "\n", "\r\n", "\r")),
-        space=random.choice((" ", "")),
-        comments=random.choice(((), COMMENTS[:3], COMMENTS)),
-        event=random.choice((None, None, "message")),
-        done=random.random() < 0.7,
-        blank_lines=random.random() < 0.8,
-        last_blank_line=random.random() < 0.8,
-        ascii_only=random.random() < 0.5,
-        random=random,
-    )
-
-
-def write(chunks: list[Tree], style: Style) -> bytes:
-    """The chunks as an event stream."""
+def write(chunks: list[Tree], random: Random) -> bytes:
+    """The chunks as the event stream of some server, as some recorder kept it."""
+    line_end = random.choice(("\n", "\n", "\r\n", "\r"))
+    space = random.choice((" ", ""))
+    comments = random.choice(((), COMMENTS[:3], COMMENTS))  # lines that may stand between two events
+    event = random.choice((None, None, "message"))
+    blank = [""] * (random.random() < 0.8)  # recorders drop them
+    ascii_only = random.random() < 0.5
     lines: list[str] = []
-    texts = [to_text(chunk, ascii_only=style.ascii_only) for chunk in chunks] + ["[DONE]"] * style.done
+    texts = [to_text(chunk, ascii_only=ascii_only) for chunk in chunks] + ["[DONE]"] * (random.random() < 0.7)
     for text in texts:
-        while style.comments and style.random.random() < 0.3:
-            lines += [style.random.choice(style.comments)] + [""] * style.blank_lines
-        if style.event is not None:
-            lines.append(f"event:{style.space}{style.event}")
-        lines += [f"data:{style.space}{text}"] + [""] * style.blank_lines
-    if not style.last_blank_line and style.blank_lines:
+        while comments and random.random() < 0.3:
+            lines += [random.choice(comments), *blank]
+        if event is not None:
+            lines.append(f"event:{space}{event}")
+        lines += [f"data:{space}{text}", *blank]
+    if blank and random.random() < 0.2:
         lines.pop()
-    return "".join(line + style.line_end for line in lines).encode()
+    return "".join(line + line_end for line in lines).encode()
 
 
 def to_text(chunk: Any, *, ascii_only: bool = True) -> str:
@@ -404,7 +368,7 @@ def to_text(chunk: Any, *, ascii_only: bool = True) -> str:
     return text
 
 
-def cut(raw: bytes, random: Random, pieces: int = 6) -> list[bytes]:
-    """Bytes in pieces, cut anywhere; some pieces are empty."""
-    places = sorted(random.randint(0, len(raw)) for _ in range(random.randint(0, pieces)))
-    return [raw[start:end] for start, end in zip([0, *places], [*places, len(raw)], strict=True)]
+def cut(text: Text, random: Random, pieces: int = 5) -> list[Text]:
+    """A text in pieces, cut anywhere; some pieces are empty."""
+    places = sorted(random.randint(0, len(text)) for _ in range(random.randint(0, pieces)))
+    return [text[start:end] for start, end in zip([0, *places], [*places, len(text)], strict=True)]

@@ -28,13 +28,11 @@ from normcompletion import (
     normalize_chunk,
 )
 from normcompletion.model import Note, Part, ThinkingText
-from tests.conftest import FIXTURES, PAIRS, canonical, examples, for_each
+from tests.conftest import FIXTURES, PAIRS, canonical, examples, for_each, saved
 from tests.fuzz.mutations import BYTES, IN_STRINGS, NUMBERS, mutant
 from tests.splitting import (
     ENDINGS,
-    Style,
     Tree,
-    a_style,
     as_streamed,
     cut,
     is_cumulative,
@@ -141,7 +139,7 @@ def test_a_response_and_the_stream_of_it_give_one_completion(name: str, random: 
     expected = comparable(as_assembled(normalize(to_text(payload)), payload))
     chunks = split(payload, random)
     assert comparable(assemble(map(to_text, chunks))) == expected
-    assert comparable(normalize(write(chunks, a_style(random)))) == expected
+    assert comparable(normalize(write(chunks, random))) == expected
 
 
 def test_the_splitter_meets_most_responses() -> None:
@@ -193,7 +191,7 @@ def a_stream(name: str, random: Random) -> bytes:
     """A saved stream by its name, or one that is made of a response."""
     if name in SAVED:
         return SAVED[name]
-    return write(split(as_streamed(RESPONSES[name]), random), a_style(random))
+    return write(split(as_streamed(RESPONSES[name]), random), random)
 
 
 streams = st.builds(a_stream, st.sampled_from(sorted(SAVED) + sorted(RESPONSES)), randoms)
@@ -234,7 +232,7 @@ def test_a_vendor_key_in_camel_case_decides_the_spelling_on_every_path(vendor: b
 def test_framing_changes_nothing(name: str, random: Random) -> None:
     """A stream's completion is that of its chunks, whatever line ends, comments and spaces are around them."""
     chunks = split(as_streamed(RESPONSES[name]), random)
-    raw = write(chunks, a_style(random))
+    raw = write(chunks, random)
     assert result(lambda: normalize(raw)) == result(lambda: assemble(map(to_text, chunks)))
 
 
@@ -310,7 +308,7 @@ def test_of_a_vendor_key_the_last_value_is_kept_and_texts_of_a_delta_are_joined(
     """However chunks are read, `extra` has the last value of a vendor key, and in a delta all its text."""
     chunks = split(as_streamed(RESPONSES[name]), random)
     last = with_vendor_keys(chunks, random)
-    raw = write(chunks, Style())
+    raw = saved(*chunks)
     for completion in (normalize(raw), assemble(iter_events([raw])), by_chunks(raw, strict=False)):
         assert completion.extra == last
 
@@ -384,10 +382,10 @@ CHUNKS = members(
 @given(chunks=st.lists(CHUNKS, min_size=1, max_size=4), strict=st.booleans())
 def test_every_path_reads_any_chunks_alike(chunks: list[Tree], strict: bool) -> None:  # noqa: FBT001
     """Chunks with any members, of right and wrong types, have one result as saved stream, as events and one by one."""
-    raw = write(chunks, Style())
-    saved = result(lambda: normalize(raw, strict=strict))
-    assert result(lambda: assemble(iter_events([raw]), strict=strict)) == saved
-    assert result(lambda: by_chunks(raw, strict=strict)) == saved
+    raw = saved(*chunks)
+    whole = result(lambda: normalize(raw, strict=strict))
+    assert result(lambda: assemble(iter_events([raw]), strict=strict)) == whole
+    assert result(lambda: by_chunks(raw, strict=strict)) == whole
 
 
 @examples(50)
