@@ -1,6 +1,6 @@
 """One line for each payload of `inputs`: its name, the mode, a digest of what became of it, the offset of an error.
 
-    python -m tests.reliability.digest [--rounds 2] > digest-3.11.txt
+    python -m tests.reliability.digest > digest-3.11.txt
     python -m tests.reliability.digest --container str --depth 800 --stack 1048576 --threads 8 --many --turn 3
 
 Whatever the options and the Python, the lines of a payload are the same: `diff` finds the ones that are not. A payload
@@ -13,7 +13,9 @@ import argparse
 import hashlib
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from normcompletion import (
@@ -81,25 +83,17 @@ def readings(payload: Any, *, many: bool) -> dict[str, Call]:
 
 
 def lines(options: argparse.Namespace, turn: int) -> list[str]:
-    """The sorted lines of the last round over all payloads, in an order that is turned by `turn` eighths."""
+    """The sorted lines of all payloads, which are read in an order that is turned by `turn` eighths."""
     found = list(payloads().items())[:: options.every]
     start = len(found) * (turn % 8) // 8
-    report: list[str] = []
-    for _ in range(options.rounds):
-        report = one_round([*found[start:], *found[:start]], options)
-    return sorted(report)
-
-
-def one_round(found: Iterable[tuple[str, bytes]], options: argparse.Namespace) -> list[str]:
-    """The lines of some payloads, in order."""
     report = []
-    for name, raw in found:
+    for name, raw in [*found[start:], *found[:start]]:
         payload = CONTAINERS[options.container](raw)
         if payload is None:
             continue
         for mode, call in readings(payload, many=options.many).items():
             report.append(f"{name}\t{mode}\t{described(call, options.depth)}")
-    return report
+    return sorted(report)
 
 
 def described(call: Call, depth: int) -> str:
@@ -115,26 +109,11 @@ def described(call: Call, depth: int) -> str:
 
 def in_threads(options: argparse.Namespace) -> list[str]:
     """The lines that every thread gave; the word `DIFFERENT` where two threads differ."""
-    results: dict[int, list[str]] = {}
-    failures: list[BaseException] = []
-
-    def work(number: int) -> None:
-        try:
-            results[number] = lines(options, options.turn + number)
-        except BaseException as error:
-            failures.append(error)
-            raise
-
-    if options.stack:
-        threading.stack_size(options.stack)
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(options.threads or 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    differing = {line for result in results.values() for line in set(result) ^ set(results[0])}
+    threading.stack_size(options.stack)
+    with ThreadPoolExecutor(options.threads or 1) as threads:
+        turns = range(options.turn, options.turn + (options.threads or 1))
+        results = list(threads.map(partial(lines, options), turns))
+    differing = {line for result in results for line in set(result) ^ set(results[0])}
     return [*results[0], *(f"DIFFERENT\t{line}" for line in sorted(differing))]
 
 
@@ -147,7 +126,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--many", action="store_true", help="through normalize_many")
     parser.add_argument("--turn", type=int, default=0, help="start at the N-th eighth of the payloads")
-    parser.add_argument("--rounds", type=int, default=1, help="read all so often, and print the last round")
     parser.add_argument("--every", type=int, default=1, help="only each N-th payload")
     options = parser.parse_args()
     report = in_threads(options) if options.stack or options.threads else lines(options, options.turn)

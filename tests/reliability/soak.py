@@ -1,21 +1,19 @@
 """Whether anything grows: many inputs, good and bad, read over and over, resident memory before and after.
 
-    python -m tests.reliability.soak [--inputs 300] [--calls 20000] [--leak BYTES]
+    python -m tests.reliability.soak
 
-Each input is read `calls` times, most of them by `normalize` in either mode, some by the other verbs; the exceptions
-are dropped. The first tenth, which fills caches, does not count. Prints a table and exits with 1 where resident memory
-grows by more than 300 KB after it. `--leak` plants a leak of so many bytes a call, to see it found.
+Each input is read 20,000 times, most of them by `normalize` in either mode, some by the other verbs; the exceptions are
+dropped. The first tenth, which fills caches, does not count. Exits with 1 where resident memory grows by more than
+300 KB after it.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import gc
 import os
 import random
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,8 @@ from tests.reliability.inputs import SEED, payloads
 
 LIMIT = 300_000
 LONGEST = 3_000  # longer inputs only take time
+INPUTS, CALLS = 300, 20_000
 ROUNDS = 100  # how often all inputs take turns
-WARM_UP = 0.1
 
 
 def resident() -> int:
@@ -70,41 +68,19 @@ def read(raw: bytes, times: int, start: int) -> None:
             pass
 
 
-def soak(inputs: list[bytes], calls: int, leak: int = 0) -> list[tuple[float, int]]:
-    """Read each input `calls` times; the resident memory at some parts of the way, the first one warmed up."""
-    leaked = []
-    found: list[tuple[float, int]] = []
-    rounds = min(ROUNDS, calls)
-    for number in range(rounds):
-        for raw in inputs:
-            read(raw, calls // rounds, number * (calls // rounds))
-            if leak:
-                leaked.append(bytes(leak * (calls // rounds)))
-        share = (number + 1) / rounds
-        if share >= WARM_UP and (number + 1) % max(1, rounds // 10) == 0:
-            found.append((share, resident()))
-    return found
-
-
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description="resident memory over many calls")
-    parser.add_argument("--inputs", type=int, default=300)
-    parser.add_argument("--calls", type=int, default=20_000)
-    parser.add_argument("--leak", type=int, default=0)
-    options = parser.parse_args()
+    """Tell how resident memory grows."""
     if os.environ.get("PYTHONMALLOC") != "malloc":  # Python's own allocator takes memory by the megabyte
         os.environ["PYTHONMALLOC"] = "malloc"
-        os.execv(sys.executable, [sys.executable, "-m", "tests.reliability.soak", *sys.argv[1:]])
-    inputs = chosen(options.inputs)
-    started = time.perf_counter()
-    found = soak(inputs, options.calls, options.leak)
-    first = found[0][1]
-    print(f"Python {sys.version.split()[0]}, {len(inputs)} inputs x {options.calls} calls, rss in KB")
-    for share, size in found:
-        print(f"{share:6.0%} {size / 1000:10.0f} {(size - first) / 1000:+8.0f}")
-    growth = found[-1][1] - first
-    print(f"growth {growth / 1000:+.0f} KB in {time.perf_counter() - started:.0f} s")
+        os.execv(sys.executable, [sys.executable, "-m", "tests.reliability.soak"])
+    inputs, times, first, growth = chosen(INPUTS), CALLS // ROUNDS, 0, 0
+    for number in range(ROUNDS):
+        for raw in inputs:
+            read(raw, times, number * times)
+        if number % 10 == 9:
+            first = first or resident()
+            growth = resident() - first
+            print(f"{number + 1:4} % of {len(inputs)} inputs x {CALLS} calls: {growth / 1000:+.0f} KB", flush=True)
     sys.exit(growth > LIMIT)
 
 
