@@ -314,7 +314,6 @@ def test_no_number_is_rounded(numbers: list[float]):
         assert duration == completion.envelope.duration or "/envelope/duration" in overflow
     flat = arrow.record_batch(completions, flat=True)
     for row, completion in zip(flat.to_pylist(), completions, strict=True):
-        assert completion.usage is not None
         assert row["cost"] == completion.usage.cost or "/usage/cost" in json.loads(row["overflow"])
     assert flat.column("envelope_duration").to_pylist() == [row["envelope"]["duration"] for row in batch.to_pylist()]
 

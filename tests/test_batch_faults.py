@@ -168,10 +168,8 @@ def test_a_reader_that_ends_is_no_drama():
     """Where the reader of standard output ends (`| head`), the run ends with exit code 5 and says nothing."""
     Path("log").write_bytes(LOG * 200)
     with process("log", stdin=subprocess.DEVNULL) as run:
-        assert run.stdout is not None
         assert run.stdout.readline().startswith(b"{")
         run.stdout.close()
-        assert run.stderr is not None
         assert run.stderr.read() == b""
         assert run.wait(HANG) == 5
 

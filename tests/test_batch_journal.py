@@ -103,7 +103,6 @@ def test_what_a_crash_cut_off_does_not_count(tmp_path: Path) -> None:
             assert loaded is None or loaded.position.line == complete - 1
             two.append(checkpoint(9))
             again = two.load()
-        assert again is not None
         assert again.position.line == 9
         assert path.read_bytes().count(b"\n") == max(complete, 1) + 1
 
@@ -138,7 +137,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     assert names(tmp_path) == ["out.jsonl.checkpoint"]
     with journal_of(output(tmp_path)) as two:
         loaded = two.load()
-        assert loaded is not None
         assert loaded.position.line == (2 if step == "sync" else 1)
         two.append(checkpoint(3))
 
@@ -213,7 +211,6 @@ def holder(outputs: list[str], saves: int) -> subprocess.Popen[str]:
     """Another process that has some outputs."""
     code = HOLDER.format(root=str(ROOT), outputs=outputs, saves=saves)
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compare, gate, readme, scaling, stages
+from benchmarks import compare, gate, readme, stages
 from benchmarks.corpora import parse_mix, records
-from benchmarks.corpora.shape import SIZES, size_of
-from normcompletion import normalize
 
 ALL = dict.fromkeys(gate.WORKLOADS, 1.0)
 HERE = {gate.version(): {"cpu": ALL}}
@@ -50,38 +48,6 @@ def test_other_versions_have_a_wider_margin():
     assert gate.limits(other, "cpu")["all"] == 3 * gate.ELSEWHERE
     assert gate.limits({**other, **HERE}, "cpu")["all"] == gate.MARGINS["cpu"] < gate.ELSEWHERE
     assert gate.limits(other, "instructions") == {}
-
-
-def test_instructions_decide_where_they_are_counted(monkeypatch, ratios, capsys):
-    """With a count in the baseline and a `perf` that works, counts are compared; else CPU time."""
-    both = {gate.version(): {"cpu": ALL, "instructions": ALL}}
-    monkeypatch.setattr(gate, "instructions", lambda name: 1.0)
-    ratios["all"] = [gate.MARGINS["instructions"] + 0.01] * gate.ATTEMPTS
-    assert gate.gate(both) == 1
-    assert capsys.readouterr().out.startswith("instructions, as ratios")
-    monkeypatch.setattr(gate, "instructions", lambda name: None)
-    assert gate.gate(both) == 0
-    assert capsys.readouterr().out.startswith("cpu, as ratios")
-
-
-@pytest.mark.parametrize(
-    ("counts", "ratio"),
-    [
-        ({"detected 5": "5300", "detected 0": "300", "loads 5": "2400", "loads 0": "400"}, 2.5),
-        ({"": "<not supported>"}, None),
-        ({}, None),
-    ],
-)
-def test_counts_are_taken_from_perf(tmp_path, counts, ratio):
-    """The start of a process is subtracted; what cannot be counted is no number."""
-    perf = tmp_path / "perf"
-    cases = "".join(
-        f'*"{call}") echo "{count},,instructions:u,1,100.00,," > "$6";;\n' for call, count in counts.items()
-    )
-    perf.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 1;;\nesac\n')
-    perf.chmod(0o755)
-    assert gate.instructions("all", str(perf)) == ratio
-    assert gate.instructions("all", str(tmp_path / "missing")) is None
 
 
 def test_the_baseline_is_renewed_for_these_versions_alone(monkeypatch, ratios):
@@ -129,15 +95,3 @@ def test_the_stages_add_up():
     assert found.stages["lenient"] > 0
     assert found.encode > 0
     assert found.samples > 1
-
-
-def test_the_points_of_the_scaling_are_what_they_say(monkeypatch):
-    """Sizes lie in their classes, log-probs have so many tokens, logs so many records, and all are read."""
-    for point, name in zip(scaling.sizes(3), SIZES, strict=True):
-        assert {size_of(text) for text in point.texts} == {name}
-    for point, length in zip(scaling.tokens(2), scaling.TOKENS, strict=True):
-        for text in point.texts:
-            logprobs = normalize(text).choices[0].logprobs
-            assert len(logprobs.content if logprobs else []) == length
-    monkeypatch.setattr(scaling, "COUNTS", (1, 3))
-    assert [len(point.texts) for point in scaling.counts()] == [1, 3]

@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import orjson
 import pytest
-from pyarrow import parquet
 
 import normcompletion
 from normcompletion import arrow, batch
@@ -146,29 +145,6 @@ def test_every_option_reaches_the_engine(log, tmp_path):
     assert json.loads(report.read_bytes())["variants"] == {"atoma chat": 9}
     assert main([*arguments, "--overwrite", "--limit", "4", "--strict", "--completions-only"]) == 0
     assert len(rows(out)) == 4
-
-
-def test_columns_are_named_with_commas(log, tmp_path, capsys):
-    """`--columns` narrows Parquet to the columns named, and refuses others in one sentence with exit code 2."""
-    out = tmp_path / "out.parquet"
-    arguments = ["convert", str(log), "-o", str(out), "--layout", "flat", "--columns"]
-    assert main([*arguments, "model, id"]) == 1
-    assert parquet.read_table(out).column_names == ["model", "id"]
-    capsys.readouterr()
-    assert main([*arguments, "id,colour", "--overwrite"]) == 2
-    assert "there are no columns colour; choose from id, source" in capsys.readouterr().err
-
-
-def test_parquet_goes_to_a_file_or_a_folder(log, tmp_path):
-    """The name of the output says what is written: a Parquet file, or a folder of parts."""
-    assert main(["convert", str(log), "-o", str(tmp_path / "out.parquet"), "--layout", "flat"]) == 1
-    assert parquet.read_table(tmp_path / "out.parquet").num_rows == 6
-    assert (
-        main(["convert", str(log), "-o", f"{tmp_path}/parts/", "--rows-per-part", "4", "--rejects", "/dev/null"]) == 1
-    )
-    parts = sorted((tmp_path / "parts").iterdir())
-    assert [parquet.read_table(part).num_rows for part in parts] == [4, 2]
-    assert main(["convert", str(log), "--to", "parquet"]) == 2
 
 
 def test_progress_is_drawn_on_request(log, tmp_path, capsys):
@@ -348,13 +324,6 @@ def test_detect_and_explain_speak_of_each_unit(log, tmp_path, capsys):
     assert "/choices/0/seed  →  extra" in out
     assert main(["detect", str(log)]) == 1
     assert f"{log}:1: openai chat" in capsys.readouterr().out
-
-
-def test_sources_lists_every_variant(capsys):
-    """`sources` prints a row for each registered variant."""
-    assert main(["sources"]) == 0
-    listed = capsys.readouterr().out.splitlines()
-    assert any(row.split()[:2] == ["log10", "log_record"] for row in listed)
 
 
 @pytest.mark.parametrize("command", ["detect", "explain", "verify", "survey"])

@@ -75,7 +75,6 @@ def test_an_error_with_a_code_or_a_message_beside_an_answer_is_one(error: Any) -
     """Beside choices, an `error` with a code or a message fails the call; its answer is in the completion."""
     completion = reported({**chat(), "error": error})
     assert completion.text == "hi"
-    assert completion.error is not None
     assert completion.error.code is not None or completion.error.message is not None
 
 
@@ -95,7 +94,6 @@ def test_a_function_call_of_nothing_is_no_call(calls: dict[str, Any]) -> None:
 def test_a_list_of_one_error_is_that_error() -> None:
     """Gemini's list of one error is a failed call; a list of anything else is not one response."""
     completion = reported([{"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}])
-    assert completion.error is not None
     assert completion.error.code == 400
     assert completion.extra == {"/0/error/status": "INVALID_ARGUMENT"}
     for items in ([], [{"error": {"code": 1}}, {"error": {"code": 2}}], [chat()]):
@@ -109,6 +107,5 @@ def test_what_no_error_can_hold_stays_in_extra() -> None:
     partial = reported('{"message": "shape mismatch", "partial_response": "stop"}')
     assert (partial.extra["/partial_response"], partial.notes[0].code) == ("stop", "wrong_type")
     event = reported(b'event: error\ndata: {"status": 18446744073709551616, "detail": "unreachable"}\n\n')
-    assert event.error is not None
     assert (event.error.code, event.error.message) == (None, "unreachable")
     assert event.extra["/error"]["status"] == 18446744073709551616

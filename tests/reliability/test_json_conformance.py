@@ -111,7 +111,6 @@ def test_an_accepted_text_keeps_its_value(case: Case) -> None:
         got = read(POSITIONS[position].replace(b"%s", case.text)).extra.get(pointer)
         assert repr(got) == repr(wanted), position
     completion = read(POSITIONS["free_form_last"].replace(b"%s", case.text))
-    assert completion.error is not None
     metadata = completion.error.metadata or {"a": None}
     assert repr(metadata["a"]) == repr(wanted)
     wanted = without_surrogates(wanted)
@@ -135,6 +134,5 @@ def test_tool_arguments_are_text_whatever_they_hold(case: Case) -> None:
         payload = ARGUMENTS.replace(b"%s", json.dumps(text, ensure_ascii=escaped).encode())
         for strict in (False, True):
             completion = read(payload, strict=strict)
-            assert completion.tool_calls[0].function is not None
             assert completion.tool_calls[0].function.arguments == text
             assert [note.code for note in completion.notes] == ["python_arguments"] * text.startswith("{'")
