@@ -12,7 +12,7 @@ from normcompletion import (
     UnknownPayloadError,
     normalize,
 )
-from tests.conftest import PAIRS, refusal
+from tests.conftest import PAIRS, for_each, refusal
 
 UNKNOWN = "UnknownPayloadError"
 
@@ -99,49 +99,35 @@ def test_a_refused_fixture_is_called_by_its_name(name: str) -> None:
     assert words in str(error)
 
 
-@pytest.mark.parametrize(
-    ("payload", "words"),
-    [
-        ({"object": "embedding"}, "an embedding"),
-        ({"data": [{"object": "embedding"}]}, "an embedding"),
-        ({"data": [{"embedding": [0.5]}]}, "an embedding"),
-        ({"data": [{"b64_json": "x"}]}, "images"),
-        ({"data": [{"url": "x"}]}, "images"),
-        ({"data": [{"id": "m"}]}, "neither"),
-        ({"completionID": "c"}, "acknowledgement"),
-        ({"sessionID": "s"}, "acknowledgement"),
-        ({"session": {}}, "acknowledgement"),
-        ({"session": {}, "more": 1}, "neither"),
-        ({"completion_id": "c", "prompt_messages": []}, "benchmark"),
-        ({"completion_id": "c"}, "neither"),
-        ({"prompt_messages": []}, "neither"),
-        ({"tokens_prompt": 1}, "generation record"),
-        ({"native_tokens_prompt": 1}, "generation record"),
-        ({"tokensPrompt": 1}, "generation record"),
-        ({"nativeTokensPrompt": 1}, "generation record"),
-        ({"generation_id": "g"}, "generation record"),
-        ({"generationId": "g"}, "generation record"),
-        ({"input": {}, "output": {}}, "stored generation content"),
-        ({"input": {}}, "neither"),
-        ({"object": "response"}, "Responses API"),
-        ({"output": []}, "Responses API"),
-        ({"type": "response.created"}, "Responses or Messages stream"),
-        ({"type": "message_start"}, "Responses or Messages stream"),
-        ({"type": "message_delta"}, "Responses or Messages stream"),
-        ({"type": "message_stop"}, "Responses or Messages stream"),
-        ({"type": "content_block_start"}, "Responses or Messages stream"),
-        ({"type": "content_block_delta"}, "Responses or Messages stream"),
-        ({"type": "content_block_stop"}, "Responses or Messages stream"),
-        ({"type": "ping"}, "Responses or Messages stream"),
-        ({"type": "message", "content": []}, "Anthropic"),
-        ({"type": "message"}, "neither"),
-        ({"object": "batch"}, "batch"),
-        ({"object": "chat.completion.chunk"}, "one chunk"),
-        ({"choices": [{"delta": {"content": "x"}}]}, "one chunk"),
-        (True, "a bool"),
-        (b"true", "a boolean"),
+CALLED: dict[str, list[object]] = {
+    "an embedding": [{"object": "embedding"}, {"data": [{"object": "embedding"}]}, {"data": [{"embedding": [0.5]}]}],
+    "images": [{"data": [{"b64_json": "x"}]}, {"data": [{"url": "x"}]}],
+    "acknowledgement": [{"completionID": "c"}, {"sessionID": "s"}, {"session": {}}],
+    "benchmark": [{"completion_id": "c", "prompt_messages": []}],
+    "generation record": [
+        *({key: 1} for key in ("tokens_prompt", "native_tokens_prompt", "tokensPrompt", "nativeTokensPrompt")),
+        *({key: "g"} for key in ("generation_id", "generationId")),
     ],
-)
+    "stored generation content": [{"input": {}, "output": {}}],
+    "Responses API": [{"object": "response"}, {"output": []}],
+    "Responses or Messages stream": [
+        *({"type": f"message_{word}"} for word in ("start", "delta", "stop")),
+        *({"type": f"content_block_{word}"} for word in ("start", "delta", "stop")),
+        *({"type": word} for word in ("response.created", "ping")),
+    ],
+    "Anthropic": [{"type": "message", "content": []}],
+    "batch": [{"object": "batch"}],
+    "one chunk": [{"object": "chat.completion.chunk"}, {"choices": [{"delta": {"content": "x"}}]}],
+    "a bool": [True],
+    "a boolean": [b"true"],
+    "neither": [
+        *({"data": [{"id": "m"}]}, {"session": {}, "more": 1}, {"completion_id": "c"}, {"prompt_messages": []}),
+        *({"input": {}}, {"type": "message"}),
+    ],
+}
+
+
+@for_each((payload, words) for words, payloads in CALLED.items() for payload in payloads)
 def test_what_is_no_completion_is_called_by_its_name(payload: Any, words: str) -> None:
     """The text of `UnknownPayloadError` says what the payload is, by the fewest members that tell."""
     error = refusal(payload)
