@@ -235,8 +235,8 @@ def refusal(payload: object, **options: Any) -> NormalizeError:
     return caught.value
 
 
-def reported(payload: object) -> Completion:
+def reported(payload: object, **options: Any) -> Completion:
     """The completion of a call that the service says failed."""
-    error = refusal(payload)
+    error = refusal(payload, **options)
     assert isinstance(error, SourceReportedError)
     return error.completion

@@ -14,7 +14,6 @@ from normcompletion import (
     NormalizeError,
     ServiceError,
     SourceReportedError,
-    UnknownSourceError,
     arrow,
     normalize_many,
 )
@@ -250,15 +249,6 @@ def test_a_file_that_shrinks_gives_what_is_left(tmp_path):
     assert str(path) in str(broken)
 
 
-@pytest.mark.parametrize("limit", range(9))
-def test_a_limit_counts_units(limit):
-    """With a limit, just the first units are taken, of lines and of other units alike."""
-    for kind in KINDS.values():
-        report = Conversion(Options())([kind(LOG), kind(LOG)], limit).report
-        assert report.units == limit
-        assert report.rejected == sum(at % 7 == 2 for at in range(limit))
-
-
 def test_only_completions_where_nothing_else_is_wanted():
     """With `completions_only`, failed, pending and encrypted calls are rejects with codes of their own."""
     lines = [
@@ -305,9 +295,3 @@ def test_arrow_rows_hold_the_same_records():
     nested = Converter(Options(layout="nested", origin=False))([block(LOG)]).data
     assert list(arrow.completions(nested)) == expected
     assert Converter(Options(layout="flat"))([block(LOG)]).data.num_rows == len(expected)
-
-
-def test_a_source_must_be_known():
-    """A source that is not registered is refused before anything is read."""
-    with pytest.raises(UnknownSourceError):
-        Options(source="acme")

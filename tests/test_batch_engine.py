@@ -233,14 +233,6 @@ def test_resuming_needs_the_same_call_and_inputs(logs, tmp_path):
     assert files(out) == kept
 
 
-def test_without_resume_a_run_starts_over(logs, tmp_path):
-    """What a stopped run left does not matter to one that starts over."""
-    stopped(logs, tmp_path / "out")
-    run(logs, "out.jsonl", tmp_path / "out")
-    run(logs, "out.jsonl", tmp_path / "whole")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
-
-
 def test_nothing_to_resume_is_a_beginning(logs, tmp_path):
     """With `resume` and no checkpoint, a run begins at the beginning, and says so."""
     heard = Heard()

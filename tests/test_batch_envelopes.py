@@ -24,7 +24,6 @@ from normcompletion import (
 )
 from normcompletion.audit import lost
 from normcompletion.batch import iter_records
-from normcompletion.envelopes.choice import rows_are_units
 from normcompletion.envelopes.encodings import ENCODINGS
 from normcompletion.envelopes.fragments import FRAGMENTS
 from normcompletion.envelopes.opener import Opener
@@ -649,21 +648,6 @@ def test_chosen_values_go_along():
     }
     assert opener.carried(unit(b"{")) == {"user": None, "model": None, "no": None, "all": None, "half": None}
     assert Opener(Envelopes()).carried(unit(tree)) is None
-
-
-@pytest.mark.parametrize(
-    ("columns", "whole"),
-    [
-        (list(TABLE), True),
-        (list(LOG10), True),
-        (list(BODY), True),
-        (list(FOUND["openrouter_broadcast_row"][0]), True),
-        (["id", "response", "created_at"], False),
-    ],
-)
-def test_rows_are_known_by_the_columns_of_their_table(columns, whole):
-    """The rows of a table are units where its columns are an envelope, a fragment or a response."""
-    assert rows_are_units(columns) is whole
 
 
 # -- strict mode, and what always holds

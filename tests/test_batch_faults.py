@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion.batch import IncompleteInputError, Interrupted, Listener, Signals, convert
+from normcompletion.batch import IncompleteInputError, Interrupted, Signals, convert
 from normcompletion.cli import main
 from tests.conftest import slow, zstd
 from tests.reliability.planted import wrong
@@ -148,19 +148,6 @@ def test_a_pipe_with_a_name_is_an_input(jobs):
     assert main(["convert", "fifo", "-o", "out.jsonl", "-j", jobs]) == 0
     writer.join()
     assert len(ids()) == 40
-
-
-def test_a_file_that_grows_is_read_as_it_was():
-    """What is written to a log while it is converted is left for the next run."""
-
-    class Growing(Listener):
-        def progress(self, consumed: int, report: object) -> None:
-            with Path("log").open("ab") as log:
-                log.write(b'{"half of a line')
-
-    Path("log").write_bytes(LOG * 1000)
-    report = convert("log", "out.jsonl", listener=Growing())
-    assert (report.converted, report.rejected) == (40 * 1000, 0)
 
 
 @POSIX

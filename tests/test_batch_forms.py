@@ -153,13 +153,6 @@ def test_a_table_comes_back_as_it_was_written(rows: list[tuple[str, str]], delim
 # -- COPY
 
 
-def test_copy_escapes_are_undone() -> None:
-    """JSON in the text form of COPY has its backslashes doubled; read, it is the JSON that was stored."""
-    cell = BODY.encode().replace(b"\\", b"\\\\")
-    (unit,) = copy_text.rows(lines(cell + b"\n"))
-    assert unit.text == BODY.encode()
-
-
 def test_the_cells_of_copy_are_between_tabs() -> None:
     r"""A row of several cells is a list, or an object of the names in the first line; `\N` is null, `\.` the end."""
     text = b"1\t\\N\t{}\n\\.\n"

@@ -14,14 +14,7 @@ import pytest
 from normcompletion.batch import durable, journal
 from normcompletion.batch.blocks import Position
 from normcompletion.batch.durable import OutputError
-from normcompletion.batch.journal import (
-    Checkpoint,
-    Fingerprint,
-    Header,
-    Journal,
-    check_unchanged,
-    fingerprint,
-)
+from normcompletion.batch.journal import Checkpoint, Fingerprint, Header, Journal, check_unchanged, fingerprint
 from normcompletion.batch.outputs import OutputRefusedError
 
 ROOT = Path(__file__).parent.parent

@@ -40,7 +40,6 @@ from tests.conftest import zstd
 RECORDS = 500
 LINES = [json.dumps({"n": n, "text": "é" * (n * 7 % 40)}).encode() + b"\n" for n in range(RECORDS)]
 NAMES = ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out.parts"]
-LINE_NAMES = NAMES[:3]
 TABLE_NAMES = NAMES[3:]
 
 
@@ -155,13 +154,6 @@ def test_the_bytes_depend_on_the_records_alone(tmp_path: Path, name: str) -> Non
         chance = random.Random(seed)
         cuts = sorted(chance.sample(range(RECORDS + 1), chance.choice([1, 5, 50, 300])))
         assert whole(tmp_path / str(seed), name, cuts, threads=1 + seed % 3) == expected
-
-
-@pytest.mark.parametrize("name", LINE_NAMES)
-def test_lines_come_back(tmp_path: Path, name: str) -> None:
-    """What is read back from a file of JSON lines is what was written, whatever compresses it."""
-    content = whole(tmp_path / "0", name, [100, 300])[name]
-    assert decompressed(name, content) == b"".join(LINES)
 
 
 def decompressed(name: str, content: bytes) -> bytes:

@@ -159,20 +159,6 @@ def test_a_run_can_begin_at_any_block(text, window, bom, ranges):
         assert cut(text, offset=block.offset, line=block.line, **options) == whole[place:]
 
 
-def test_a_block_comes_as_bytes_and_a_range_as_its_place():
-    """Blocks of lines are bytes; ranges cover a plain file and are given for nothing else."""
-    text = (G + b"\n") * 10
-    (block,) = cut(text)
-    assert block == Block(0, 1, 0, text, name="log")
-    with open_decoded(written(text)) as source:
-        found = list(blocks(source, 7, ranges=True, block_bytes=100))
-    size = 2 * len(G) + 2
-    assert [block.data for block in found] == [Range(source.path, at, at + size) for at in range(0, len(text), size)]
-    assert {block.input for block in found} == {7}
-    with open_decoded(written(gzip.compress(text))) as source:
-        assert [block.data for block in blocks(source, ranges=True)] == [text]
-
-
 @given(st.lists(st.integers(0, 30), max_size=30), st.integers(1, 40), st.integers(0, 400), st.booleans())
 def test_ranges_count_their_lines(lengths, size, offset, ended):
     """Ranges of any size, from any line on, number their lines as those of the whole file."""

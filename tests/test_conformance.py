@@ -25,25 +25,14 @@ def test_the_glob_finds_pairs_of_every_source_and_variant() -> None:
     """Fixtures exist for each source, each variant with answers, and each class of error a payload can raise."""
     folders = {"/".join(pair.name.split("/")[:2]) for pair in PAIRS}
     assert folders >= {
-        "openai/chat",
-        "openai/text",
-        "atoma/chat",
-        "atoma/text",
-        "log10/chat",
-        "log10/text",
+        *(
+            f"{source}/{kind}"
+            for source in ("openai", "atoma", "log10", "openrouter")
+            for kind in ("chat", "text", "stream")
+        ),
         "log10/log_record",
-        "openrouter/chat",
-        "openrouter/text",
-        "openai/stream",
-        "atoma/stream",
-        "log10/stream",
-        "openrouter/stream",
+        *(f"rejected/{kind}PayloadError" for kind in ("Encrypted", "Unknown", "Ambiguous", "Invalid", "Malformed")),
         "rejected/SourceReportedError",
-        "rejected/EncryptedPayloadError",
-        "rejected/UnknownPayloadError",
-        "rejected/AmbiguousPayloadError",
-        "rejected/InvalidPayloadError",
-        "rejected/MalformedPayloadError",
     }
     assert len(ACCEPTED) > 250
     assert len(REFUSED) > 110

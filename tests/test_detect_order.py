@@ -66,19 +66,6 @@ def test_earlier_payloads_change_no_verdict_of_an_engine(shuffle: random.Random)
     assert changed == []
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_earlier_payloads_change_no_answer_of_normalize(seed: int) -> None:
-    """`normalize` answers as a fresh engine does, whatever it was called with before."""
-    pairs = list(SOME)
-    random.Random(seed).shuffle(pairs)
-    changed = [
-        pair.name
-        for pair in pairs
-        if verdict(outcome(lambda pair=pair: normalize(pair.raw))) != fresh_verdicts()[pair.name]  # type: ignore[misc]
-    ]
-    assert changed == []
-
-
 @pytest.mark.corpus
 def test_the_order_of_recorded_bodies_changes_no_verdict(corpus: Path) -> None:
     """Recorded bodies read in two orders by two engines give the same completions."""

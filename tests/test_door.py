@@ -54,15 +54,6 @@ def test_a_whole_body_before_the_end_of_a_stream_is_read(behind: bytes) -> None:
     assert caught.value.code == "trailing_data"
 
 
-@pytest.mark.parametrize("before", ["2025-11-01 INFO ", "[INFO] {3} ", "Größe: ", "response = "])
-def test_text_before_the_json_is_named_with_its_end(before: str) -> None:
-    """The error for a line of a log says at which byte the JSON starts."""
-    with pytest.raises(MalformedPayloadError) as caught:
-        normalize(before.encode() + CHAT)
-    assert (caught.value.code, caught.value.offset) == ("leading_text", len(before.encode()))
-    assert f"starts at byte {len(before.encode())}" in str(caught.value)
-
-
 class Response:
     """As httpx and requests have it."""
 

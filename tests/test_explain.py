@@ -6,11 +6,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion import (
-    detect,
-    explain,
-    normalize,
-)
+from normcompletion import detect, explain, normalize
 from normcompletion.audit import lost
 from tests.conftest import chat
 

@@ -302,16 +302,6 @@ def test_a_file_can_be_read_from_any_block(name: str) -> None:
         assert cut(block.offset, block.line) == whole[place:]
 
 
-def test_lists_of_chunks_may_be_lines(tmp_path: Path) -> None:
-    """A list of chunks is an answer, as a file of its own and as one of several lines."""
-    chunks = json.loads((FORMS / "chunks.json").read_bytes())
-    line = json.dumps(chunks)
-    for text, count in ((line, 1), (f"{line}\n", 1), (f"{line}\n{line}\n", 2), (json.dumps(chunks, indent=1), 1)):
-        log = tmp_path / "log.json"
-        log.write_text(text)
-        assert [record.text for record in iter_records(log)] == ["Hello from chunk_list."] * count
-
-
 @pytest.mark.parametrize(
     ("name", "named", "expected"),
     [

@@ -207,15 +207,6 @@ def test_an_sdk_object_that_cannot_dump_is_refused():
         normalize(Broken())
 
 
-def test_a_completion_pins_no_buffer():
-    """A completion made from a bytearray does not change with it."""
-    buffer = bytearray(CHAT[:-1] + b',"x":{"y":"z"}}')
-    completion = normalize(buffer)
-    buffer[:] = b"\0" * len(buffer)
-    assert completion.text == "hé"
-    assert completion.extra == {"/x": {"y": "z"}}
-
-
 def test_many_is_lazy_and_in_order():
     """`normalize_many` reads a payload only when its completion is asked for, in order."""
     seen = []

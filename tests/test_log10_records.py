@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion import (
-    detect,
-    normalize,
-)
+from normcompletion import detect, normalize
 from tests.conftest import chat, refusal, reported
 
 

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion import (
-    normalize,
-)
+from normcompletion import normalize
 from tests.conftest import chat, refusal, reported
 
 

@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion import (
-    InvalidPayloadError,
-    normalize,
-)
+from normcompletion import InvalidPayloadError, normalize
 from normcompletion.dialect.finish import WORDS
 from normcompletion.findings import NOTES
 from tests.conftest import chat, for_each, refusal, reported

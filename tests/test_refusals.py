@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion import (
-    AmbiguousPayloadError,
-    MalformedPayloadError,
-    UnknownPayloadError,
-    normalize,
-)
+from normcompletion import AmbiguousPayloadError, MalformedPayloadError, UnknownPayloadError, normalize
 from tests.conftest import PAIRS, for_each, refusal
 
 UNKNOWN = "UnknownPayloadError"

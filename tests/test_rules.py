@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 
-from normcompletion import (
-    detect,
-    normalize,
-    normalize_chunk,
-    normalize_many,
-)
+from normcompletion import detect, normalize, normalize_chunk, normalize_many
 from normcompletion.pointer import pointer
 from tests.conftest import END, both, chat, piece, refusal
 

@@ -10,7 +10,6 @@ import pytest
 
 from normcompletion import (
     Assembler,
-    SourceReportedError,
     UnknownPayloadError,
     UnknownSourceError,
     assemble,
@@ -22,6 +21,7 @@ from normcompletion import (
 from normcompletion.api import SourceName
 from normcompletion.sources.gateways import SIGNS, Sign
 from normcompletion.sources.registry import BUILT_IN, Registry, built_in
+from tests.conftest import reported, saved
 
 OPENROUTER: dict[str, Any] = {
     "id": "gen-1786001072-Lamp72QuayFogBell00x",
@@ -154,16 +154,16 @@ def test_a_record_of_another_source_than_the_named_one_is_refused_with_that_reas
 def test_a_named_source_of_a_stream_is_believed_with_the_same_remark(member: dict[str, Any]) -> None:
     """A stream that is saved, fed live or read chunk by chunk has one remark, as the whole body has."""
     chunks = [{**chunk, **member} for chunk in MARKED_CHUNKS]
-    saved = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+    raw = saved(*chunks)
     by_chunk = Assembler(source="atoma")
     for chunk in chunks:
         by_chunk.feed(normalize_chunk(chunk, source="atoma"))
-    for completion in (normalize(saved, source="atoma"), assemble(chunks, source="atoma"), by_chunk.finish()):
+    for completion in (normalize(raw, source="atoma"), assemble(chunks, source="atoma"), by_chunk.finish()):
         assert (completion.source, completion.source_basis) == ("atoma", "caller")
         assert [(note.path, note.before) for note in completion.notes if note.code == "source_conflict"] == [
             ("", "openrouter")
         ]
-    assert not any(note.code == "source_conflict" for note in normalize(saved, source="openrouter").notes)
+    assert not any(note.code == "source_conflict" for note in normalize(raw, source="openrouter").notes)
 
 
 def test_a_default_source_is_that_of_a_stream_that_nothing_else_decides() -> None:
@@ -181,26 +181,17 @@ def test_a_default_source_is_that_of_a_stream_that_nothing_else_decides() -> Non
             refused([plain], default_source="atmoa")  # type: ignore[operator]
 
 
-def test_a_comment_of_another_source_contradicts_the_named_one() -> None:
-    """A comment line that only OpenRouter writes is remarked where the caller names another source."""
-    saved = b': OPENROUTER PROCESSING\n\ndata: {"choices": [{"delta": {"content": "h"}, "finish_reason": "stop"}]}\n\n'
-    assert [note.before for note in normalize(saved, source="log10").notes] == ["openrouter"]
-
-
-def test_a_chunk_with_a_contradicting_marker_is_remarked() -> None:
-    """A single chunk, and an error in a stream, have the remark too."""
-    assert [note.before for note in normalize_chunk(MARKED_CHUNKS[1], source="atoma").notes] == ["openrouter"]
-    failed = b'data: {"error": {"code": 400, "message": "no"}, "user_id": "user_2a"}\n\n'
-    with pytest.raises(SourceReportedError) as caught:
-        normalize(failed, source="atoma")
-    assert [note.before for note in caught.value.completion.notes] == ["openrouter"]
-
-
-def test_a_reported_error_with_a_contradicting_marker_is_remarked() -> None:
-    """An error body with another source's marker has the remark too."""
-    with pytest.raises(SourceReportedError) as caught:
-        normalize({"error": {"code": 400, "message": "no"}, "user_id": "user_2a"}, source="atoma")
-    assert [note.before for note in caught.value.completion.notes] == ["openrouter"]
+def test_a_contradicting_marker_is_remarked_wherever_it_is() -> None:
+    """A comment line, a single chunk, an error body and an error in a stream have the remark too."""
+    stream = b': OPENROUTER PROCESSING\n\ndata: {"choices": [{"delta": {"content": "h"}, "finish_reason": "stop"}]}\n\n'
+    error = {"error": {"code": 400, "message": "no"}, "user_id": "user_2a"}
+    for found in (
+        normalize(stream, source="log10"),
+        normalize_chunk(MARKED_CHUNKS[1], source="atoma"),
+        reported(error, source="atoma"),
+        reported(saved(error), source="atoma"),
+    ):
+        assert [note.before for note in found.notes] == ["openrouter"]
 
 
 def test_a_default_source_is_for_what_nothing_decides() -> None:

@@ -18,29 +18,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from normcompletion import (
-    Assembler,
-    Completion,
-    NormalizeError,
-    assemble,
-    iter_events,
-    normalize,
-    normalize_chunk,
-)
+from normcompletion import Assembler, Completion, NormalizeError, assemble, iter_events, normalize, normalize_chunk
 from normcompletion.model import Note, Part, ThinkingText
 from tests.conftest import FIXTURES, PAIRS, canonical, examples, for_each, saved
 from tests.fuzz.mutations import BYTES, IN_STRINGS, NUMBERS, mutant
-from tests.splitting import (
-    ENDINGS,
-    Tree,
-    as_streamed,
-    cut,
-    is_cumulative,
-    is_splittable,
-    split,
-    to_text,
-    write,
-)
+from tests.splitting import ENDINGS, Tree, as_streamed, cut, is_cumulative, is_splittable, split, to_text, write
 
 # What log10's clients rebuilt was never a stream in that form, so the markers of such bodies do not count in one.
 RESPONSES = {
