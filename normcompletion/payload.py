@@ -74,6 +74,9 @@ def _is_deep_at_once(raw: bytes) -> bool:
     return _openers(head) > MAX_DEPTH and nesting(head) > MAX_DEPTH
 
 
+_STARTS = b"{[" + BLANKS  # of a text that may have containers; any other is refused at its first byte
+
+
 def guarded(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     """A decoder that raises `RecursionError` for a thousand nested containers, on every Python.
 
@@ -84,7 +87,7 @@ def guarded(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         return decode
 
     def decode_unless_deep(raw: bytes) -> Any:
-        if len(raw) > MOST_LEVELS and _openers(raw) > MOST_LEVELS and may_nest_deep(raw):
+        if len(raw) > MOST_LEVELS and raw[0] in _STARTS and _openers(raw) > MOST_LEVELS and may_nest_deep(raw):
             raise RecursionError("too many nested arrays and objects")
         return decode(raw)
 

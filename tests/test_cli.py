@@ -305,7 +305,7 @@ def test_verify_looks_at_the_events_of_a_stream(tmp_path, monkeypatch, capsys):
     log.write_text('data: {"id":"c","choices":[{"index":0,"delta":{"content":"ebb"},"finish_reason":"stop"}]}\n\n')
     assert main(["verify", str(log)]) == 0
     assert "1 unit verified (1 saved stream among them), 0 rejected" in capsys.readouterr().out
-    monkeypatch.setattr("normcompletion.streams.answer.Answer.take_texts", lambda answer, delta: None)
+    monkeypatch.setattr("normcompletion.streams.answer.Answer.add_delta", lambda answer, delta: None)
     assert main(["verify", str(log)]) == 1
     assert "lost /1/choices/0/delta/content" in capsys.readouterr().err
 

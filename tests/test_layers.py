@@ -31,6 +31,7 @@ decoding.engine
 streams streams.events streams.merging
 streams.calls streams.chunks
 streams.answer
+streams.runs
 streams.ending
 streams.assembly
 streams.splitting

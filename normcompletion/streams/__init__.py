@@ -3,19 +3,19 @@
 **Framing** (`events.py`). Bytes or text in any cut become events: the data of server-sent events, with or without blank
 lines between them; JSON chunks, one a line; and text that no field starts (a JSON body, HTTP headers, an HTML page),
 which is a `bare` event. Lines that a client has separated are taken as lines. Comments are dropped, but for the last
-one before an event: `: OPENROUTER PROCESSING` tells a source. `frames` is the quick way for a whole text in which each
-event is one line `data: …`.
+one before an event: `: OPENROUTER PROCESSING` tells a source. `frames` is the quick way for a whole text in which most
+events are one line `data: {…}`.
 
 **Chunks** (`chunks.py`). One strict decode into `wire.Chunk` for each event. What it refuses is parsed: unknown keys
 are taken out of the tree, camelCase is spelled in snake_case, and the rest is converted to the same Struct. Only a
 chunk with another fault goes through the lenient decode and the adapters of whole responses.
 
-**Merging** (`assembly.py`, `answer.py`, `calls.py`, `merging.py`). What adds something each time it comes (texts,
-parts, fragments of tool calls) is taken out of a chunk and appended to lists. What is left is compared with what was
-left of the chunk before (one comparison of Structs), and merged member by member only where it differs
-(`Assembly.merge`). Texts are joined when somebody asks, so time and memory are linear in the chunks. Words are never
-joined: the first id, model and provider stay, the last finish word, and another value has a note. Usage is merged
-member by member. Values without a field follow the rules of `merging.py`.
+**Merging** (`runs.py`, `assembly.py`, `answer.py`, `calls.py`, `merging.py`). Most chunks differ from the one before in
+one text alone, which one comparison of Structs shows: such a `Run` only appends it to a list. What any other chunk says
+goes member by member to the answers of its choices (`Assembly.merge`, `Answer.add`). Texts are joined when somebody
+asks, so time and memory are linear in the chunks. Words are never joined: the first id, model and provider stay, the
+last finish word, and another value has a note. Usage is merged member by member. Values without a field follow the
+rules of `merging.py`.
 
 **Endings** (`ending.py`, `splitting.py`). Finish words and roles are kept as they were sent until the end, when the
 markers of all chunks together have said who wrote the stream; then they are translated. A stream that ended before it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from itertools import pairwise
 from operator import attrgetter
@@ -36,53 +35,40 @@ Whole = TypeVar("Whole", Annotation, Image)
 _MORE = [name for name in Part.__struct_fields__ if name not in ("type", "text", "thinking")]
 _NO_MORE = (None,) * len(_MORE)
 _more = attrgetter(*_MORE)
-# Members of a choice, and of its delta, that add something each time they come, beside texts and calls.
-_adding, _NOTHING_ADDED = attrgetter("text", "logprobs", "message"), (None,) * 3
-_whole, _NO_WHOLE = attrgetter("refusal", "annotations", "images", "audio", "function_call"), (None,) * 5
+# Rarer members of a choice, and of its delta.
+_beside, _NOTHING_BESIDE = attrgetter("text", "logprobs", "message"), (None,) * 3
+_rare, _NOTHING_RARE = attrgetter("refusal", "annotations", "images", "audio", "function_call"), (None,) * 5
+_vendor, _NO_VENDOR = attrgetter(*wire.VENDOR_MEMBERS), (None,) * len(wire.VENDOR_MEMBERS)
 _NOT_OVER = (None, *PLACEHOLDERS)
-_WORDS = [name for name in ReasoningDetail.__struct_fields__ if name not in ("text", "summary", "data")]
+_DETAIL_TEXTS = ("text", "summary", "data")
 
 
 class Detail(msgspec.Struct, eq=False):
     """One member of `reasoning_details` in the making; its texts are cut over chunks, its words are not."""
 
     place: int
-    words: ReasoningDetail
-    text: list[str] | None = None
-    summary: list[str] = []
-    data: list[str] = []
+    words: ReasoningDetail = msgspec.field(default_factory=ReasoningDetail)
+    texts: dict[str, list[str]] = {}
 
-    def take_texts(self, fragment: ReasoningDetail) -> None:
-        """Take the texts out of a fragment."""
-        if fragment.text is not None:
-            if self.text is None:
-                self.text = []
-            self.text.append(fragment.text)
-            fragment.text = None
-        if fragment.summary is not None:
-            self.summary.append(fragment.summary)
-            fragment.summary = None
-        if fragment.data is not None:
-            self.data.append(fragment.data)
-            fragment.data = None
-
-    def add_words(self, fragment: ReasoningDetail, values: Values) -> None:
-        """The words of a fragment: the last one of each is kept, and another is noted (but for a signature)."""
-        for name in _WORDS:
-            value, held = getattr(fragment, name), getattr(self.words, name)
-            if value is not None and value != held:
+    def add(self, fragment: ReasoningDetail, values: Values) -> None:
+        """Go on with a fragment: the last one of each word is kept, and another is noted (but for a signature)."""
+        for name in ReasoningDetail.__struct_fields__:
+            value = getattr(fragment, name)
+            if value is None:
+                continue
+            if name in _DETAIL_TEXTS:
+                self.texts.setdefault(name, []).append(value)
+                continue
+            held = getattr(self.words, name)
+            if value != held:
                 if held is not None and name not in UNNOTED:
                     values.note("conflicting_value", f"/delta/reasoning_details/{self.place}/{name}", held)
                 setattr(self.words, name, value)
 
     def whole(self, join: Callable[[list[str]], str]) -> ReasoningDetail:
         """The member so far; `join` joins its text."""
-        return msgspec.structs.replace(
-            self.words,
-            text=None if self.text is None else join(self.text),
-            summary="".join(self.summary) if self.summary else None,
-            data="".join(self.data) if self.data else None,
-        )
+        texts = {name: join(pieces) if name == "text" else "".join(pieces) for name, pieces in self.texts.items()}
+        return msgspec.structs.replace(self.words, **texts)
 
 
 class Piece:
@@ -126,7 +112,7 @@ def _thoughts(part: Part) -> list[ThinkingText] | None:
     return [ThinkingText(text=part.thinking)] if isinstance(part.thinking, str) else part.thinking and [*part.thinking]
 
 
-_EMPTY, _NO_LOGPROBS = wire.ChunkDelta(), wire.ChunkLogprobs()
+_EMPTY = wire.ChunkDelta()
 
 
 class Answer(msgspec.Struct, eq=False):
@@ -137,7 +123,6 @@ class Answer(msgspec.Struct, eq=False):
     """
 
     index: int | None
-    head: wire.Chunk | None = None  # the last chunk, without what was taken out of it
     deltas: int = 0
     roles: int = 0  # how many deltas had one
     has_delta: bool = False  # also where every fragment was empty, as `has_content` and `has_reasoning`
@@ -180,30 +165,70 @@ class Answer(msgspec.Struct, eq=False):
         """Whether at least half of the deltas had a role."""
         return self.roles * 2 >= self.deltas
 
-    def take_texts(self, delta: wire.ChunkDelta) -> None:
-        """Take out of a delta what adds something each time: texts, parts, and fragments of tool calls."""
+    def add(self, choice: wire.ChunkChoice) -> None:
+        """Go on with what a chunk says of this choice."""
+        self.places = {}
+        delta = choice.delta
+        if delta is not None:
+            self.add_delta(delta)
+        if _beside(choice) != _NOTHING_BESIDE:
+            self._add_beside(choice)
+        if delta is not None:
+            if _rare(delta) != _NOTHING_RARE:
+                self._add_rare(delta)
+            self._add_words(delta)
+        if choice.finish_reason is not None or choice.native_finish_reason is not None:
+            finish = choice.finish_reason, choice.native_finish_reason
+            self.finishes.pop(finish, None)
+            self.finishes[finish] = None
+            self.is_over = self.is_over or choice.finish_reason not in _NOT_OVER
+        if choice.error is not None:
+            self.error = choice.error
+        if _vendor(choice) != _NO_VENDOR:
+            for name in wire.VENDOR_MEMBERS:
+                if (value := getattr(choice, name)) is not None:
+                    self.extra.add(f"/{name}", value)
+
+    def add_delta(self, delta: wire.ChunkDelta) -> None:
+        """Go on with the texts of a delta and its fragments of tool calls."""
         self.deltas += 1
-        if not self.has_delta:
-            self.has_delta = delta != _EMPTY  # an object of nulls says nothing
-        if delta.role:
-            self.roles += 1
-        if content := delta.content:
+        self.has_delta = self.has_delta or delta != _EMPTY  # an object of nulls says nothing
+        if (content := delta.content) is not None:
             if isinstance(content, str):
-                self.content.append(content)
-                if self.parts is not None:
-                    self._add_parts([Part(type="text", text=content)])
-            else:
+                self.has_content = True
+                if content:
+                    self.content.append(content)
+                    if self.parts is not None:
+                        self._add_parts([Part(type="text", text=content)])
+            elif content:
                 self._add_content(content, delta)
-            delta.content = None
-        if thought := delta.reasoning or delta.reasoning_content:
-            self.reasoning.append(thought)
-            if delta.reasoning_content and delta.reasoning_content != thought:
-                self.aliases.append(delta.reasoning_content)  # where the two differ, one is kept apart
-            delta.reasoning = delta.reasoning_content = None
-        if delta.reasoning_details:
-            self._take_details(delta.reasoning_details)
+            else:
+                self.parts = self.parts or []
+        if delta.reasoning is not None or delta.reasoning_content is not None:
+            self.has_reasoning = True
+            if thought := delta.reasoning or delta.reasoning_content:
+                self.reasoning.append(thought)
+                if delta.reasoning_content and delta.reasoning_content != thought:
+                    self.aliases.append(delta.reasoning_content)  # where the two differ, one is kept apart
         if delta.tool_calls is not None:
+            self.has_calls = True
             self.places["tool_calls"] = self.calls.take(delta.tool_calls, self.extra)
+
+    def _add_words(self, delta: wire.ChunkDelta) -> None:
+        if (role := delta.role) is not None:
+            self.roles += bool(role)
+            if not role:
+                self.extra.note("placeholder", "/delta/role", role)
+            elif self.role is None:
+                self.role = role
+            elif role != self.role:
+                self.extra.note("conflicting_value", "/delta/role", role)
+        if delta.name is not None and self.name is None:
+            self.name = delta.name
+        if delta.reasoning_details is not None:
+            self.places["reasoning_details"] = self._add_details(delta.reasoning_details)
+        if delta.channel is not None:
+            self.extra.add("/delta/channel", delta.channel)
 
     def _add_content(self, parts: list[Part], delta: wire.ChunkDelta) -> None:
         """The parts of a delta, with their texts and thoughts."""
@@ -216,84 +241,42 @@ class Answer(msgspec.Struct, eq=False):
             self.has_reasoning = True
             self.reasoning.append(thought)
 
-    def _take_details(self, members: list[ReasoningDetail]) -> None:
-        """Fragments of `reasoning_details`, merged by type and index."""
-        if self.details is None:
-            self.details = {}
+    def _add_details(self, fragments: list[ReasoningDetail]) -> list[int]:
+        """Fragments of `reasoning_details`, merged by type and index; gives the place of each."""
+        self.details = {} if self.details is None else self.details
         places = []
-        for fragment in members:
-            key = fragment.type, fragment.index
-            detail = self.details.get(key)
-            if detail is None:
-                detail = self.details[key] = Detail(len(self.details), ReasoningDetail())
-            detail.take_texts(fragment)
+        for fragment in fragments:
+            detail = self.detail_of(fragment)
+            detail.add(fragment, self.extra)
+            self.cumulative = self.cumulative or wire.CUMULATIVE_FORMATS.get(fragment.format or "")
             places.append(detail.place)
-        self.places["reasoning_details"] = places
+        return places
 
-    def add_rest(self, choice: wire.ChunkChoice, said: wire.ChunkDelta | None) -> None:
-        """What a choice says beside the texts that were taken out of its delta, which had `said`.
+    def detail_of(self, fragment: ReasoningDetail) -> Detail:
+        """The reasoning detail to which a fragment belongs."""
+        assert self.details is not None
+        key = fragment.type, fragment.index
+        detail = self.details.get(key)
+        if detail is None:
+            detail = self.details[key] = Detail(len(self.details))
+        return detail
 
-        What adds something each time is taken out, too: what is left would add nothing a second time.
-        """
-        if _adding(choice) != _NOTHING_ADDED:
-            self._take_members(choice, said)
-        if choice.delta is not None:
-            if _whole(choice.delta) != _NO_WHOLE:
-                self._take_wholes(choice.delta)
-            self._add_words(choice.delta)
-        if choice.finish_reason is not None or choice.native_finish_reason is not None:
-            finish = choice.finish_reason, choice.native_finish_reason
-            self.finishes.pop(finish, None)
-            self.finishes[finish] = None
-            self.is_over = self.is_over or choice.finish_reason not in _NOT_OVER
-        if choice.error is not None:
-            self.error = choice.error
-        for name in wire.VENDOR_MEMBERS:
-            if (value := getattr(choice, name)) is not None:
-                self.extra.add(f"/{name}", value)
-
-    def _add_words(self, delta: wire.ChunkDelta) -> None:
-        if delta.content is not None:
-            self.has_content = self.has_content or not isinstance(delta.content, list)
-            self.parts = self.parts if isinstance(delta.content, str) else self.parts or []
-        if delta.reasoning is not None or delta.reasoning_content is not None:
-            self.has_reasoning = True
-        if delta.role is not None and delta.role != self.role:
-            if not delta.role:
-                self.extra.note("placeholder", "/delta/role", delta.role)
-            elif self.role is None:
-                self.role = delta.role
-            else:
-                self.extra.note("conflicting_value", "/delta/role", delta.role)
-        if delta.name is not None and self.name is None:
-            self.name = delta.name
-        if delta.tool_calls is not None:
-            self.has_calls = True
-        if delta.reasoning_details is not None:
-            self.details = {} if self.details is None else self.details
-            for fragment in delta.reasoning_details:
-                self.details[fragment.type, fragment.index].add_words(fragment, self.extra)
-                self.cumulative = self.cumulative or wire.CUMULATIVE_FORMATS.get(fragment.format or "")
-        if delta.channel is not None:
-            self.extra.add("/delta/channel", delta.channel)
-
-    def _take_members(self, choice: wire.ChunkChoice, said: wire.ChunkDelta | None) -> None:
-        """Take out of a choice the rarer members that add something each time; its delta said `said`."""
+    def _add_beside(self, choice: wire.ChunkChoice) -> None:
+        """What is beside the delta, which is said already."""
         if choice.text is not None:
             if choice.delta is None:
                 self.has_text = True
-            if said is None or choice.text != said.content:  # Together says the text of a chat here as well
+            if (
+                choice.delta is None or choice.text != choice.delta.content
+            ):  # Together says the text of a chat here, too
                 self.has_content = True
                 self.content += [choice.text] if choice.text else []
-            choice.text = None
         if choice.logprobs is not None:
             self._add_logprobs(choice.logprobs)
-            choice.logprobs = choice.logprobs if choice.logprobs == _NO_LOGPROBS else None
         if choice.message is not None:
-            self._add_message(choice.message, said)
-            choice.message = None
+            self._add_message(choice.message, choice.delta or _EMPTY)
 
-    def _take_wholes(self, delta: wire.ChunkDelta) -> None:
+    def _add_rare(self, delta: wire.ChunkDelta) -> None:
         if delta.function_call is not None:
             self._add_function(delta.function_call)
         if delta.refusal is not None:
@@ -306,7 +289,6 @@ class Answer(msgspec.Struct, eq=False):
             self.places["images"] = self._add_whole(delta.images, self.images)
         if delta.audio is not None:
             self._add_audio(delta.audio)
-        delta.function_call = delta.refusal = delta.annotations = delta.images = delta.audio = None
 
     def _add_function(self, function: FunctionCall) -> None:
         """The old form of a call; one of empty texts is none, one beside calls in the new form is kept apart."""
@@ -331,16 +313,13 @@ class Answer(msgspec.Struct, eq=False):
 
     def _add_audio(self, fragment: Audio) -> None:
         """A fragment of audio; `data` and `transcript` are cut over chunks."""
-        audio = self.audio
-        if audio is None:
-            audio = self.audio = {}
+        audio = self.audio = {} if self.audio is None else self.audio
         for name in Audio.__struct_fields__:
             value = getattr(fragment, name)
-            if value is not None:
-                if name in ("data", "transcript"):
-                    audio.setdefault(name, []).append(value)
-                else:
-                    audio[name] = value
+            if value is not None and name in ("data", "transcript"):
+                audio.setdefault(name, []).append(value)
+            elif value is not None:
+                audio[name] = value
 
     def _add_parts(self, parts: list[Part]) -> list[int]:
         """Parts of a content list; fragments of one text or thought become one part. Gives the place of each."""
@@ -367,7 +346,7 @@ class Answer(msgspec.Struct, eq=False):
 
     # -- whole messages
 
-    def _add_message(self, message: wire.ChunkDelta, said: wire.ChunkDelta | None) -> None:
+    def _add_message(self, message: wire.ChunkDelta, said: wire.ChunkDelta) -> None:
         """A whole message beside or behind the deltas: what they said already adds nothing, the rest is appended."""
         if message.channel is not None:
             self.extra.add("/message/channel", message.channel)
@@ -375,7 +354,6 @@ class Answer(msgspec.Struct, eq=False):
         if not self.has_delta:
             self.messages.append(message)
             return
-        said = said or _EMPTY
         (text, thinking), (said_text, said_thought) = _texts(message), _texts(said)
         agrees = [
             self._agrees(text, said_text, self.content, "content"),
@@ -389,7 +367,7 @@ class Answer(msgspec.Struct, eq=False):
         self.has_calls = self.has_calls or bool(self.calls.calls)
         self.role = self.role or message.role
         self.name = self.name or message.name
-        self._take_wholes(wire.ChunkDelta(annotations=message.annotations, images=message.images))
+        self._add_rare(wire.ChunkDelta(annotations=message.annotations, images=message.images))
         if not all(agrees):
             self.differing = message
 
@@ -415,7 +393,7 @@ class Answer(msgspec.Struct, eq=False):
         built.absorb(self)
         built.origins = [self]
         for message in self.messages:
-            built.add(wire.ChunkChoice(delta=copy.deepcopy(message)))
+            built.add(wire.ChunkChoice(delta=message))
         built.extra.note("whole_in_stream", "/message", None)
         return built
 
@@ -436,12 +414,6 @@ class Answer(msgspec.Struct, eq=False):
         self.differing = other.differing
         for pointer, value in other.extra.items():
             self.extra.add(pointer, value, is_delta=pointer.startswith("/delta/"))
-
-    def add(self, choice: wire.ChunkChoice) -> None:
-        """Go on with a choice."""
-        if choice.delta is not None:
-            self.take_texts(choice.delta)
-        self.add_rest(choice, None)
 
     # -- the result
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from copy import copy, deepcopy
+from copy import copy
 from operator import attrgetter
 from typing import Any
 
@@ -39,6 +39,7 @@ from .chunks import VARIANTS, ChunkReader, as_wire
 from .ending import as_one, choice_of, mend, merged_usage, paired
 from .events import DONE, Event, frames, iter_events
 from .merging import Values
+from .runs import Run, run_after
 
 _MAX_NAMES = 64
 _FRAGMENTED = ("/delta/", "/logprobs/", "/message/")  # where unknown values are fragments
@@ -74,6 +75,7 @@ class Assembly(msgspec.Struct, eq=False):
     camel: int = 0  # how many keys were in camelCase
     answers: dict[Any, Answer] = {}
     words: dict[str, Any] = {}
+    run: Run | None = None
     said: tuple[Any, ...] = (None,) * (len(wire.WORDS) + 1)  # the words of the last chunk
     ids: dict[str, None] = {}
     objects: dict[str, None] = {}  # the words in `object` that a variant implies
@@ -123,7 +125,7 @@ class Assembly(msgspec.Struct, eq=False):
                 self.events = number
                 if not self._add_any(Event(event) if isinstance(event, bytes) else event, chunk):
                     return event
-            else:
+            elif self.run is None or not self.run.takes(chunk):
                 self.merge(chunk)
         self.events = number
         return None
@@ -136,6 +138,7 @@ class Assembly(msgspec.Struct, eq=False):
 
     def _add_any(self, event: Event, chunk: wire.Chunk | None) -> bool:
         """An event that needs a look: false where another answer starts with it."""
+        self._end_run()
         data = event.data.strip(BLANKS)
         if chunk is None and (not data or data == DONE or data.startswith(b":")):
             if data == DONE:
@@ -364,6 +367,7 @@ class Assembly(msgspec.Struct, eq=False):
             native = item.get("native_finish_reason", item.get("nativeFinishReason"))
             if isinstance(word, str) and (native is None or isinstance(native, str)):
                 choice.finish_reason, choice.native_finish_reason = word, native
+        self._end_run()
         if self.is_closed or self._starts_another(sent):
             return False
         self._end_cut()
@@ -392,46 +396,39 @@ class Assembly(msgspec.Struct, eq=False):
         return True
 
     def merge(self, chunk: wire.Chunk, owners: Owners | None = None) -> None:
-        """What a chunk adds, which is taken out of it; adds where that went, choice by choice, to `owners`.
-
-        Where the rest is like that of the last chunk of its answer, it says nothing new.
-        """
+        """Go on with a chunk; adds where it went, choice by choice, to `owners`."""
+        self._end_run()
         if chunk.usage is not None:
             self._add_usage(chunk.usage)
-            chunk.usage = None
         if chunk.obfuscation is not None:
             self.extra.set("/obfuscation", chunk.obfuscation)
-            chunk.obfuscation = None
         if chunk.p is not None:
             self.extra.set("/p", chunk.p)
-            chunk.p = None
+        self._add_words(chunk)
         of = len(chunk.choices)
-        if not of:
-            self._add_words(chunk)
         for at, choice in enumerate(chunk.choices):
-            answer = self.answers.get(choice.index) if of == 1 else None
-            if answer is None:
-                answer = self._answer(choice.index, of, at)
-                answer.places = {}  # two choices may have one index
-            said = None if choice.message is None and choice.text is None else deepcopy(choice.delta)
-            if choice.delta is not None:
-                answer.take_texts(choice.delta)
-            if chunk != answer.head:
-                self._add_words(chunk)
-                self._add_rest(choice, answer, said)
-                answer.head = chunk if of == 1 else None
+            answer = self._answer(choice.index, of, at)
+            answer.add(choice)
+            if choice.finish_reason is not None or choice.native_finish_reason is not None:
+                self.has_native = self.has_native or choice.native_finish_reason is not None
+                self.is_guarded = self.is_guarded or answer.is_over
             if owners is not None:
                 owners.append((answer, answer.places))
+        if of == 1 and not self.is_guarded:
+            self.run = run_after(chunk, answer)
 
-    def _add_rest(self, choice: wire.ChunkChoice, answer: Answer, said: wire.ChunkDelta | None) -> None:
-        answer.add_rest(choice, said)
-        if choice.finish_reason is not None or choice.native_finish_reason is not None:
-            self.has_native = self.has_native or choice.native_finish_reason is not None
-            self.is_guarded = self.is_guarded or answer.is_over
+    def _end_run(self) -> None:
+        if self.run is not None:
+            self.run.close()
+            if self.run.padding is not None:
+                self.extra.set("/obfuscation", self.run.padding)
+            self.run = None
 
     def _answer(self, index: int | None, of: int, at: int) -> Answer:
         """The answer of a choice under an index that was not seen. Without one, it is the only answer there is."""
         answers = self.answers
+        if of == 1 and (found := answers.get(index)) is not None:
+            return found
         key: Any = index
         if index is None and of > 1 and at > 0:
             key = f"#{at}"  # several without an index in one chunk
@@ -500,6 +497,7 @@ class Assembly(msgspec.Struct, eq=False):
         `final` says that the stream is over: what is missing then is noted. Raises `NormalizeError` where no event was
         a chunk.
         """
+        self._end_run()
         if final and self.body is not None and not self.extra.notes:  # a body in place of a stream
             findings.source, findings.default_source = self.place.source, self.place.default_source
             return self.reader.engine.read_inside(self.body, findings)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import msgspec
 
 from ..model import FunctionCall, ToolCall
@@ -47,7 +45,7 @@ class Calls(msgspec.Struct, eq=False):
     by_id: dict[str, Call] = {}
 
     def take(self, fragments: list[ToolCall], values: Values) -> list[int]:
-        """Fragments of calls, without their arguments from now on; gives the place of the call that each belongs to."""
+        """Fragments of calls; gives the place of the call that each belongs to."""
         places = []
         for fragment in fragments:
             call = self._call_of(fragment, values)
@@ -68,7 +66,6 @@ class Calls(msgspec.Struct, eq=False):
                     if call.arguments is None:
                         call.arguments = []
                     call.arguments.append(function.arguments)
-                    function.arguments = None
             places.append(call.place)
         return places
 
@@ -104,7 +101,7 @@ class Calls(msgspec.Struct, eq=False):
     def agree(self, whole: list[ToolCall], values: Values) -> bool:
         """Whether the calls of a whole message say what the fragments said; what they continue is appended, noted."""
         if not self.calls:
-            self.take(copy.deepcopy(whole), values)
+            self.take(whole, values)
             values.note("continued_text", "/message/tool_calls", None)
             return True
         pairs = list(zip(self.calls, whole, strict=False))

@@ -21,7 +21,7 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error", b"")
 _FIELD_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":", b"{", DONE)
 _UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
-_OBJECT, _PLAIN = b"data: {", (b"", b"data: [DONE]")
+_PLAIN, _NEWLINE = (b"{", DONE), b"\n"[0]
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_COMMENT = 200
 _check = msgspec.json.Decoder(msgspec.Raw).decode
@@ -336,23 +336,24 @@ def _ends_in_string(text: bytes) -> bool:
 
 
 def frames(raw: bytes) -> Iterator[bytes | Event]:
-    """The events of a whole stream; of one that is a single line with an object, only the data, without its offset.
-
-    The quick way is for streams in which every second line is empty; a reader takes any other.
-    """
-    lines = raw.split(b"\n")
-    blanks = lines[1::2]
-    if blanks.count(b"") != len(blanks) or b"\r" in raw or not raw.endswith(b"\n"):
+    """The events of a whole stream; of one that is a single line with an object, only the data, without its offset."""
+    if b"\r" in raw or not raw.endswith(b"\n"):
         yield from iter_events((raw,))
         return
+    first, *pieces = raw.rstrip(b"\n").split(b"\n\ndata: ")
     reader = EventReader(len(raw))
-    reader.is_fresh = is_open = not raw.startswith(_OBJECT)
-    for line in lines[::2]:
-        if is_open or not (line.startswith(_OBJECT) or line in _PLAIN):
-            yield from reader.feed(line + b"\n\n")
-            is_open = reader.is_open or reader.is_fresh
-        elif line:
-            yield line[6:]
+    if first.startswith(b"data: {") and _NEWLINE not in first:
+        yield first[6:]
+        reader.is_fresh = is_open = False
+    else:
+        yield from reader.feed(first + b"\n\n")
+        is_open = reader.is_open or reader.is_fresh
+    for piece in pieces:
+        if is_open or _NEWLINE in piece or not piece.startswith(_PLAIN):
+            yield from reader.feed(b"data: " + piece + b"\n\n")
+            is_open = reader.is_open
+        else:
+            yield piece
     if is_open:
         yield from reader.close()
 
