@@ -81,21 +81,6 @@ def test_a_goal_is_a_quotient_where_it_is_not_beside_orjson():
     assert [each.goal.workload for each in reached({"workloads": {}})] == []
 
 
-def test_the_section_has_a_line_for_each_goal():
-    """What is missed is reported, beside the floor; what was not measured is no number; the versions are there."""
-    shown = readme.section(invented(normcompletion_detected=2.0, openai_validate=16.0, msgspec_struct=0.9))
-    lines = shown.splitlines()
-    assert sum("`normalize" in line for line in lines) == sum(goal.peer is None for goal in GOALS)
-    assert any(
-        line.endswith("800 bytes | `normalize(body)` | `orjson.loads` | 2.00 | 1.90 to 2.10 | 0.90 | ≤ 1.25, not met |")
-        for line in lines
-    )
-    assert "| OpenRouter chat | `normalize_many` | `orjson.loads` | not measured |  |  | ≤ 1.15 |" in lines
-    assert any("takes | 95 % within" in line for line in lines)
-    assert any(line.endswith("8.0 times as long | 7.6 to 8.5 | ≥ 4 |") for line in lines)
-    assert lines[-1] == "orjson 1; P 1, S x, C, 2 cores; 3 rounds, seed 1."
-
-
 def test_the_section_is_renewed_in_place():
     """What is around the markers stays; without them the error says what to put where."""
     once = readme.written(f"a\n{readme.BEGIN}\nold\n{readme.END}\nz\n", FAST)
@@ -129,16 +114,6 @@ def test_what_became_slower_is_reported(tmp_path, capsys):
     assert re.search(r"openrouter +normcompletion_many +\+30\.0% \*", printed)
     assert command.main(["--compare", str(old), str(peer)]) == 0
     assert command.main(["--compare", str(slower), str(old)]) == 0
-
-
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"version": 1}', '{"version": 2, "workloads": {}}'])
-def test_what_is_no_result_is_reported(tmp_path, content):
-    """A file that is missing or something else ends the command with how to make one."""
-    path = tmp_path / "result.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(SystemExit, match=r"write (one|a result) with --json"):
-        read_result(path)
 
 
 def test_one_command_does_it_all(tmp_path, monkeypatch, capsys):
@@ -196,12 +171,6 @@ def test_a_wrong_call_is_reported(arguments, capsys):
         command.main(arguments)
     assert exit_.value.code == 2
     assert re.search("there are openrouter|whole numbers from 1", capsys.readouterr().err)
-
-
-def test_a_workload_that_fails_ends_the_run():
-    """The command that failed is shown, to be run by hand."""
-    with pytest.raises(SystemExit, match=r"could not be measured; run: .* --only atoma "):
-        command.measured(["false"], ["atoma"], seed=1, records=1, rounds=1)
 
 
 @pytest.mark.slow

@@ -14,10 +14,9 @@ import orjson
 import pytest
 
 from benchmarks import contenders
-from benchmarks.compare import WORKLOADS, Workload, check, main, measure, merged, run
+from benchmarks.compare import WORKLOADS, Workload, check, main, measure, run
 from benchmarks.contenders import BASELINE, MEANT_FOR, NAMES, Contender, Kind, load, load_all
 from benchmarks.corpora import Truth, parse_mix, records
-from benchmarks.footprint import footprint_of
 
 # Not ours to mend: pydantic from 2.14 warns of what litellm 1.106 declares (`ReadOnly` in a `TypedDict`).
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
@@ -162,34 +161,6 @@ def test_a_result_has_what_the_table_needs(result):
     assert "provider" in rows["orjson_loads"]["unsaid"]
     refused = {row["name"]: row for row in result["workloads"]["log10-text"]["contenders"]}["msgspec_struct"]
     assert (refused["refused"], refused["accepted"], "median" in refused) == (30, 0, False)
-
-
-def test_results_of_several_environments_are_one(result):
-    """A contender is missing where all miss it, and the first result to have it stands; other bodies are refused."""
-    other = json.loads(json.dumps(result))
-    part = other["workloads"]["openrouter"]
-    part["contenders"] = [{**row, "name": "openai_validate"} for row in part["contenders"][:1]]
-    other["versions"] = {"an-sdk": "9", "orjson": "0"}
-    result, other = {**result, "missing": ["openai_validate", "atoma_sdk"]}, {**other, "missing": ["atoma_sdk"]}
-    whole = merged([result, other])
-    assert whole["missing"] == ["atoma_sdk"]
-    assert [row["name"] for row in whole["workloads"]["openrouter"]["contenders"]][-1] == "openai_validate"
-    assert (whole["versions"]["an-sdk"], whole["versions"]["orjson"]) == ("9", f"{result['versions']['orjson']} / 0")
-    part["records"] += 1
-    with pytest.raises(SystemExit, match="different bodies under 'openrouter'"):
-        merged([result, other])
-
-
-def test_a_footprint_is_taken_in_a_process_of_its_own(tmp_path):
-    """What an import and an answer weigh, and how many answers there were."""
-    texts, _ = corpus(count=20)
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b"\n".join(texts))
-    found = footprint_of("json_loads", path, CHAT)
-    assert found["answers"] == 5000
-    assert found["kept_kb"] > 0.5
-    path.write_bytes(b"{")
-    assert footprint_of("json_loads", path, Kind(None, "chat"))["kept_kb"] is None
 
 
 def test_the_command_reads_ones_own_log(tmp_path, capsys, result):

@@ -11,7 +11,6 @@ import pytest
 from normcompletion import (
     AmbiguousPayloadError,
     Assembler,
-    Chunk,
     Completion,
     Event,
     InvalidPayloadError,
@@ -123,12 +122,12 @@ def test_the_rules_of_a_source_hold_for_its_streams() -> None:
     assert [note.code for note in completion.notes] == ["placeholder"]
 
 
-def test_a_second_reasoning_is_joined_like_the_first() -> None:
-    """`reasoning_content` that differs from the `reasoning` beside it is joined, without a word between."""
-    deltas = [{"reasoning": "a", "reasoning_content": "b"}, {"reasoning": "c", "reasoning_content": "d"}]
-    completion = both(*map(piece, deltas), END)
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoningContent"])
+def test_a_second_reasoning_is_joined_like_the_first(name: str) -> None:
+    """`reasoning_content`, in either spelling, that differs from the `reasoning` beside it is joined like that."""
+    completion = both(piece({"reasoning": "a", name: "b"}), piece({"reasoning": "c", name: "d"}), END)
     assert completion.choices[0].message.reasoning == "ac"
-    assert completion.extra == {"/choices/0/delta/reasoning_content": "bd"}
+    assert completion.extra == {f"/choices/0/delta/{name}": "bd"}
 
 
 def test_what_follows_the_message_so_far_is_kept() -> None:
@@ -170,20 +169,20 @@ def test_the_depth_of_vendor_values_is_that_of_the_payload() -> None:
         deep: Any = 1
         for _ in range(levels):
             deep = [deep]
-        for chunks in ([piece({"content": "hi"}, rank=deep, finish_reason="stop")] * 3,):
-            if fits:
-                assert both(*chunks).extra == {"/choices/0/rank": deep}
-            else:
-                assert refusal(saved(*chunks)).code == "too_deep"
+        chunks = [piece({"content": "hi"}, rank=deep, finish_reason="stop")] * 3
+        if fits:
+            assert both(*chunks).extra == {"/choices/0/rank": deep}
+        else:
+            assert refusal(saved(*chunks)).code == "too_deep"
 
 
-def test_vendor_keys_in_lists_keep_their_place() -> None:
-    """A vendor key of a tool call's fragment goes to the call's place in the assembled body, in either spelling."""
-    for key in ("tool_calls", "toolCalls"):
-        calls = [{"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}, "mood": "glad"}]
-        first = [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]
-        completion = both(piece({key: first}), piece({key: calls}), piece({}, finish_reason="tool_calls"))
-        assert completion.extra == {f"/choices/0/delta/{key}/1/mood": "glad"}
+@pytest.mark.parametrize(("name", "camel"), [("tool_calls", "toolCalls"), ("reasoning_details", "reasoningDetails")])
+def test_vendor_keys_in_lists_keep_their_place(name: str, camel: str) -> None:
+    """A vendor key of a call or a detail goes to that member's place in the assembled body, in either spelling."""
+    for key in (name, camel):
+        items = [{"index": at, "id": f"t{at}", "type": f"t{at}", "function": {"arguments": "{}"}} for at in range(2)]
+        completion = both(piece({key: items[:1]}), piece({key: [{**items[1], "mood": "glad"}]}), END)
+        assert completion.extra[f"/choices/0/delta/{key}/1/mood"] == "glad"
 
 
 def test_the_framing_reads_what_recorders_write() -> None:
@@ -286,14 +285,6 @@ def test_an_overwritten_error_of_a_choice_is_read_all_the_same(last: bytes) -> N
         assert refusal(whole % broken).code == code
 
 
-def test_vendor_keys_of_reasoning_keep_their_place() -> None:
-    """A vendor key of a member of `reasoning_details` goes to the member's place, in either spelling."""
-    for key in ("reasoning_details", "reasoningDetails"):
-        details = [{"type": "a", "index": 0, "text": "x"}, {"type": "b", "index": 1, "text": "y", "mood": "glad"}]
-        completion = both(piece({key: details[:1]}), piece({key: details[1:]}), END)
-        assert completion.extra == {f"/choices/0/delta/{key}/1/mood": "glad"}
-
-
 def test_a_sentence_in_place_of_a_stream_may_be_broken() -> None:
     """A sentence that is no UTF-8 is the message of an error, with U+FFFD for what it lacks."""
     assert reported(b"data: out of m\xffmory\n\n").error == ServiceError(message="out of m\ufffdmory")
@@ -301,12 +292,8 @@ def test_a_sentence_in_place_of_a_stream_may_be_broken() -> None:
 
 def test_an_ambiguous_stream_names_its_candidates() -> None:
     """A stream with the markers of two sources names both, however it came."""
-    chunk = {
-        **piece({"content": "hi"}, native_finish_reason="x"),
-        "provider": "P",
-        "signature": "s",
-        "response_hash": "h",
-    }
+    marks = {"provider": "P", "signature": "s", "response_hash": "h"}
+    chunk = piece({"content": "hi"}, native_finish_reason="x") | marks
     calls: list[Callable[[], Completion]] = [
         lambda: normalize(saved(chunk)),
         lambda: assemble([chunk]),
@@ -337,13 +324,6 @@ def test_parts_of_another_type_stay_apart() -> None:
     completion = both(*(piece({"content": [part]}) for part in (*parts, image, parts[0])), END)
     found = completion.choices[0].message.parts or []
     assert [(part.type, part.text) for part in found] == [("text", "ab"), ("other", "c"), ("text", "d"), ("text", "a")]
-
-
-def test_the_second_reasoning_has_two_spellings() -> None:
-    """`reasoningContent` beside another `reasoning` is joined as `reasoning_content` is."""
-    deltas = [{"reasoning": "a", "reasoningContent": "b"}, {"reasoning": "c", "reasoningContent": "d"}]
-    completion = both(*map(piece, deltas), {"choices": [{"index": 0, "delta": {}, "finishReason": "stop"}]})
-    assert completion.extra == {"/choices/0/delta/reasoningContent": "bd"}
 
 
 def test_the_input_of_a_custom_tool_is_joined() -> None:
@@ -381,16 +361,11 @@ def test_an_overwritten_vendor_value_in_a_stream_is_read_all_the_same() -> None:
     assert refusal(broken).code == "not_utf8"
 
 
-def written(completion: Completion | Chunk) -> bytes:
-    """A result as JSON, which half a surrogate pair could not stand in."""
-    return completion.to_json()
-
-
 def test_half_a_pair_in_the_name_of_a_wrapper_s_member_is_kept() -> None:
     """A member beside a wrapped completion is kept under its name, which JSON writes as an escape."""
     completion = normalize(b'{"success":true,"\\ud83d":0,"data":{"choices":[{"message":{"content":"a"}}]}}')
     assert completion.extra == {"/success": True, "/\ud83d": 0}
-    assert b'"/\\ud83d":0' in written(completion)
+    assert b'"/\\ud83d":0' in completion.to_json()
 
 
 HALF = "T\ud83d"
@@ -413,7 +388,7 @@ def test_half_a_pair_in_any_member_of_a_delta_is_replaced(delta: dict[str, Any])
     for chunks in ([half, END], [END, half], [half, half, END]):
         completion = normalize(saved(*chunks))
         assert "lone_surrogate" in {note.code for note in completion.notes}
-        assert b"\\ud83d" not in written(completion).partition(b'"notes"')[0]
+        assert b"\\ud83d" not in completion.to_json().partition(b'"notes"')[0]
 
 
 @pytest.mark.parametrize(
@@ -431,7 +406,7 @@ def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
     """A note about an image given as a string quotes it in a form that can be written."""
     completion = normalize(b'{"choices":[{"message":{"content":"a","images":[{"image_url":"https://x\\ud83d"}]}}]}')
     assert [note.before for note in completion.notes if note.code == "text_as_object"] == ["https://x\ufffd"]
-    assert written(completion)
+    assert completion.to_json()
 
 
 def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -> None:
