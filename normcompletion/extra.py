@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 Pending = tuple[Callable[..., dict[str, Any]], *tuple[Any, ...]]
@@ -63,10 +62,12 @@ class Extra(_Slots):
             return getattr(self, "_values", {})
         collect, *arguments = pending
         found = collect(*arguments)
-        self._values = {pointer: found[pointer] for pointer in sorted(found)}
-        with suppress(AttributeError):  # another thread was here first
+        self._values = values = dict(sorted(found.items())) if len(found) > 1 else found
+        try:  # noqa: SIM105 - `suppress` costs as much as all else here
             del self._pending  # and with it the payload
-        return self._values
+        except AttributeError:  # another thread was here first
+            pass
+        return values
 
     def __getitem__(self, pointer: str) -> Any:
         """The value at a pointer; raises `KeyError` where there is none."""

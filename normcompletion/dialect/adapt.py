@@ -34,8 +34,13 @@ MICROSECONDS_FROM = 10**14
 MICROSECONDS_BEFORE = -MICROSECONDS_FROM
 
 
-def completion(body: Any, findings: Findings, *, source: str, finish_words: FinishWords = FINISH_WORDS) -> Completion:
-    """The canonical form of any whole chat or text completion (`wire.Body`); `extra` is filled by the engine."""
+def completion(
+    body: Any, findings: Findings, *, source: str = "openai", finish_words: FinishWords = FINISH_WORDS
+) -> Completion:
+    """The canonical form of any whole chat or text completion (`wire.Body`): the adapter of most sources.
+
+    The engine sets `source` to the one that declares the variant, and fills `extra`.
+    """
     choices, time, counts, word = body.choices, body.created, body.usage, body.object
     if counts is None or (counts.total_tokens is None and is_blank(counts)):
         counts = usage_elsewhere(body, findings) or counts
@@ -56,7 +61,7 @@ def completion(body: Any, findings: Findings, *, source: str, finish_words: Fini
         provider=body.provider,
         created=time,
         choices=built,
-        usage=None if counts is None else usage(counts, findings),
+        usage=None if counts is None else usage(counts),
         system_fingerprint=body.system_fingerprint,
         service_tier=body.service_tier,
         notes=findings.notes,
@@ -314,7 +319,8 @@ def sent_members(part: Any, findings: Findings) -> Any:
 
 def _members(part: Any, *, is_camel: bool) -> Any:
     if isinstance(part, msgspec.Struct):
-        members = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
+        original = getattr(part, "ORIGINAL", part)
+        members = zip(original.__struct_encode_fields__, original.__struct_fields__, strict=True)
         return {
             camel(key) if is_camel else key: _members(value, is_camel=is_camel)
             for key, name in members
@@ -327,8 +333,8 @@ def _members(part: Any, *, is_camel: bool) -> Any:
     return part
 
 
-def usage(sent: Any, findings: Findings) -> model.Usage:
-    """Token counts (`wire.Usage`); Perplexity's itemised cost keeps its total, and the items are in `extra`."""
+def usage(sent: Any) -> model.Usage:
+    """Token counts (`wire.Usage`); of Perplexity's itemised cost, the total."""
     prompt, answer, cost = sent.prompt_tokens_details, sent.completion_tokens_details, sent.cost
     if prompt is not None and prompt.__class__ is not model.PromptTokensDetails:
         prompt = flat_leaf(prompt, model.PromptTokensDetails)
@@ -340,19 +346,10 @@ def usage(sent: Any, findings: Findings) -> model.Usage:
         total_tokens=sent.total_tokens,
         prompt_tokens_details=prompt,
         completion_tokens_details=answer,
-        cost=cost if cost is None or cost.__class__ in NUMBERS else total_cost(cost, findings),
+        cost=cost if cost is None or cost.__class__ in NUMBERS else cost.total_cost,
         is_byok=sent.is_byok,
         cost_details=None if sent.cost_details is None else leaf(sent.cost_details, model.CostDetails),
     )
-
-
-def total_cost(sent: Any, findings: Findings) -> float | None:
-    """The total of an itemised cost (`wire.PerplexityCost`)."""
-    for name in ("input_tokens_cost", "output_tokens_cost", "request_cost"):
-        item = getattr(sent, name)
-        if item is not None:
-            findings.keep(item, "usage", "cost", name)
-    return sent.total_cost  # type: ignore[no-any-return]
 
 
 def logprobs(sent: Any, findings: Findings, *path: str | int) -> model.Logprobs | None:

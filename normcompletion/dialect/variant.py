@@ -38,6 +38,11 @@ class Condition(msgspec.Struct, frozen=True):
     prefix: str = ""
     absent: bool = False
 
+    @property
+    def key(self) -> Keys:
+        """The path of the member that the condition is about."""
+        return self.path[:-1] if self.path[-1] == "*" else self.path
+
     def holds(self, body: Any) -> bool:
         """Whether the condition holds for a body: a wire Struct or a parsed tree, in either spelling."""
         value: Any = body

@@ -73,7 +73,9 @@ class Message(Wire, kw_only=True):
 
 
 class PerplexityCost(Wire, kw_only=True):
-    """Perplexity's `usage.cost`, in US dollars."""
+    """Perplexity's `usage.cost`, in US dollars. Its total is read; the items stay in `extra`."""
+
+    KEPT: ClassVar[frozenset[str]] = frozenset({"input_tokens_cost", "output_tokens_cost", "request_cost"})
 
     input_tokens_cost: Number | None = None
     output_tokens_cost: Number | None = None

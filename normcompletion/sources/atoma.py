@@ -88,7 +88,7 @@ def from_confidential(sent: Confidential, findings: Findings) -> Completion:
     return Completion(
         source=SOURCE,
         variant="confidential",
-        usage=None if sent.usage is None else adapt.usage(sent.usage, findings),
+        usage=None if sent.usage is None else adapt.usage(sent.usage),
         notes=findings.notes,
     )
 

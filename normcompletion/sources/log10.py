@@ -41,11 +41,6 @@ RECORD_MARKERS = (
 )
 
 
-def from_body(body: wire.Body, findings: Findings) -> Completion:
-    """A response as log10's clients store it."""
-    return adapt.completion(body, findings, source=SOURCE)
-
-
 class Record(wire.Wire, kw_only=True):
     """One completion record, as written to either API, as read back, exported or kept in BigQuery.
 
@@ -178,7 +173,7 @@ VARIANTS = (
         name="chat",
         packages=("log10", "log10py"),
         wire=wire.Body,
-        adapt=from_body,
+        adapt=adapt.completion,
         markers=MARKERS,
         placeholders=PLACEHOLDERS,
         streams=False,
@@ -188,7 +183,7 @@ VARIANTS = (
         source=SOURCE,
         name="text",
         wire=wire.Body,
-        adapt=from_body,
+        adapt=adapt.completion,
         about="text completion as the clients rebuild it",
     ),
     Variant(

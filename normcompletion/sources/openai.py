@@ -14,11 +14,6 @@ from ..model import Completion
 SOURCE = "openai"
 
 
-def from_body(body: wire.Body, findings: Findings) -> Completion:
-    """A chat or text completion."""
-    return adapt.completion(body, findings, source=SOURCE)
-
-
 def from_error(failed: wire.Failed, findings: Findings) -> Completion:
     """An error body; a partial completion beside the error is kept."""
     return adapt.failed(failed, findings, source=SOURCE)
@@ -29,11 +24,15 @@ VARIANTS = (
         source=SOURCE,
         name="chat",
         wire=wire.Body,
-        adapt=from_body,
+        adapt=adapt.completion,
         about="chat completion of OpenAI and compatible services",
     ),
     Variant(
-        source=SOURCE, name="text", wire=wire.Body, adapt=from_body, about="legacy text completion: `choices[].text`"
+        source=SOURCE,
+        name="text",
+        wire=wire.Body,
+        adapt=adapt.completion,
+        about="legacy text completion: `choices[].text`",
     ),
     Variant(
         source=SOURCE,

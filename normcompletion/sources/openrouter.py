@@ -39,11 +39,6 @@ ERROR_MARKERS = (
 )
 
 
-def from_body(body: wire.Body, findings: Findings) -> Completion:
-    """A chat or text completion; the text endpoint answers with any `object` (typescript-sdk#101)."""
-    return adapt.completion(body, findings, source=SOURCE)
-
-
 def from_error(sent: wire.Failed, findings: Findings) -> Completion:
     """An error body, also under HTTP 200."""
     return adapt.failed(sent, findings, source=SOURCE)
@@ -70,7 +65,7 @@ VARIANTS = (
         name="chat",
         packages=("openrouter",),
         wire=wire.Body,
-        adapt=from_body,
+        adapt=adapt.completion,
         markers=MARKERS,
         comments=("OPENROUTER PROCESSING",),
         about="chat completion with provider, reasoning, annotations, images, cost",
@@ -79,7 +74,7 @@ VARIANTS = (
         source=SOURCE,
         name="text",
         wire=wire.Body,
-        adapt=from_body,
+        adapt=adapt.completion,
         about="legacy text completion, recognised by `choices[].text`",
     ),
     Variant(

@@ -59,9 +59,10 @@ class Registry:
         """Raise `UnknownSourceError` for a name that is not registered."""
         if source is not None and source not in self.sources:
             _unknown("source", source, self.sources)
-        names = tuple(row.name for row in self.variants if source in (None, row.source))
-        if variant is not None and variant not in names:
-            _unknown("variant", variant, tuple(dict.fromkeys(names)))
+        if variant is not None:
+            names = tuple(row.name for row in self.variants if source in (None, row.source))
+            if variant not in names:
+                _unknown("variant", variant, tuple(dict.fromkeys(names)))
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> None:

@@ -639,7 +639,7 @@ class Assembly(msgspec.Struct, eq=False):
         findings.is_clean = False  # values in `extra` may hold half a surrogate pair
         read = Walk(findings).struct(body, self.reader.form, findings.prefix)
         counts = adapt.usage_elsewhere(read, findings)
-        return None if counts is None else adapt.usage(counts, findings)
+        return None if counts is None else adapt.usage(counts)
 
     def _add_notes(self, completion: Completion, answers: list[Answer], findings: Findings, *, final: bool) -> None:
         """Put the repairs into the findings, with pointers into the assembled body."""
