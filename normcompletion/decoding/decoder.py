@@ -50,8 +50,12 @@ class Registry(Protocol):
 class Decoder:
     """One form of a wire Struct; compiled when it is first needed. `variant` is the shape that it reads, if any.
 
-    `decode` gives the Struct of a JSON text, and raises `REFUSALS`.
+    `decode` gives the Struct of a JSON text, and raises `REFUSALS`. After it took a payload, the decoder `strict` is
+    tried first: itself, or the strict form of a loose one; the canonical decoder after a body of one of the
+    `canonical_sources`, which that can tell from others.
     """
+
+    canonical_sources: frozenset[str] = frozenset()
 
     def __init__(self, original: type[msgspec.Struct], form: Form, variant: Variant | None = None) -> None:
         self.original = original
@@ -62,6 +66,7 @@ class Decoder:
         trees = [item.name for item in wire.fields_of(original) if item.type is Any]
         self.trees: Callable[[Any], Any] = attrgetter(*trees, *trees[:1]) if trees else lambda _: ()
         self.camel = form.spelling == "camel"
+        self.strict: Decoder = self
         self.schema = schema_of(original, form.spelling)  # which keys the canonical model has a field for
         self.decode: Callable[[bytes], Any] = self._compile_and_decode
 
@@ -98,6 +103,8 @@ class Decoders:
             {spelling: Decoder(wire.Body, Form(spelling, refused, watched, strict)) for spelling in SPELLINGS}
             for strict in (True, False)
         )
+        for spelling in SPELLINGS:
+            self.loose[spelling].strict = self.bodies[spelling]
         self.snake = self.bodies["snake"]
         self.shapes = [
             Decoder(
@@ -132,7 +139,7 @@ class Decoders:
             return self.snake
         if following is None and decoder is self.bodies[decoder.form.spelling]:
             return self.loose[decoder.form.spelling]
-        return following
+        return None if following is decoder else following
 
 
 _BODY_FIELDS = frozenset(item.encode_name for item in wire.fields_of(wire.Body))
@@ -140,14 +147,21 @@ _BODY_FIELDS = frozenset(item.encode_name for item in wire.fields_of(wire.Body))
 
 def marker_paths(variant: Variant) -> list[tuple[str, ...]]:
     """The paths that the markers of a variant look at."""
-    paths = [condition.path for marker in variant.markers for condition in marker.conditions]
-    return [path[:-1] if path[-1] == "*" else path for path in paths]
+    return [condition.key for marker in variant.markers for condition in marker.conditions]
 
 
 def shape_markers(variant: Variant) -> frozenset[str]:
     """Top-level keys without which no marker of a shape holds: the last one that each marker asks for."""
     present = [[condition for condition in marker.conditions if not condition.absent] for marker in variant.markers]
     return frozenset(conditions[-1].path[0] for conditions in present)
+
+
+def only_without_choices(variant: Variant) -> bool:
+    """Whether no object with choices is a shape."""
+    return all(
+        any(condition.absent and condition.path == ("choices",) for condition in marker.conditions)
+        for marker in variant.markers
+    )
 
 
 def both_spellings(keys: frozenset[str]) -> frozenset[str]:

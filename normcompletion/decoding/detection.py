@@ -36,7 +36,7 @@ class Detector:
     def __init__(self, variants: Iterable[Variant], signs: tuple[Marker, ...] = ()) -> None:
         self.signs = signs
         self.markers = [(variant.source, marker) for variant in variants for marker in variant.markers]
-        self.decisive_sources = {source for source, marker in self.markers if marker.decisive}
+        self.decisive_sources = frozenset(source for source, marker in self.markers if marker.decisive)
         # Where only one source has decisive markers, the first of them that holds decides.
         sole = [compiled(marker) for _, marker in self.markers if marker.decisive]
         self.deciding = sole[0] if len(self.decisive_sources) == 1 else None
@@ -129,7 +129,7 @@ class Detector:
 
 def _part(condition: Condition) -> str:
     """Which of the parts of `Detector` looks at a condition."""
-    path = condition.path[:-1] if condition.path[-1] == "*" else condition.path
+    path = condition.key
     if condition.pattern is not None:
         return "id" if path == ("id",) else "others"
     if condition.values:
@@ -144,8 +144,7 @@ _VALUED = (("object",), ("system_fingerprint",), ("usage", "total_tokens"))
 
 def _fetched(conditions: list[tuple[Condition, Row]]) -> tuple[Callable[[Any], Any], Any, list[Row]]:
     """A function that fetches the members of some conditions, what it gives where there are none, and the rows."""
-    keys = [condition.path[:-1] if condition.path[-1] == "*" else condition.path for condition, _ in conditions]
-    names = sorted({key[-1] for key in keys})
+    names = sorted({condition.key[-1] for condition, _ in conditions})
     if not names:
         return (lambda _: ()), (), []
     if len(names) == 1:

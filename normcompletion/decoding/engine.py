@@ -32,13 +32,15 @@ from ..payload import (
     parse_checked,
 )
 from ..pointer import escape
-from .decoder import Decoder, Decoders, Registry, both_spellings, shape_markers
+from .decoder import Decoder, Decoders, Registry, both_spellings, only_without_choices, shape_markers
 from .detection import Detector, ambiguous, note_conflict, only_canonical, unmarked
 from .lenient import Walk
 from .record import from_record
 from .unknown import extra_of
 
 ReadStream = Callable[[bytes | list[Any], Findings], Completion]
+
+MOST_TRIES = range(4)  # decoders that one payload is given to
 
 
 class Engine:
@@ -50,8 +52,11 @@ class Engine:
     def __init__(self, registry: Registry, read_stream: ReadStream | None = None) -> None:
         self.registry = registry
         self.read_stream = read_stream
-        self.shapes = [(both_spellings(shape_markers(variant)), variant) for variant in registry.shapes]
-        self.shape_keys = frozenset[str]().union(*(keys for keys, _ in self.shapes))
+        self.shapes = [
+            (both_spellings(shape_markers(variant)), only_without_choices(variant), variant)
+            for variant in registry.shapes
+        ]
+        self.shape_keys = frozenset(key for keys, _, _ in self.shapes for key in keys)
         self.decoders = Decoders(registry, self.shape_keys)
         self.canonical = self.decoders.canonical
         self.canonical.compile()  # adapters convert to its leaves, in any thread
@@ -64,7 +69,8 @@ class Engine:
         self.detector = Detector(registry.bodies, registry.signs)
         self.canonical_detector = Detector(only_canonical(registry.bodies), registry.signs)
         self.error_detector = Detector(registry.errors, registry.signs)
-        self.canonical_sources = self.canonical_detector.decisive_sources
+        for decoder in (self.decoders.snake, self.decoders.loose["snake"]):
+            decoder.canonical_sources = self.canonical_detector.decisive_sources
         self.reader = self.read_inside  # bound once
 
     # -- from bytes
@@ -81,11 +87,8 @@ class Engine:
             if completion is not None:
                 return completion
         findings = Findings("", source, default_source, self.reader)
-        completion, decoder = self._read_typed(raw, findings, decoder)
-        if completion is None:
-            completion = self._lenient(raw, findings)
-        self.first = self._preferred(decoder, completion)
-        return completion
+        completion = self._read_typed(raw, findings, decoder)
+        return self._lenient(raw, findings) if completion is None else completion
 
     def read_whole(self, raw: bytes, source: str | None = None, default_source: str | None = None) -> Completion:
         """As `read`, for a caller that wants `extra` of every record: what is not in canonical words is parsed once."""
@@ -98,11 +101,8 @@ class Engine:
             tree = decode_exactly(raw)
         except REFUSALS:
             return self.read(raw, source, default_source)
-        completion, decoder = self._read_typed(tree, Findings("", source, default_source, self.reader), decoder)
-        if completion is None:
-            return self.read(raw, source, default_source)
-        self.first = self._preferred(decoder, completion)
-        return completion
+        completion = self._read_typed(tree, Findings("", source, default_source, self.reader), decoder)
+        return self.read(raw, source, default_source) if completion is None else completion
 
     def read_inside(self, value: Any, findings: Findings) -> Completion:
         """One whole response inside a payload, or on its own with a prefix: its tree, its bytes or its text."""
@@ -112,7 +112,7 @@ class Engine:
             findings.depth = 0  # a text of its own
         if not isinstance(value, bytes) and not findings.is_clean:
             return self.from_tree(value, findings)
-        completion, _ = self._read_typed(value, findings, self.decoders.snake)
+        completion = self._read_typed(value, findings, self.decoders.snake)
         return self._lenient(value, findings) if completion is None else completion
 
     def _read_canonical(
@@ -125,32 +125,23 @@ class Engine:
             return None, self.decoders.following(self.canonical, str(refusal))
         return self._finished(sent, source, default_source), self.decoders.snake
 
-    def _read_typed(
-        self, payload: Any, findings: Findings, decoder: Decoder | None
-    ) -> tuple[Completion | None, Decoder]:
-        """A response, by a decoder and those that its refusals lead to; with the last one that was tried."""
-        is_text = isinstance(payload, bytes)
-        tried: list[Decoder] = [self.canonical]
-        while decoder is not None and decoder not in tried:
-            tried.append(decoder)
+    def _read_typed(self, payload: Any, findings: Findings, decoder: Decoder | None) -> Completion | None:
+        """A response, by a decoder or those that its refusals lead to; `None` where none of them takes it."""
+        is_text = payload.__class__ is bytes
+        for _ in MOST_TRIES:
+            if decoder is None:
+                return None
             try:
                 decoded = decoder.decode(payload) if is_text else msgspec.convert(payload, decoder.struct)
             except REFUSALS as refusal:
                 decoder = self.decoders.following(decoder, str(refusal))
                 continue
             if is_text and not (payload.isascii() or is_utf8(payload)):
-                break
-            return self._adapted(decoder, decoded, payload, findings), decoder
-        return None, tried[-1]
-
-    def _preferred(self, decoder: Decoder, completion: Completion) -> Decoder:
-        """The decoder to start with next time: the canonical one for a source whose markers it can see."""
-        if decoder.variant is not None:
-            return decoder
-        spelling = decoder.form.spelling
-        if spelling == "snake" and completion.source in self.canonical_sources:
-            return self.canonical
-        return self.decoders.bodies[spelling]
+                return None
+            if decoder.variant is None:
+                return self._from_typed(decoder, decoded, payload, findings)
+            return self._from_shape(decoder, decoder.variant, decoded, payload, findings)
+        return None
 
     def _finished(self, sent: Any, source: str | None, default_source: str | None) -> Completion | None:
         """A body in canonical words, which needs no copy; `None` where the general path must note or change something.
@@ -179,35 +170,34 @@ class Engine:
         sent.__class__ = Completion
         return sent  # type: ignore[no-any-return]
 
-    def _adapted(self, decoder: Decoder, decoded: Any, payload: Any, findings: Findings) -> Completion | None:
-        """The completion of a Struct that a form gave, by the adapter of its source; `None` where it is not that."""
-        if decoder.variant is not None:
-            return self._from_shape(decoder, decoder.variant, decoded, payload, findings)
-        choices = decoded.choices
+    def _from_typed(self, decoder: Decoder, body: Any, payload: Any, findings: Findings) -> Completion | None:
+        """The completion of a body that a form of `wire.Body` gave; `None` where it is a chunk or may be an error."""
+        choices = body.choices
         if not choices:
             return None  # it may report an error, in one of many forms
-        if (choices[0].message is None or decoded.object != "chat.completion") and is_chunk(decoded):
+        if (choices[0].message is None or body.object != "chat.completion") and is_chunk(body):
             return None
         if len(choices) > 1 or choices[0].error is not None:
             check_depth(payload, findings.depth)
-        if decoder.camel:
-            findings.camel = True
+        findings.camel = decoder.camel
         findings.pending.append((findings.prefix, payload, decoder.schema))
-        return self._from_body(decoded, findings, payload)
+        completion = self._from_body(body, findings, payload)
+        self.first = self.canonical if completion.source in decoder.canonical_sources else decoder.strict
+        return completion
 
     def _from_body(self, body: Any, findings: Findings, payload: Any) -> Completion:
         """A body, by the adapter of its source; `payload` is the text or the tree that it was decoded from."""
-        source, why = findings.source, "caller"
         if not body.choices:
             findings.note("no_choices", [], "choices")
         if body.object == "chat.completion.chunk":  # which a whole body may be called
             findings.keep(body.object, "object")
-        if source is not None:
-            note_conflict(self.detector, body, payload, findings)
-        else:
+        source, why = findings.source, "caller"
+        if source is None:
             source, why = self.detector.source_of(body, findings.prefix, payload), "marker"
             if source is None:
-                source, why = ("openai", "dialect") if findings.default_source is None else unmarked(findings)
+                source, why = unmarked(findings)
+        else:
+            note_conflict(self.detector, body, payload, findings)
         completion = self.adapters[source](body, findings)
         if source in self.placeholders:
             apply_placeholders(completion, self.placeholders[source], findings)
@@ -233,7 +223,9 @@ class Engine:
                 break
         findings.camel = decoder.camel
         findings.pending.append((findings.prefix, payload, decoder.schema))
-        return _with_basis(variant.adapt(decoded, findings), findings, "marker")
+        completion = _with_basis(variant.adapt(decoded, findings), findings, "marker")
+        self.first = decoder
+        return completion
 
     # -- from a parsed tree
 
@@ -296,10 +288,12 @@ class Engine:
     def shape_of(self, tree: dict[str, Any], findings: Findings) -> Variant | None:
         """The shape or the error variant that an object has; `None` where it is neither."""
         if not self.shape_keys.isdisjoint(tree):
+            has_choices = bool(tree.get("choices"))
             found = {
                 variant.source: variant
-                for keys, variant in reversed(self.shapes)
+                for keys, without_choices, variant in reversed(self.shapes)
                 if findings.source in (None, variant.source)
+                and not (has_choices and without_choices)
                 and not keys.isdisjoint(tree)
                 and any(marker.holds(tree) for marker in variant.markers)
             }

@@ -77,12 +77,12 @@ def collect(tree: dict[str, Any], schema: Schema, at: str, found: dict[str, Any]
     if schema.is_flat and tree.keys() <= keys.keys():
         return
     for key, value in tree.items():
-        if value is None:
-            continue
         values = keys.get(key, _UNKNOWN)
+        if values is None or value is None:
+            continue
         if values is _UNKNOWN:
             found[f"{at}/{escape(key)}"] = value
-        elif values is not None and isinstance(value, CONTAINERS):
+        elif isinstance(value, CONTAINERS):
             _collect_values(value, values, f"{at}/{key}", found)
 
 
