@@ -204,24 +204,25 @@ def start(log: str, layout: str) -> None:  # noqa: ARG001 - it reads nothing
 
 def read(log: str, layout: str) -> None:
     """Read the file and cut it into lines."""
-    from normcompletion.batch.conversion import parts
+    from normcompletion.batch.conversion import units
 
     start(log, layout)
     for task in _tasks(log, layout):
         for block in task:
-            for part in parts(block):
-                assert isinstance(part.data, bytes)
-                part.data.split(b"\n")
+            for _ in units(block, BLOCK):
+                pass
 
 
 def count(log: str, layout: str) -> None:
     """Make completions, count what the report says of them, and drop them."""
-    from normcompletion.batch.conversion import Conversion
+    from normcompletion.batch.conversion import Conversion, Found
 
     start(log, layout)
     convert = Conversion(_options(layout))
     for task in _tasks(log, layout):
-        convert(task, drain=lambda found: (found.completions.clear(), found.origins.clear()))
+        found = Found()
+        for _ in convert.pieces(task, found):
+            found.drop_records()
 
 
 def build(log: str, layout: str) -> None:

@@ -15,13 +15,54 @@ like a key or a token in it is masked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .masking import mask
 
 if TYPE_CHECKING:
     from .model import Completion, Note, ServiceError
+
+CODES: Mapping[str, str] = {
+    # the bytes: MalformedPayloadError
+    "empty": "white space, where a response should be",
+    "blank": "a blank line among the rows of `convert_batch` and Spark; `convert` counts it apart",
+    "not_utf8": "a byte that is not UTF-8",
+    "utf16": "the text is UTF-16 or UTF-32",
+    "bom": "a byte-order mark inside the input; one at its first byte is dropped",
+    "leading_text": "text before the JSON, such as that of a log",
+    "truncated": "the JSON text ends too early",
+    "syntax": "not JSON",
+    "trailing_data": "a second value behind the first",
+    "too_long": "longer than --max-record-bytes",
+    "too_deep": "more than 128 nested arrays and objects",
+    "lone_surrogate": "half a surrogate pair where it cannot be replaced",
+    "number_range": "a number beyond what a 64-bit float can hold",
+    # JSON, but no completion: UnknownPayloadError
+    "not_object": "the value is not an object",
+    "not_many": "one payload where several are meant (only in Python)",
+    "unknown_shape": "an object that is not a completion",
+    "list": "a list inside a list of records",
+    "missing_response": "a log record without its response",
+    "ambiguous": "the payload has the markers of two sources; name one with --source",
+    "streams": "several answers follow one another in one response",
+    "foreign_text": "text among responses that is none: a separator, HTML, a line of a log",
+    "sse": "an event stream that holds no response",
+    # a completion that breaks its own types: InvalidPayloadError
+    "wrong_type": "a member whose type leaves no completion",
+    "missing_field": "a member without which there is no completion",
+    "invalid": "any other refusal",
+    # a row in other runs: only with --completions-only
+    "provider_error": "the service says that the call failed",
+    "pending": "the call was not answered yet",
+    "encrypted": "the body is encrypted",
+    # an answer that does not fit the form of the output: only with --to openai and --to messages
+    "missing_members": "the form requires members that the answer does not have",
+    "unfinished": "the answer is not whole, as a line to train on must be",
+    "no_answer": "there is no choice, or nothing in it",
+    "no_request": "no request was logged with the answer; --without-request skip leaves it out, write keeps it alone",
+}
+"""What each `NormalizeError.code` means; `strict` adds the codes of `normcompletion.NOTES` that are faults."""
 
 TEXT_LIMIT = 500
 VALUE_LIMIT = 64

@@ -737,8 +737,7 @@ def _plain_extra(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON; put plain values into the record")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_plain_extra)
-_encode, _encode_lines = _encoder.encode, _encoder.encode_lines
+_encode = msgspec.json.Encoder(enc_hook=_plain_extra).encode
 
 
 def to_json(value: Any) -> bytes:
@@ -751,14 +750,6 @@ def to_json(value: Any) -> bytes:
         tree = msgspec.to_builtins(value, enc_hook=_plain_extra)
         text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")
-
-
-def to_json_lines(completions: list[Completion]) -> bytes:
-    """`Completion.to_json()` of each, every one with a line feed behind it."""
-    try:
-        return _encode_lines(completions)
-    except UnicodeEncodeError:
-        return b"".join(to_json(completion) + b"\n" for completion in completions)
 
 
 SCHEMA_VERSION = "1"

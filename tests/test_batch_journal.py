@@ -15,7 +15,7 @@ from normcompletion.batch import durable, journal
 from normcompletion.batch.blocks import Position
 from normcompletion.batch.durable import OutputError
 from normcompletion.batch.journal import Checkpoint, Fingerprint, Header, Journal, check_unchanged, fingerprint
-from normcompletion.batch.outputs import OutputRefusedError
+from normcompletion.batch.outputs.naming import OutputRefusedError
 
 ROOT = Path(__file__).parent.parent
 

@@ -24,12 +24,11 @@ from pyarrow import parquet
 from normcompletion.batch import durable, outputs
 from normcompletion.batch.durable import OutputError
 from normcompletion.batch.options import Kind
-from normcompletion.batch.outputs import (
+from normcompletion.batch.outputs import Sink, open_sink
+from normcompletion.batch.outputs.naming import (
     OutputRefusedError,
-    Sink,
     can_resume,
     check_outputs,
-    open_sink,
     partial_path,
     publish,
     replaces,

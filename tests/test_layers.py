@@ -44,9 +44,9 @@ streaming arrow bench
 export.frame
 export
 batch.breakdown
-spark batch.durable batch.report batch.signals
+spark batch.durable batch.signals batch.inputs batch.blocks batch.unreadable envelopes.spread
+batch.report
 batch.page
-envelopes.spread batch.inputs batch.blocks batch.unreadable
 envelopes.preset envelopes.hints
 envelopes.calls
 envelopes.openai_batch envelopes.fireworks_batch envelopes.openai_pair envelopes.litellm envelopes.databricks

@@ -39,9 +39,8 @@ from dataclasses import replace
 from typing import Literal, TypeAlias, Unpack, overload
 
 from ..envelopes import opener as _opener
-from ..errors import NormalizeError
+from ..errors import CODES, NormalizeError
 from ..model import Completion
-from . import report as _report
 from .conversion import Conversion
 from .durable import OutputError
 from .engine import Listener, Reader
@@ -49,7 +48,7 @@ from .examination import Examined, Examiner, examine_inputs
 from .folders import Inputs, expand
 from .inputs import IncompleteInput, Input, InputError
 from .options import Converting, Options, Reading, Running, UsageError
-from .outputs import OutputRefusedError
+from .outputs.naming import OutputRefusedError
 from .report import Reject, Report
 from .run import BudgetError, IncompleteInputError, Run
 from .signals import Interrupted, Signals
@@ -90,7 +89,7 @@ __all__ = [
 Name: TypeAlias = str | os.PathLike[str]
 Logs: TypeAlias = Name | Iterable[Name] | Inputs
 
-REJECT_CODES: Mapping[str, str] = {**_report.REJECT_CODES, **_opener.REJECT_CODES}
+REJECT_CODES: Mapping[str, str] = {**CODES, **_opener.REJECT_CODES}
 """Every code of a reject and what it means; `strict` adds the codes of `normcompletion.NOTES` that are faults.
 
 >>> REJECT_CODES["truncated"]

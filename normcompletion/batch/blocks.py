@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 BLOCK_BYTES = 1 << 20
+Kind: TypeAlias = Literal["", "headers", "foreign", "misfit"]
 
 
 class Unit(NamedTuple):
@@ -22,7 +23,7 @@ class Unit(NamedTuple):
     offset: int
     length: int
     text: bytes | None
-    kind: Literal["", "headers", "foreign", "misfit"] = ""
+    kind: Kind = ""
 
 
 class Range(NamedTuple):

@@ -9,7 +9,8 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from itertools import islice
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -24,8 +25,8 @@ from .breakdown import Breakdown
 from .exports import is_skipped, line_of
 from .inputs import IncompleteInput
 from .options import Options
-from .report import Reject, Report
-from .units import lines_of, read_range, units_of
+from .report import Outcome, Reject
+from .units import read_range, units_of
 
 Carried: TypeAlias = "dict[str, Any] | None"
 
@@ -41,8 +42,6 @@ _LONGEST = 1 << 13  # bytes of that
 _FOREIGN = "text among responses that is none, or a line of an event stream among lines of JSON; log each on its own"
 _MISFIT = "the row has more or fewer cells than the first one, or a quote in a wrong place; mend the row"
 _BOM = b"\xef\xbb\xbf"
-_EVENT = (b"data:", b"event:")  # how a line begins that is not a unit of its own
-_NOT_BARE = (*_EVENT, _BOM)
 
 
 Origin: TypeAlias = tuple[str, int, int]
@@ -50,13 +49,12 @@ Origin: TypeAlias = tuple[str, int, int]
 
 
 @dataclass(slots=True)
-class Found:
+class Found(Outcome):
     """What was in some blocks.
 
     `carried` and `origins` belong to `completions` one by one, and are empty where they were not asked for; so does
     `exported`, the lines that are written of them where they are not canonical records. `rejects` has each reject with
-    the number of completions before it. `passed` are the pointers of entries that are not completions. `broken` has the
-    inputs that broke off in one of the blocks.
+    the number of completions before it. `passed` are the pointers of entries that are not completions.
     """
 
     completions: list[Completion] = field(default_factory=list)
@@ -65,8 +63,11 @@ class Found:
     origins: list[Origin] = field(default_factory=list)
     rejects: list[tuple[int, Reject]] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
-    report: Report = field(default_factory=Report)
-    broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
+
+    def drop_records(self) -> None:
+        """Forget the completions and what belongs to them."""
+        for each in (self.completions, self.carried, self.exported, self.origins):
+            each.clear()
 
 
 def parts(block: Block) -> Iterator[Block]:
@@ -106,76 +107,56 @@ class Conversion:
         self._opener = self._openers[body]
         self._may_be_bare = self._bare = known.may_be_bare
 
-    def __call__(
-        self, blocks: Iterable[Block], limit: int | None = None, drain: Callable[[Found], None] | None = None
-    ) -> Found:
-        """What is in some blocks, or in their first `limit` units.
-
-        `drain` gets what was found piece by piece, while it is still in the processor's cache (that saves a quarter of
-        the time), and may empty `completions` and `carried`.
-        """
+    def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Found:
+        """What is in some blocks, or in their first `limit` units."""
         found = Found()
+        for _ in self.pieces(blocks, found, limit):
+            pass
+        return found
+
+    def pieces(self, blocks: Iterable[Block], found: Found, limit: int | None = None) -> Iterator[None]:
+        """Add what is in some blocks, or in their first `limit` units, to `found`; stops after every piece.
+
+        The caller may take and drop the records of a piece while it is still in the processor's cache: that saves a
+        quarter of the time.
+        """
+        report = found.report
         if self._options.breakdown:
-            found.report.breakdown = Breakdown()
+            report.breakdown = Breakdown()
         for block in blocks:
             self._open_with(block.body)
             self._name = escape_surrogates(block.name)
             try:
                 for part in parts(block):
-                    left = None if limit is None else max(0, limit - found.report.units)
-                    for _ in self._pieces(part, found, left):
-                        if drain is not None:
-                            found.report.count(found.completions)
-                            drain(found)
+                    units = units_of(part, self._options.max_record_bytes)
+                    while some := [
+                        *islice(units, PIECE_UNITS if limit is None else min(PIECE_UNITS, limit - report.units))
+                    ]:
+                        before = len(found.completions)
+                        self._piece(some, found)
+                        report.count(found.completions[before:])
+                        yield
             except IncompleteInput as broken:
                 found.broken.append((block.input, broken))
-        if drain is None:
-            found.report.count(found.completions)
         self._tasks += 1
         if self._tasks % _COLLECT_EVERY == 0 and not gc.isenabled():
             gc.collect(1)
-        return found
 
-    def _pieces(self, part: Block, found: Found, limit: int | None) -> Iterator[None]:
-        """Take in a part; stops after every piece."""
-        assert not isinstance(part.data, Range)
-        if not isinstance(part.data, bytes):
-            for number, unit in enumerate(part.data[:limit], 1):
-                self._unit(unit, found)
-                if number % PIECE_UNITS == 0:
-                    yield
-            yield
-            return
-        lines = lines_of(part.data)[:limit]
-        offset, end = part.offset, part.offset + len(part.data)
-        for at in range(0, len(lines), PIECE_UNITS):
-            some = lines[at : at + PIECE_UNITS]
-            offset = self._one_by_one(some, part.line + at, offset, end, found)
-            yield
-
-    def _one_by_one(self, lines: list[bytes], number: int, offset: int, end: int, found: Found) -> int:
-        """Some lines, the first of them with a number and an offset; gives the offset behind them."""
+    def _piece(self, units: list[Unit], found: Found) -> None:
+        """Add what is in some units."""
         at = 0
-        while at < len(lines):
+        while at < len(units):
             if self._bare and not self._carries and self._export is None:
-                bodies = self._bare_bodies(lines[at:])
+                bodies = self._bare_bodies(units[at:])
                 found.completions += bodies
                 found.report.units += len(bodies)
                 found.report.converted += len(bodies)
-                for _ in bodies:
-                    if self._options.origin:
-                        found.origins.append((self._name, number + at, offset))
-                    offset += len(lines[at]) + 1
-                    at += 1
-                continue
-            line = lines[at]
-            length = min(len(line) + 1, end - offset)  # the last line of an input may have no line feed
-            kind: Literal["", "foreign"] = "foreign" if line.startswith(_EVENT) else ""
-            text = line if len(line) <= self._options.max_record_bytes else None
-            self._unit(Unit(number + at, offset, length, text, kind), found)
-            offset += length
-            at += 1
-        return offset
+                if self._options.origin:
+                    found.origins += [(self._name, unit.line, unit.offset) for unit in units[at : at + len(bodies)]]
+                at += len(bodies)
+            else:
+                self._unit(units[at], found)
+                at += 1
 
     def _unit(self, unit: Unit, found: Found) -> None:
         """One unit: its records, and a reject for each that is refused."""
@@ -231,14 +212,14 @@ class Conversion:
             return [MalformedPayloadError(_MISFIT, code="syntax")]
         if unit.text.startswith(_BOM):
             return [MalformedPayloadError("a byte-order mark, where files were joined; take it out", code="bom")]
-        if self._bare and (bodies := self._bare_bodies([unit.text])):
+        if self._bare and (bodies := self._bare_bodies([unit])):
             return bodies
         records = list(self._opener.records(unit.text))
         self._bare = self._may_be_bare and bool(records) and _is_bare(records[0])
         return records
 
-    def _bare_bodies(self, texts: list[bytes]) -> list[Completion]:
-        """The completions of the bodies in no envelope that stand first among some texts.
+    def _bare_bodies(self, units: list[Unit]) -> list[Completion]:
+        """The completions of the bodies in no envelope that stand first among some units.
 
         Where they are not all, the opener must say what the next one is. Every line of the loop is paid for each:
         measure before adding one.
@@ -246,21 +227,21 @@ class Conversion:
         options = self._options
         read, source, default = self._read, options.source, options.default_source
         completions: list[Completion] = []
-        for text in texts:
-            if _ORIGIN_MARK in text[-_MARKED:] or text.startswith(_NOT_BARE):
+        for _, _, _, text, kind in units:
+            if text is None or kind or not text.startswith(b"{") or _ORIGIN_MARK in text[-_MARKED:]:
                 break
             try:
-                completion = read(text, source, default) if len(text) <= options.max_record_bytes else None
+                completion = read(text, source, default)
             except NormalizeError:
                 break
-            if completion is None or completion.envelope is not None or completion.variant == "confidential":
+            if completion.envelope is not None or completion.variant == "confidential":
                 break
             if completion.error is not None and (options.completions_only or not is_failed_call(completion, text)):
                 break
             if is_doubtful(completion) or (completion.notes and is_extended(completion, text)):
                 break
             completions.append(completion)
-        self._bare = len(completions) == len(texts)
+        self._bare = len(completions) == len(units)
         return completions
 
     def _exported(
@@ -268,7 +249,7 @@ class Conversion:
     ) -> Completion | NormalizeError | None:
         """A completion whose line was made; `None` for one that is left out, as was asked for."""
         try:
-            found.exported.append(export(completion) + b"\n")
+            found.exported.append(export(completion))
         except NormalizeError as error:
             if not is_skipped(error.code, self._options):
                 return error

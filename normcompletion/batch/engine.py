@@ -13,14 +13,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from .blocks import BLOCK_BYTES, Block, Position, Range, Unit
 from .conversion import units
 from .folders import Inputs
 from .inputs import STDIN, Decoded, IncompleteInput, Input, open_decoded
 from .options import Options
-from .report import Reject, Report
+from .report import Outcome, Reject, Report
 from .signals import Signals
 from .units import blocks
 from .workers import Workers
@@ -53,13 +53,6 @@ class Task(NamedTuple):
 
     blocks: list[Block]
     consumed: int
-
-
-class Outcome(Protocol):
-    """What came of a task: at least a report, and the inputs that broke off in it, by their place in the list."""
-
-    report: Report
-    broken: list[tuple[int, IncompleteInput]]
 
 
 Result = TypeVar("Result", bound=Outcome)

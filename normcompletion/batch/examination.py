@@ -20,7 +20,7 @@ from .engine import Listener, Reader
 from .folders import Inputs
 from .inputs import IncompleteInput
 from .options import Options
-from .report import Report
+from .report import Outcome, Report
 from .signals import Signals
 
 
@@ -35,13 +35,11 @@ class Line:
 
 
 @dataclass(slots=True)
-class Examined:
+class Examined(Outcome):
     """What was said of the units of a task, and counts of them."""
 
     lines: list[Line] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    report: Report = field(default_factory=Report)
-    broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
 
 
 class Examiner:

@@ -24,7 +24,7 @@ import msgspec
 from . import durable
 from .blocks import Position
 from .durable import OutputError
-from .outputs import OutputRefusedError, final_path, is_stream, restore
+from .outputs.naming import OutputRefusedError, final_path, is_stream, restore
 
 fcntl: ModuleType | None
 try:

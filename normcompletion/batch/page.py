@@ -10,11 +10,13 @@ import decimal
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from html import escape
+from importlib.resources import files
 from typing import Any
 
+from ..errors import CODES
 from ..findings import NOTES
 from .breakdown import DIMENSIONS, NONE, SECONDS, Breakdown, Latency, Sums, plain
-from .report import REJECT_CODES, Report, dollars
+from .report import Report, dollars
 
 _SHOWN = 30  # rows of a table; the JSON report has all
 _MAX_DAYS = 400
@@ -33,37 +35,7 @@ _REMEDIES = {
     "unknown_shape": "normcompletion convert LOG --body /POINTER/OF/THE/RESPONSE",
     "missing_response": "nothing to convert: the log has no response there",
 }
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --faint: #57606a; --paper: #fff; --line: #d0d7de; --bar: #2f6fb0;
-  --bad: #b3362b; --panel: #f6f8fa; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --faint: #9da7b3; --paper: #0d1117; --line: #30363d;
-  --bar: #6cb0f0; --bad: #ff8f80; --panel: #161b22; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 70rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif; color: var(--ink);
-  background: var(--paper); }
-h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-p { margin: .25rem 0 .75rem; } .faint, caption, th { color: var(--faint); }
-a.skip { position: absolute; left: -100rem; } a.skip:focus { position: static; }
-a { color: var(--bar); }
-:focus-visible { outline: 3px solid var(--bar); outline-offset: 2px; }
-dl.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .5rem; margin: 1rem 0; }
-dl.totals div { background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; padding: .5rem .75rem; }
-dl.totals dt { color: var(--faint); font-size: .85rem; }
-dl.totals dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; } caption { text-align: left; padding: .25rem 0; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .5rem; border-bottom: 1px solid var(--line); }
-thead th { font-weight: 600; font-size: .85rem; } tbody th { font-weight: 400; color: var(--ink); min-width: 9rem;
-  overflow-wrap: anywhere; width: 40%; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } td { overflow-wrap: anywhere; }
-code { font-size: .9em; overflow-wrap: anywhere; }
-svg { display: block; width: 100%; } svg.bar { height: .4rem; margin-top: .25rem; }
-svg.days { height: 9rem; border-bottom: 1px solid var(--line); }
-.ends { display: flex; justify-content: space-between; color: var(--faint); font-size: .85rem; }
-.fill { fill: var(--bar); } .bad { fill: var(--bad); }
-.tokens { fill: none; stroke: var(--ink); stroke-width: 2px; vector-effect: non-scaling-stroke; }
-summary { cursor: pointer; padding: .35rem 0; }
-"""
+_DEFAULT_REMEDY = "see each with: normcompletion convert LOG --rejects rejects.jsonl"
 
 
 def page(title: str, report: Report, sections: Mapping[str, Mapping[str, Any]] | None = None) -> str:
@@ -72,12 +44,13 @@ def page(title: str, report: Report, sections: Mapping[str, Mapping[str, Any]] |
     parts = [_totals(report)]
     parts += [_dimension(name, breakdown.groups[name]) for name in DIMENSIONS if breakdown.groups[name]]
     parts += [_latency(breakdown.latency), _unseen(sections), _refusals(report, sections), _notes(report)]
+    style = files(__package__).joinpath("page.css").read_text("utf-8")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         '<a class="skip" href="#main">Skip to the numbers</a>\n'
         f'<header><h1>{escape(title)}</h1></header>\n<main id="main">\n'
         + "\n".join(parts)
@@ -86,14 +59,13 @@ def page(title: str, report: Report, sections: Mapping[str, Mapping[str, Any]] |
 
 
 def _totals(report: Report) -> str:
-    answers = report.records - report.failed - report.pending - report.encrypted
     shown: list[tuple[str, int | decimal.Decimal]] = [
         ("units", report.units),
         ("converted", report.converted),
         ("rejected", report.rejected),
         ("blank", report.blank),
         ("records", report.records),
-        ("answers", answers),
+        ("answers", report.answers),
         ("failed calls", report.failed),
         ("pending calls", report.pending),
         ("encrypted", report.encrypted),
@@ -126,10 +98,9 @@ def _group_table(dimension: str, ranked: Sequence[tuple[str, Sums]], shown: int)
             rest.add(sums)
         rows.append((f"({len(ranked) - shown} more)", rest))
     body = [
-        f'<th scope="row">{escape(name)}{_bar(sums.records, sums.failed, max(most, sums.records))}</th>'
-        + "".join(
-            f'<td class="number">{_data(value)}</td>'
-            for value in (sums.records, sums.failed, sums.prompt_tokens, sums.completion_tokens, sums.cost)
+        (
+            escape(name) + _bar(sums.records, sums.failed, max(most, sums.records)),
+            *(sums.records, sums.failed, sums.prompt_tokens, sums.completion_tokens, sums.cost),
         )
         for name, sums in rows
     ]
@@ -195,14 +166,11 @@ def _latency(latency: Mapping[str, Latency]) -> str:
             f'<svg class="bar" style="height: 2.5rem" viewBox="0 0 {len(each.classes)} 1" preserveAspectRatio="none" '
             f'aria-hidden="true">{bars}</svg>'
         )
-        body.append(
-            f'<th scope="row">{escape(source)}{chart}</th><td class="number">{_data(each.calls)}</td>'
-            f'<td class="number">{each.seconds / each.calls:.3g} s</td>'
-            + "".join(f'<td class="number">{_bound(each.within(share))}</td>' for share in (0.5, 0.95, 0.99))
-        )
+        bounds = [_bound(each.within(share)) for share in (0.5, 0.95, 0.99)]
+        body.append((escape(source) + chart, each.calls, f"{each.seconds / each.calls:.3g} s", *bounds))
     heads = ("source", "calls", "mean", "half within", "95 % within", "99 % within")
-    bounds = ", ".join(map(str, SECONDS))
-    about = f'<p class="faint">Durations that envelopes have. Columns: calls within {bounds} and more seconds.</p>'
+    classes = ", ".join(map(str, SECONDS))
+    about = f'<p class="faint">Durations that envelopes have. Columns: calls within {classes} and more seconds.</p>'
     return _section("latency", "Latency", about + _table("latency-table", heads, body, numbers=5))
 
 
@@ -229,27 +197,27 @@ def _refusals(report: Report, sections: Mapping[str, Mapping[str, Any]] | None) 
         return _section("refusals", "Refusals", "<p>None.</p>")
     first = {} if sections is None else sections.get("rejects", {})
     body = [
-        f'<th scope="row"><code>{escape(code)}</code></th><td class="number">{_data(count)}</td>'
-        f"<td>{escape(REJECT_CODES.get(code, NOTES[code][1] if code in NOTES else ''))}</td>"
-        f"<td>{_command(code)}</td><td>{escape(first[code].first) if code in first else ''}</td>"
-        for code, count in sorted(report.rejects.items(), key=lambda item: (-item[1], item[0]))
+        (
+            *(_code(code), count, escape(CODES.get(code, NOTES[code][1] if code in NOTES else ""))),
+            *(_code(_REMEDIES.get(code, _DEFAULT_REMEDY)), escape(first[code].first) if code in first else ""),
+        )
+        for code, count in _ranked(report.rejects)
     ]
     table = _table("reject-codes", ("code", "units", "what it means", "what helps", "first"), body, numbers=1)
     reasons = {} if sections is None else sections.get("reasons", {})
     return _section("refusals", "Refusals", table + (_entries("reasons", reasons) if reasons else ""))
 
 
-def _command(code: str) -> str:
-    default = "see each with: normcompletion convert LOG --rejects rejects.jsonl"
-    return f"<code>{escape(_REMEDIES.get(code, default))}</code>"
+def _ranked(counter: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
 
 
 def _notes(report: Report) -> str:
-    body = [
-        f'<th scope="row"><code>{escape(code)}</code></th><td class="number">{_data(count)}</td>'
-        f"<td>{escape(NOTES[code][0])}</td><td>{escape(NOTES[code][1])}</td>"
-        for code, count in sorted(report.notes.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    body = [(_code(code), count, *map(escape, NOTES[code])) for code, count in _ranked(report.notes)]
     table = _table("note-codes", ("code", "notes", "kind", "what was done"), body, numbers=1)
     return _section("notes", "Notes: what was repaired", table if body else "<p>None.</p>")
 
@@ -257,11 +225,7 @@ def _notes(report: Report) -> str:
 def _entries(name: str, entries: Mapping[str, Any]) -> str:
     """Entries of a survey: how often, and where first."""
     ranked = sorted(entries.items(), key=lambda item: (-item[1].count, item[0]))
-    body = [
-        f'<th scope="row"><code>{escape(text)}</code></th><td class="number">{_data(entry.count)}</td>'
-        f"<td>{escape(entry.first)}</td>"
-        for text, entry in ranked[: 10 * _SHOWN]
-    ]
+    body = [(_code(text), entry.count, escape(entry.first)) for text, entry in ranked[: 10 * _SHOWN]]
     more = len(ranked) - len(body)
     rest = f'<p class="faint">{more:,} more are in the JSON report.</p>' if more > 0 else ""
     return _table(f"survey-{name}", (name.replace("_", " "), "times", "first"), body, numbers=1) + rest
@@ -271,20 +235,29 @@ def _section(name: str, title: str, inner: str) -> str:
     return f'<section aria-labelledby="h-{name}"><h2 id="h-{name}">{title}</h2>{inner}</section>'
 
 
-def _table(name: str, heads: Sequence[str], rows: Iterable[str], *, numbers: int) -> str:
+def _table(name: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int) -> str:
     """A table in a frame that scrolls by keyboard; the columns behind the first hold `numbers` numbers."""
     cells = "".join(
         f'<th scope="col"{" class=number" if 0 < at <= numbers else ""}>{escape(head)}</th>'
         for at, head in enumerate(heads)
     )
-    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    body = "\n".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f'<td class="number">{_data(cell)}</td>' for cell in row[1 : 1 + numbers])
+        + "".join(f"<td>{cell}</td>" for cell in row[1 + numbers :])
+        + "</tr>"
+        for row in rows
+    )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(heads[0])}"><table id="{name}">'
         f"<thead><tr>{cells}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
-def _data(value: int | decimal.Decimal) -> str:
+def _data(value: int | decimal.Decimal | str) -> str:
+    """A number as machines and people read it; a text as it is."""
+    if isinstance(value, str):
+        return value
     shown = dollars(value) if isinstance(value, decimal.Decimal) else f"{value:,}"
     exact = plain(value) if isinstance(value, decimal.Decimal) else value
     return f'<data value="{exact}">{shown}</data>'

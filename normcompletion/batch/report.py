@@ -18,47 +18,7 @@ import msgspec
 from ..errors import excerpt
 from ..model import Completion
 from .breakdown import EXACT, Breakdown, plain
-
-REJECT_CODES: Mapping[str, str] = {
-    # the bytes: MalformedPayloadError
-    "empty": "white space, where a response should be",
-    "blank": "a blank line among the rows of `convert_batch` and Spark; `convert` counts it apart",
-    "not_utf8": "a byte that is not UTF-8",
-    "utf16": "the text is UTF-16 or UTF-32",
-    "bom": "a byte-order mark inside the input; one at its first byte is dropped",
-    "leading_text": "text before the JSON, such as that of a log",
-    "truncated": "the JSON text ends too early",
-    "syntax": "not JSON",
-    "trailing_data": "a second value behind the first",
-    "too_long": "longer than --max-record-bytes",
-    "too_deep": "more than 128 nested arrays and objects",
-    "lone_surrogate": "half a surrogate pair where it cannot be replaced",
-    "number_range": "a number beyond what a 64-bit float can hold",
-    # JSON, but no completion: UnknownPayloadError
-    "not_object": "the value is not an object",
-    "not_many": "one payload where several are meant (only in Python)",
-    "unknown_shape": "an object that is not a completion",
-    "list": "a list inside a list of records",
-    "missing_response": "a log record without its response",
-    "ambiguous": "the payload has the markers of two sources; name one with --source",
-    "streams": "several answers follow one another in one response",
-    "foreign_text": "text among responses that is none: a separator, HTML, a line of a log",
-    "sse": "an event stream that holds no response",
-    # a completion that breaks its own types: InvalidPayloadError
-    "wrong_type": "a member whose type leaves no completion",
-    "missing_field": "a member without which there is no completion",
-    "invalid": "any other refusal",
-    # a row in other runs: only with --completions-only
-    "provider_error": "the service says that the call failed",
-    "pending": "the call was not answered yet",
-    "encrypted": "the body is encrypted",
-    # an answer that does not fit the form of the output: only with --to openai and --to messages
-    "missing_members": "the form requires members that the answer does not have",
-    "unfinished": "the answer is not whole, as a line to train on must be",
-    "no_answer": "there is no choice, or nothing in it",
-    "no_request": "no request was logged with the answer; --without-request skip leaves it out, write keeps it alone",
-}
-"""Why a unit was refused, code by code; `--strict` adds the codes of `normcompletion.NOTES` that are faults."""
+from .inputs import IncompleteInput
 
 MAX_ERROR_CODES = 1000
 OTHER_CODES = "(other)"
@@ -161,6 +121,11 @@ class Report:
     cost: decimal.Decimal = decimal.Decimal(0)
     breakdown: Breakdown | None = None
 
+    @property
+    def answers(self) -> int:
+        """The records that are no failed, pending or encrypted calls."""
+        return self.records - self.failed - self.pending - self.encrypted
+
     def count(self, completions: Iterable[Completion]) -> None:
         """Count records."""
         if self.breakdown is not None:
@@ -244,7 +209,6 @@ class Report:
 
     def __str__(self) -> str:
         """The summary for a terminal, several lines without a last line feed."""
-        answers = self.records - self.failed - self.pending - self.encrypted
         calls = [
             f"{_number(number)} {name}"
             for number, name in ((self.failed, "failed"), (self.pending, "pending"), (self.encrypted, "encrypted"))
@@ -256,7 +220,7 @@ class Report:
             + (f" ({counted(self.empty_pages, 'empty page')})" if self.empty_pages else "")
             + (f"; {_number(self.other_entries)} entries passed over: no completions" if self.other_entries else ""),
             f"{counted(self.records, 'record')}: "
-            + ", ".join([counted(answers, "answer"), *calls])
+            + ", ".join([counted(self.answers, "answer"), *calls])
             + (f"; {_number(self.skipped)} skipped" if self.skipped else ""),
         ]
         if self.passed_over:
@@ -276,6 +240,14 @@ class Report:
         if self.cost:
             rows.append(f"  {'cost':9} {dollars(self.cost)} USD")
         return "\n".join(rows)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a task, at least: a report, and the inputs that broke off in it, by their place in the list."""
+
+    report: Report = field(default_factory=Report)
+    broken: list[tuple[int, IncompleteInput]] = field(default_factory=list)
 
 
 def _with_texts(value: Any) -> Any:

@@ -17,17 +17,8 @@ from .folders import Inputs
 from .inputs import IncompleteInput, Input, InputError
 from .journal import Checkpoint, Fingerprint, Header, Journal, fingerprint
 from .options import Kind, Options, UsageError
-from .outputs import (
-    Sink,
-    can_resume,
-    check_outputs,
-    final_path,
-    is_stream,
-    open_sink,
-    partial_path,
-    publish,
-    replaces,
-)
+from .outputs import Sink, open_sink
+from .outputs.naming import can_resume, check_outputs, final_path, is_stream, partial_path, publish, replaces
 from .page import page
 from .report import Report
 from .signals import Signals

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -18,9 +19,8 @@ from ..model import Completion
 from .conversion import Conversion
 from .engine import Listener, Reader
 from .folders import Inputs
-from .inputs import IncompleteInput
 from .options import Options
-from .report import OTHER_CODES, Report
+from .report import OTHER_CODES, Outcome, Report
 from .signals import Signals
 from .units import Block
 
@@ -143,12 +143,11 @@ Sightings = dict[tuple[str, str], tuple[int, str]]
 """By section and name: how often it was seen in a task, and where first."""
 
 
-class Surveyed(msgspec.Struct):
-    """What was seen in a task; the rest is as in `Found`."""
+@dataclass(slots=True)
+class Surveyed(Outcome):
+    """What was seen in a task."""
 
-    sightings: Sightings
-    report: Report
-    broken: list[tuple[int, IncompleteInput]]
+    sightings: Sightings = field(default_factory=dict)
 
 
 class Surveyor:
@@ -172,7 +171,7 @@ class Surveyor:
         for _, reject in found.rejects:
             see("rejects", reject.code, f"{reject.source}:{reject.line}")
             see("reasons", reject.kind, f"{reject.source}:{reject.line}")
-        return Surveyed(sightings, found.report, found.broken)
+        return Surveyed(found.report, found.broken, sightings)
 
 
 def seen(completion: Completion) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from ..envelopes.options import Envelopes
 from ..payload import MAX_RECORD_BYTES
 from . import unreadable
-from .blocks import BLOCK_BYTES, Block, Position, Range, Unit
+from .blocks import BLOCK_BYTES, Block, Kind, Position, Range, Unit
 from .forms import jsonl, reading
 from .forms.answers import answers
 from .forms.detection import form_of, is_log
@@ -24,6 +24,7 @@ from .inputs import Decoded, IncompleteInput, InputError
 
 __all__ = ["BLOCK_BYTES", "Block", "Range", "Unit", "blocks", "form_of", "is_log", "read_range", "units_of"]
 
+_EVENT = (b"data:", b"event:")  # how a line begins that is not a unit of its own
 _HEAD = 512  # bytes that tell a file that is not read
 
 
@@ -128,15 +129,11 @@ def units_of(block: Block, limit: int = MAX_RECORD_BYTES) -> Iterator[Unit]:
         yield from block.data
         return
     offset, end = block.offset, block.offset + len(block.data)
-    for number, text in enumerate(lines_of(block.data), block.line):
-        length = min(len(text) + 1, end - offset)  # the last line of an input may have no line feed
-        yield Unit(number, offset, length, text.removeprefix(b"\x1e") if len(text) <= limit else None)
-        offset += length
-
-
-def lines_of(data: bytes) -> list[bytes]:
-    """The lines of a block, without their line feeds."""
-    lines = data.split(b"\n")
+    lines = block.data.split(b"\n")
     if not lines[-1]:
         lines.pop()
-    return lines
+    for number, text in enumerate(lines, block.line):
+        length = min(len(text) + 1, end - offset)  # the last line of an input may have no line feed
+        kind: Kind = "foreign" if text.startswith(_EVENT) else ""
+        yield Unit(number, offset, length, text.removeprefix(b"\x1e") if len(text) <= limit else None, kind)
+        offset += length

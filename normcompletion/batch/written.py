@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..export.record import plain
-from ..model import Completion, to_json, to_json_lines
+from ..model import Completion, to_json
 from .blocks import Block
 from .conversion import Carried, Conversion, Found, Origin
-from .inputs import IncompleteInput
 from .options import ORIGIN, Options
-from .report import Reject, Report
+from .report import Outcome, Reject
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 @dataclass(slots=True)
-class Converted:
-    """What came of a task: `data` is what is written of its records. The rest is as in `Found`."""
+class Converted(Outcome):
+    """What came of a task: `data` is what is written of its records."""
 
-    data: bytes | pa.RecordBatch
-    rejects: list[Reject]
-    report: Report
-    broken: list[tuple[int, IncompleteInput]]
+    data: bytes | pa.RecordBatch = b""
+    rejects: list[Reject] = field(default_factory=list)
 
 
 class Converter:
@@ -37,58 +36,38 @@ class Converter:
     def __init__(self, options: Options) -> None:
         self._conversion = Conversion(options)
         self._options = options
+        self._encode = without_nulls if options.omit_null else to_json
 
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Converted:
         """What comes of some blocks, or of their first `limit` units."""
-        options = self._options
-        written: _Lines | _Rows = _Lines(omit_null=options.omit_null) if options.layout is None else _Rows(options)
-
-        def drain(found: Found) -> None:
-            written.add(found)
-            found.completions.clear()
-            found.carried.clear()
-            found.exported.clear()
-            found.origins.clear()
-
-        found = self._conversion(blocks, limit, drain)
-        data = written.data()
-        if options.to == "csv" and not isinstance(data, bytes):
+        lines: list[bytes] = []
+        rows = None if self._options.layout is None else _Rows(self._options)
+        found = Found()
+        for _ in self._conversion.pieces(blocks, found, limit):
+            if rows is None:
+                lines += found.exported or _json_lines(found, self._encode)
+            else:
+                rows.add(found)
+            found.drop_records()
+        data = b"\n".join([*lines, b""]) if rows is None else rows.data()
+        if self._options.to == "csv" and not isinstance(data, bytes):
             data = csv_rows(data)
-        return Converted(data, [reject for _, reject in found.rejects], found.report, found.broken)
+        return Converted(found.report, found.broken, data, [reject for _, reject in found.rejects])
 
 
-class _Lines:
-    """Canonical JSON lines in the making."""
-
-    def __init__(self, *, omit_null: bool) -> None:
-        self._texts: list[bytes] = []
-        self._omit_null = omit_null
-
-    def add(self, found: Found) -> None:
-        """Add the records that were found."""
-        self._texts += found.exported or [_json_lines(found, omit_null=self._omit_null)]
-
-    def data(self) -> bytes:
-        """All of them."""
-        return b"".join(self._texts)
-
-
-def _json_lines(found: Found, *, omit_null: bool) -> bytes:
+def _json_lines(found: Found, encode: Callable[[Completion], bytes]) -> Iterator[bytes]:
     """The records; what goes along is under the key `carried`, where each is from under those of `ORIGIN`."""
-    if not (found.carried or found.origins or omit_null):
-        return to_json_lines(found.completions)
-    lines = (
-        [*map(without_nulls, found.completions)] if omit_null else to_json_lines(found.completions).split(b"\n")[:-1]
-    )
-    for place, carried in enumerate(found.carried):
+    for completion, carried, origin in zip_longest(found.completions, found.carried, found.origins):
+        line = encode(completion)
         if carried is not None:
-            lines[place] = b'%b,"carried":%b}' % (lines[place][:-1], to_json(carried))
-    name, encoded = None, b""
-    for place, (file, line, offset) in enumerate(found.origins):
-        if file != name:
-            name, encoded = file, msgspec.json.encode(file)
-        lines[place] = b'%b,"_file":%b,"_line":%d,"_offset":%d}' % (lines[place][:-1], encoded, line, offset)
-    return b"\n".join([*lines, b""])
+            line = b'%b,"carried":%b}' % (line[:-1], to_json(carried))
+        if origin is not None:
+            file, number, offset = origin
+            line = b'%b,"_file":%b,"_line":%d,"_offset":%d}' % (line[:-1], _name(file), number, offset)
+        yield line
+
+
+_name = cache(msgspec.json.encode)
 
 
 class _Rows:

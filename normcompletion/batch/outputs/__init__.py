@@ -21,41 +21,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from ..options import Kind
-from .naming import (
-    PARTIAL,
-    REPLACED,
-    OutputRefusedError,
-    can_resume,
-    check_outputs,
-    final_path,
-    is_stream,
-    partial_path,
-    publish,
-    replaces,
-    restore,
-)
 from .parquet import ParquetFile, ParquetFolder, require_pyarrow
 from .targets import open_target
 from .text import CompressedLines, Lines, compressor
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-__all__ = [
-    "PARTIAL",
-    "REPLACED",
-    "OutputRefusedError",
-    "Sink",
-    "can_resume",
-    "check_outputs",
-    "final_path",
-    "is_stream",
-    "open_sink",
-    "partial_path",
-    "publish",
-    "replaces",
-    "restore",
-]
 
 
 class Sink(Protocol):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import durable
-from ..durable import OutputError
+from ..durable import File, OutputError
 from .background import Background
 from .naming import OutputRefusedError, final_path, own_files, partial_path, remove_folder
-from .targets import Target, stop
+from .targets import stop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,7 +92,7 @@ class _Rows:
         self._written.finish()
         self._written = None
 
-    def _open(self, number: int) -> Target:
+    def _open(self, number: int) -> File:
         raise NotImplementedError
 
     def end_part(self) -> int:
@@ -124,7 +124,7 @@ class _Rows:
 class _Writer:
     """One Parquet file in the making."""
 
-    def __init__(self, target: Target, schema: pa.Schema) -> None:
+    def __init__(self, target: File, schema: pa.Schema) -> None:
         from pyarrow import parquet
 
         self._schema = schema
@@ -162,7 +162,7 @@ class _Writer:
 class _Stream:
     """A file object for Parquet, which gathers its many small writes; what comes after `closed` is dropped."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: File) -> None:
         self.closed = False
         self._target = target
         self._waiting = bytearray()
@@ -182,11 +182,11 @@ class _Stream:
 class ParquetFile(_Rows):
     """One Parquet file: complete at the end, or nothing."""
 
-    def __init__(self, target: Target, schema: pa.Schema) -> None:
+    def __init__(self, target: File, schema: pa.Schema) -> None:
         super().__init__(schema, None, 0)
         self._target = target
 
-    def _open(self, number: int) -> Target:  # noqa: ARG002 - it is the only one
+    def _open(self, number: int) -> File:  # noqa: ARG002 - it is the only one
         return self._target
 
     def stop(self, *, keep: bool) -> None:
@@ -220,8 +220,8 @@ class ParquetFolder(_Rows):
     def _path(self, number: int) -> Path:
         return self._folder / f"part-{number:05}.parquet"
 
-    def _open(self, number: int) -> Target:
-        return durable.File.create(self._path(number), self._output, self._mode)
+    def _open(self, number: int) -> File:
+        return File.create(self._path(number), self._output, self._mode)
 
     def end_part(self) -> int:
         """As `Sink.end_part`."""

@@ -1,4 +1,4 @@
-"""What the bytes of one output are written to: a file under its partial name, or a stream."""
+"""The files to which outputs are written: under a partial name, or a stream."""
 
 from __future__ import annotations
 
@@ -7,30 +7,14 @@ import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from .. import durable
 from ..durable import OutputError
 from .naming import OutputRefusedError, file_type, final_path, is_stream, partial_path
 
 
-class Target(Protocol):
-    """A file under its partial name, or a stream, which can neither be synced nor cut back."""
-
-    length: int
-
-    def write(self, data: bytes | bytearray) -> None:
-        """Append all of `data`."""
-
-    def sync(self) -> None:
-        """Wait until all that was written is on disk."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
 class _Device(durable.File):
-    """A device or a pipe."""
+    """A device or a pipe, which can neither be synced nor cut back."""
 
     __slots__ = ()
 
@@ -38,11 +22,10 @@ class _Device(durable.File):
         pass
 
 
-class _StandardOutput:
-    """Standard output; each write is flushed, and it stays open."""
+class _StandardOutput(_Device):
+    """Standard output, which stays open; each write is flushed."""
 
-    def __init__(self) -> None:
-        self.length = 0
+    __slots__ = ()
 
     def write(self, data: bytes | bytearray) -> None:
         durable.perform("write", "standard output", self._put, data)
@@ -54,20 +37,14 @@ class _StandardOutput:
             rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
 
-    def sync(self) -> None:
-        pass
 
-    def close(self) -> None:
-        pass
-
-
-def open_target(path: str, resume: int | None, mode: int) -> Target:
+def open_target(path: str, resume: int | None, mode: int) -> durable.File:
     """The target of an output; `resume` is the length to which a file that is there is cut back.
 
     Raises `OutputError`, and `OutputRefusedError` where it is not there.
     """
     if path == "-":
-        return _StandardOutput()
+        return _StandardOutput(Path(path), path, -1, 0)
     if is_stream(path):
         return _Device(Path(path), path, durable.perform("open", path, os.open, path, os.O_WRONLY), 0)
     partial = partial_path(final_path(path))
@@ -88,10 +65,10 @@ def open_target(path: str, resume: int | None, mode: int) -> Target:
     return file
 
 
-def stop(target: Target, *, keep: bool) -> None:
+def stop(target: durable.File, *, keep: bool) -> None:
     """Close a target as it is, and remove a file unless it is to be kept. Raises nothing."""
     with suppress(OutputError):
         target.close()
-    if not keep and type(target) is durable.File:
+    if not keep and not isinstance(target, _Device):
         with suppress(OutputError):
             durable.remove(target.path, target.output)

@@ -6,8 +6,9 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping
 
+from ..durable import File
 from .background import Background
-from .targets import Target, stop
+from .targets import stop
 
 FRAME_BYTES = 4 << 20  # of text in a gzip member or zstd frame, at least
 
@@ -37,7 +38,7 @@ def compressor(path: str) -> Callable[[bytes], bytes] | None:
 class Lines:
     """JSON lines as they are."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: File) -> None:
         self._target = target
 
     def write(self, data: bytes) -> None:
@@ -62,7 +63,7 @@ class Lines:
 class CompressedLines(Lines):
     """JSON lines in frames, each compressed as a whole beside the caller and written when its turn has come."""
 
-    def __init__(self, target: Target, compress: Callable[[bytes], bytes], threads: int) -> None:
+    def __init__(self, target: File, compress: Callable[[bytes], bytes], threads: int) -> None:
         super().__init__(target)
         self._compress = compress
         self._waiting = bytearray()
