@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -24,13 +24,10 @@ def unescape(token: str) -> str:
     return token.replace("~1", "/").replace("~0", "~") if "~" in token else token
 
 
-def pointer(path: Iterable[str | int]) -> str:
+@lru_cache(maxsize=4096)
+def pointer(path: Path) -> str:
     """The pointer of a path; the root is the empty string."""
-    keys = path if isinstance(path, tuple) else tuple(path)
-    text = "/".join(("", *map(str, keys)))
-    if "~" in text or text.count("/") > len(keys):
-        text = "".join(["/" + escape(key) for key in keys])
-    return text
+    return "".join(["/" + escape(key) for key in path])
 
 
 @lru_cache(maxsize=4096)

@@ -40,6 +40,7 @@ from .unknown import extra_of
 
 ReadStream = Callable[[bytes | list[Any], Findings], Completion]
 
+TREES = frozenset({dict, list})
 MOST_TRIES = range(4)  # decoders that one payload is given to
 
 
@@ -88,7 +89,10 @@ class Engine:
                 return completion
         findings = Findings("", source, default_source, self.reader)
         completion = self._read_typed(raw, findings, decoder)
-        return self._lenient(raw, findings) if completion is None else completion
+        if completion is None:
+            self.first = self.canonical
+            completion = self._lenient(raw, findings)
+        return completion
 
     def read_whole(self, raw: bytes, source: str | None = None, default_source: str | None = None) -> Completion:
         """As `read`, for a caller that wants `extra` of every record: what is not in canonical words is parsed once."""
@@ -217,10 +221,8 @@ class Engine:
                 break
         else:
             return None
-        for value in decoder.trees(decoded):
-            if value.__class__ in (dict, list):
-                check_depth(payload, findings.depth)
-                break
+        if not TREES.isdisjoint(map(type, decoder.trees(decoded))):
+            check_depth(payload, findings.depth)
         findings.camel = decoder.camel
         findings.pending.append((findings.prefix, payload, decoder.schema))
         completion = _with_basis(variant.adapt(decoded, findings), findings, "marker")
