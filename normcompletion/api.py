@@ -61,8 +61,8 @@ def normalize(  # noqa: PLR0917 - keyword-only defaults cost 90 ns a call (3.11)
     Args:
         payload: JSON as bytes, bytearray, memoryview or str; a mapping; or an SDK object (a pydantic model, a msgspec
             Struct, a dataclass). A `Completion`, or its JSON, is read as that.
-        source: who wrote the payload, where the caller knows; it is believed, with a remark (`source_conflict`) where a
-            marker says otherwise. Otherwise the class of an SDK object says it, or it is detected.
+        source: who wrote the payload, where the caller knows: it overrides detection, with a remark (`source_conflict`)
+            where a marker of another source is there. By default it is detected, or is that of an SDK object's class.
         variant: the only shape to accept, such as `"text"`.
         strict: raise one `InvalidPayloadError` that names every fault, instead of repairing with notes.
         max_record_bytes: refuse longer texts.

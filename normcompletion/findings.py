@@ -49,7 +49,7 @@ NOTES: dict[str, tuple[Kind, str]] = {
     "unknown_finish_reason": ("remark", "the finish reason is in no table; it is in `native_finish_reason`"),
     "unknown_role": ("remark", "the role is in no table; `before` holds the word"),
     "placeholder": ("remark", "a value that this source writes for 'not known' was read as None"),
-    "source_conflict": ("remark", "a marker names another source, `before`, than the caller, who was believed"),
+    "source_conflict": ("remark", "a marker names another source, `before`; the one that the caller named was taken"),
     "usage_elsewhere": ("remark", "the usage was in a place of its own, which `path` names; the body had no other"),
     "no_choices": ("remark", "`choices` is an empty list: the service answered nothing, and reported no error"),
     "whole_in_stream": ("fault", "an event of a stream holds a whole response; it was read as one chunk"),

@@ -105,7 +105,7 @@ class Assembler:
     """One completion from the chunks of one stream, fed as they come.
 
     Args:
-        source: who writes the stream, where the caller knows; it is believed. Detected otherwise.
+        source: who writes the stream, where the caller knows: it overrides detection.
         strict: let `finish` raise one `InvalidPayloadError` that names every fault.
         on_broken: `"skip"` goes on behind an event that is not JSON, with the note `broken_event`.
         default_source: the source of a stream that nothing else decides.

@@ -671,7 +671,7 @@ def test_strict_refuses_the_faults_of_envelope_and_body():
     assert one(inside, strict=True).code == "duplicate_key"
 
 
-def test_a_named_source_is_believed():
+def test_a_named_source_overrides_detection():
     """The source that the caller names is that of every record, failed ones too."""
     assert one(BATCH, source="atoma").source == "atoma"
     assert failed([REQUEST, ["x"]], source="atoma").source == "atoma"

@@ -106,8 +106,8 @@ def test_a_record_in_an_envelope_is_read_as_one():
     assert explain(enveloped).lost == []
 
 
-def test_a_caller_who_knows_the_source_is_believed():
-    """`source` is believed for a canonical record too, and another `variant` is refused."""
+def test_a_named_source_overrides_detection():
+    """`source` overrides that of a canonical record too, and another `variant` is refused."""
     record = normalize(SIGNED).to_json()
     assert normalize(record, source="openrouter").source == "openrouter"
     with pytest.raises(InvalidPayloadError, match="the payload is atoma chat, not text"):

@@ -120,8 +120,8 @@ def test_the_class_of_stream_events_settles_their_source() -> None:
 
 @pytest.mark.parametrize("body", [OPENROUTER, {**OPENROUTER, "vendor": 1}, {**OPENROUTER, "created": 1.5}])
 @pytest.mark.parametrize("form", ["text", "object"])
-def test_a_named_source_is_believed_with_a_remark_where_a_marker_contradicts(body: Any, form: str) -> None:
-    """`source=` stays the order that is believed; a decisive marker of another source is remarked."""
+def test_a_named_source_overrides_detection_with_a_remark_where_a_marker_contradicts(body: Any, form: str) -> None:
+    """`source=` overrides detection; a decisive marker of another source is remarked."""
     payload = json.dumps(body) if form == "text" else body
     completion = normalize(payload, source="atoma", strict=True)
     assert (completion.source, completion.source_basis) == ("atoma", "caller")
@@ -151,7 +151,7 @@ def test_a_record_of_another_source_than_the_named_one_is_refused_with_that_reas
 
 
 @pytest.mark.parametrize("member", [{}, {"vendor": 1}, {"created": "1"}], ids=["plain", "unknown key", "fault"])
-def test_a_named_source_of_a_stream_is_believed_with_the_same_remark(member: dict[str, Any]) -> None:
+def test_a_named_source_of_a_stream_overrides_detection_with_the_same_remark(member: dict[str, Any]) -> None:
     """A stream that is saved, fed live or read chunk by chunk has one remark, as the whole body has."""
     chunks = [{**chunk, **member} for chunk in MARKED_CHUNKS]
     raw = saved(*chunks)

@@ -125,7 +125,7 @@ def convert(
 ) -> Report:
     """Convert logs to one output, in the order of the inputs; what `normcompletion convert` does.
 
-    Nothing stands under the output's name until it is complete; until then it is `OUTPUT.partial`, with a checkpoint
+    There is nothing under the output's name until it is complete; until then it is `OUTPUT.partial`, with a checkpoint
     in `OUTPUT.checkpoint`. What is written does not depend on `jobs`, nor on where a run was stopped and resumed.
     A single Parquet file cannot be resumed; a folder of them can.
 
@@ -163,7 +163,7 @@ def convert(
         origin: write for each record where it is from: `_file`, `_line` and `_offset`, the name of its input, and the
             line and the byte (decompressed) at which its unit starts; for a row of a table its number, and 0.
         strict_inputs: raise `InputError` where a folder holds files that are not logs, in place of passing them over.
-        source: who wrote the responses, where the caller knows; it is believed.
+        source: who wrote the responses, where the caller knows: it overrides detection.
         default_source: who wrote those that no marker and no envelope decides.
         strict: refuse what would need a repair.
         completions_only: refuse failed, pending and encrypted calls too.

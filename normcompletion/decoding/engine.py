@@ -79,8 +79,8 @@ class Engine:
     def read(self, raw: bytes, source: str | None = None, default_source: str | None = None) -> Completion:
         """One whole response; a reported error is a completion with `error` set.
 
-        `source` is believed, `default_source` is for a body that nothing else decides. Raises `NormalizeError` for what
-        is not a completion.
+        `source` overrides detection, `default_source` is for a body that nothing else decides. Raises `NormalizeError`
+        for what is not a completion.
         """
         decoder: Decoder | None = self.first
         if decoder is self.canonical:

@@ -16,7 +16,7 @@ from . import extended
 from .members import Members, items_of, members_of
 from .preset import Fragment, Preset
 from .registry import named, named_list
-from .spread import EACH, route_of
+from .spread import EACH, path_of
 
 # Keys by which the core reads, wraps or takes a unit, or by whose values a fragment is detected. Without one of them,
 # the keys of a unit alone say what it is.
@@ -91,7 +91,7 @@ def can_be(preset: Preset, raw: bytes, items: list[Any] | None) -> bool:
         return items is not None and len(items) > 1
     unit = members_of(raw)
     parts = (place for places in preset.error_parts.values() for place in places)
-    heads = {route[0] for route in (*preset.routes, *map(route_of, (*preset.error, *parts)))}
+    heads = {path[0] for path in (*preset.paths, *map(path_of, (*preset.error, *parts)))}
     return unit is not None and (EACH in heads or not heads.isdisjoint(unit))
 
 

@@ -11,7 +11,7 @@ from ..errors import NormalizeError
 from ..payload import looks_like_stream, parse
 from ..pointer import pointer
 from .encodings import is_one_event, opened_layers
-from .spread import EACH, Route
+from .spread import EACH, Path
 from .wrappers import are_chunks
 
 MAX_DEPTH = 12
@@ -20,7 +20,7 @@ _MAX_PLACES = 3  # that are named
 _MAX_POINTER = 150
 _CHOICE_KEYS = frozenset({"message", "delta", "finish_reason", "finishReason", "index"})
 
-Patterns = Counter[Route]
+Patterns = Counter[Path]
 
 
 def looks_like_response(value: Any, *, errors: bool = False) -> bool:
@@ -81,7 +81,7 @@ class _Search:
             value = _tree(value)
         if not depth or not isinstance(value, dict | list):
             return Patterns()
-        by_rest: dict[Route, list[tuple[str, int]]] = {}
+        by_rest: dict[Path, list[tuple[str, int]]] = {}
         for key, member in _containers(value):
             for rest, count in self.patterns(member, depth - 1).items():
                 by_rest.setdefault(rest, []).append((key, count))
@@ -94,19 +94,19 @@ class _Search:
         return found
 
 
-def _joined(by_rest: Mapping[Route, list[tuple[str, int]]]) -> Mapping[Route, list[tuple[str, int]]]:
-    """The same with the routes that are cases of another one, with `*`, put to that."""
-    joined: dict[Route, list[tuple[str, int]]] = {}
+def _joined(by_rest: Mapping[Path, list[tuple[str, int]]]) -> Mapping[Path, list[tuple[str, int]]]:
+    """The same with the paths that are cases of another one, with `*`, put to that."""
+    joined: dict[Path, list[tuple[str, int]]] = {}
     for rest in sorted(by_rest, key=lambda rest: -rest.count(EACH)):
         wider = next((known for known in joined if _is_case(rest, known)), rest)
         joined.setdefault(wider, []).extend(by_rest[rest])
     return joined
 
 
-def _is_case(route: Route, of: Route) -> bool:
-    """Whether a route with the same last key is one of those that another one, with `*`, stands for."""
-    is_alike = len(route) == len(of) > 1 and of[-1] != EACH
-    return is_alike and all(each in (EACH, token) for token, each in zip(route, of, strict=True))
+def _is_case(path: Path, of: Path) -> bool:
+    """Whether a path with the same last key is one of those that another one, with `*`, stands for."""
+    is_alike = len(path) == len(of) > 1 and of[-1] != EACH
+    return is_alike and all(each in (EACH, token) for token, each in zip(path, of, strict=True))
 
 
 def _containers(value: Any) -> Iterator[tuple[str, Any]]:
@@ -115,16 +115,16 @@ def _containers(value: Any) -> Iterator[tuple[str, Any]]:
     return ((str(key), member) for key, member in members if isinstance(member, dict | list | str) and member)
 
 
-def _is_each(items: list[Any], rest: Route) -> bool:
+def _is_each(items: list[Any], rest: Path) -> bool:
     """Whether a response in one element of a list is said to be in each."""
     return len(items) == 1 or (bool(rest) and all(isinstance(item, dict) for item in items))
 
 
-def advice(tree: Any, *, errors: bool = True, beside: frozenset[str] = frozenset(), at: Route = ()) -> str | None:
+def advice(tree: Any, *, errors: bool = True, beside: frozenset[str] = frozenset(), at: Path = ()) -> str | None:
     """Where the responses inside a unit are, with what to give `--body`; `None` where there are none.
 
     Error bodies count where there is no response, and `errors`. `beside` are members of the unit that do not. `at` is
-    the route to a member of a list of units.
+    the path to a member of a list of units.
     """
     if isinstance(tree, Mapping):
         tree = {key: value for key, value in tree.items() if key not in beside}
@@ -132,7 +132,7 @@ def advice(tree: Any, *, errors: bool = True, beside: frozenset[str] = frozenset
     found = _Search(errors=False).patterns(tree)
     if not found and errors:
         what, found = "error body", _Search(errors=True).patterns(tree)
-    ranked = [(pointer((*at, *route)), count) for route, count in found.most_common()]
+    ranked = [(pointer((*at, *path)), count) for path, count in found.most_common()]
     places = [(place, count) for place, count in ranked if len(place) <= _MAX_POINTER]
     if not places:
         return None

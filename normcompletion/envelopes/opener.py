@@ -43,7 +43,7 @@ from .preset import LOG_IT, Fragment, Opened, Preset, opened_by, read_error
 from .records import BodyReader
 from .refusals import with_hint, with_line_hint
 from .registry import presets
-from .spread import EACH, Place, Route, route_of, spread
+from .spread import EACH, Path, Place, path_of, spread
 
 NOT_A_CALL = "not_a_call"
 """The code of an entry that is not a completion, of a unit with several: it is counted, and is not a reject."""
@@ -81,9 +81,9 @@ class Opener:
         self._read = BodyReader(source, default_source, strict=strict)
         self._envelope = envelopes.envelope
         self._custom = _custom(envelopes)
-        self._routes = [route_of(place) for place in envelopes.body]
+        self._paths = [path_of(place) for place in envelopes.body]
         self._encoding = envelopes.encoding
-        self._carry = {name: route_of(place) for name, place in envelopes.carry.items()}
+        self._carry = {name: path_of(place) for name, place in envelopes.carry.items()}
         # Where the last unit was in an envelope, the keys of the next one are looked at first: that spares the core's
         # vain attempt, and gives the same.
         self._was_wrapped = False
@@ -97,7 +97,7 @@ class Opener:
             tree = parse(text or b"")
         except NormalizeError:
             tree = None
-        return {name: found(tree, list(route)) for name, route in self._carry.items()}
+        return {name: found(tree, list(path)) for name, path in self._carry.items()}
 
     def records(self, text: bytes) -> Iterator[Completion | NormalizeError]:
         """The records of a unit, and an error for each that is refused, as `normalize_many(on_error="yield")`.
@@ -107,7 +107,7 @@ class Opener:
         """
         text = text.removeprefix(b"\x1e")
         try:
-            if self._routes:
+            if self._paths:
                 yield from self._placed(checked(text))
             elif self._envelope in ("auto", "bare", "log10"):
                 yield from self._core(text)
@@ -121,7 +121,7 @@ class Opener:
     def _placed(self, text: bytes) -> Iterator[Completion | NormalizeError]:
         """The records at the places that the caller named."""
         given: set[str] = set()
-        for place in spread(text, self._routes):
+        for place in spread(text, self._paths):
             try:
                 if place.error is not None:
                     raise place.error
@@ -146,14 +146,14 @@ class Opener:
 
     def _refuse_one_of_several(self, place: Place) -> None:
         """Refuse a place that was named alone, where others beside its way lead to a response as well."""
-        route = route_of(place.at)
+        path = path_of(place.at)
         for at, raw in place.around.items():
             if b"choices" not in raw:
                 continue
-            beside = route_of(at)
-            rest = list(route[len(beside) :])
+            beside = path_of(at)
+            rest = list(path[len(beside) :])
             if looks_like_response(found(parse(raw), rest)):
-                each = "".join(f"/{escape(token)}" for token in (*route[: len(beside) - 1], EACH, *rest))
+                each = "".join(f"/{escape(token)}" for token in (*path[: len(beside) - 1], EACH, *rest))
                 raise UnknownPayloadError(
                     f"another response is beside it, at {excerpt(at)}; give {option(each)} to read each of them, "
                     "or take the others out",
@@ -188,7 +188,7 @@ class Opener:
         if auto and self._is_doubtful(result):
             choice = choice_of(text)
             if isinstance(choice, Fragment):
-                raise UnknownPayloadError(f"the unit is {choice.says}", code="fragment")
+                raise UnknownPayloadError(f"the unit is {choice.description}", code="fragment")
             if choice is not None:
                 self._was_wrapped = self._keys_decide
                 yield from self._known(choice, checked(text), "", text)
@@ -239,7 +239,7 @@ class Opener:
                 raw = _written(item)
                 choice = None if raw is None else choice_of(raw, at)
                 if isinstance(choice, Fragment):
-                    raise UnknownPayloadError(f"the unit is {choice.says}", code="fragment", path=at)
+                    raise UnknownPayloadError(f"the unit is {choice.description}", code="fragment", path=at)
                 if choice is not None and raw is not None:
                     yield from self._known(choice, raw, at, text)
                     return
@@ -248,7 +248,7 @@ class Opener:
         except NormalizeError as error:
             refusal = error.with_traceback(None)
             if self._envelope == "auto" and isinstance(refusal, UnknownPayloadError):
-                refusal = with_hint(refusal, item, (*route_of(at)[:-1], EACH))
+                refusal = with_hint(refusal, item, (*path_of(at)[:-1], EACH))
             refusal.path = refusal.path or at
             yield self._wanted(refusal)
 
@@ -273,7 +273,7 @@ class Opener:
                 path=at or None,
             )
         given: set[str] = set()
-        for place in spread(raw, preset.routes, at):
+        for place in spread(raw, preset.paths, at):
             try:
                 yield from self._entry(preset, place, at, text, given)
             except NormalizeError as error:
@@ -308,7 +308,7 @@ class Opener:
         unit, at = opened.body or b"", opened.around.findings.prefix
         choice = choice_of(unit, opened.at)
         if isinstance(choice, Fragment):
-            raise UnknownPayloadError(f"the unit is {choice.says}", code="fragment", path=opened.at)
+            raise UnknownPayloadError(f"the unit is {choice.description}", code="fragment", path=opened.at)
         if choice is not None:
             opened.around.close()
             for item in self._known(choice, unit, opened.at, text):
@@ -316,8 +316,8 @@ class Opener:
             return
         members_inside = members_of(unit) or {}
         is_whole = "response" in members_inside and is_native(parse(unit))
-        routes: list[Route] = [()] if is_whole else [route_of(each) for each in preset.inner]
-        for inside in spread(unit, routes, opened.at, place.around, place.each):
+        paths: list[Path] = [()] if is_whole else [path_of(each) for each in preset.inner]
+        for inside in spread(unit, paths, opened.at, place.around, place.each):
             for item in self._entry(replace(preset, inner=(), is_call=None), inside, at, text, given):
                 yield item if isinstance(item, Completion) else with_hint(item, text)
 
@@ -350,10 +350,10 @@ def _whole(place: Place) -> Opened:
 
 def _read_error_beside(opened: Opened) -> None:
     """Where there is no response: the error nearest to its place is why the call failed."""
-    route = route_of(opened.at)
+    path = path_of(opened.at)
     before = len(opened.around.taken)
-    for depth in range(len(route) - 1, -1, -1):
-        at = "".join(f"/{escape(token)}" for token in (*route[:depth], "error"))
+    for depth in range(len(path) - 1, -1, -1):
+        at = "".join(f"/{escape(token)}" for token in (*path[:depth], "error"))
         if (failure := read_error(opened.around, at)) is not None:
             opened.failure = failure
             opened.error_places = tuple(opened.around.taken)[before:]
@@ -363,9 +363,9 @@ def _read_error_beside(opened: Opened) -> None:
 def _not_a_call(preset: Preset, place: Place, at: str) -> NormalizeError:
     """The refusal of what is not a call: one of several entries is passed over, the only one is a fragment."""
     if preset.has_several:
-        route = next(route for route in preset.routes if route.count(EACH) == len(place.each))
-        depth = len(route_of(at)) + len(route) - route[::-1].index(EACH)
-        entry = "".join(f"/{escape(token)}" for token in route_of(place.at)[:depth])
+        path = next(path for path in preset.paths if path.count(EACH) == len(place.each))
+        depth = len(path_of(at)) + len(path) - path[::-1].index(EACH)
+        entry = "".join(f"/{escape(token)}" for token in path_of(place.at)[:depth])
         return UnknownPayloadError(f"an entry of {preset.name} that is not a completion", code=NOT_A_CALL, path=entry)
     return UnknownPayloadError(f"the unit is {preset.partial or preset.missing}", code="fragment")
 

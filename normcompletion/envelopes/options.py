@@ -11,7 +11,7 @@ from ..errors import did_you_mean, excerpt
 from .encodings import ENCODINGS, Encoding
 from .preset import FIELDS
 from .registry import known_envelopes
-from .spread import route_of
+from .spread import path_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Envelopes:
             raise ValueError(f"the envelope {self.envelope} knows where its body is; name the envelope or the body")
         pointers = (rule.partition("=")[2] if _is_glob(rule) else rule for rule in self.body)
         for place in (*pointers, *self.fields.values(), *self.carry.values()):
-            route_of(place)
+            path_of(place)
 
     @property
     def may_be_bare(self) -> bool:

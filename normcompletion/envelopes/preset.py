@@ -16,7 +16,7 @@ from ..model import Envelope, Note, ServiceError
 from ..payload import in_range, parse
 from ..pointer import escape
 from .members import Members, members_of, opened_value, text_inside
-from .spread import EACH, Place, Route, route_of
+from .spread import EACH, Path, Place, path_of
 
 EMPTY = (b"null", b"{}", b"[]", b'""', b'"{}"', b'"[]"', b'"null"', b"false")
 """How loggers write that there is nothing."""
@@ -56,7 +56,7 @@ class Fragment:
 
     name: str
     detected_by: tuple[Keys, ...]
-    says: str
+    description: str
     prefixes: tuple[str, ...] = ()
 
     def match(self, unit: Members) -> bool:
@@ -113,7 +113,7 @@ class Preset:
                 raise ValueError(f"the envelope {self.name} has no field {name!r}; known are {', '.join(FIELDS)}")
         places = (*self.fields.values(), *self.error_parts.values(), self.error)
         for place in (*self.bodies, *self.inner, *(each for some in places for each in some)):
-            route_of(place)
+            path_of(place)
 
     @property
     def bodies(self) -> tuple[str, ...]:
@@ -121,14 +121,14 @@ class Preset:
         return (self.body,) if isinstance(self.body, str) else self.body
 
     @property
-    def routes(self) -> list[Route]:
+    def paths(self) -> list[Path]:
         """Where the bodies are."""
-        return [route_of(place) for place in self.bodies]
+        return [path_of(place) for place in self.bodies]
 
     @property
     def has_several(self) -> bool:
         """Whether a unit can have more than one body."""
-        return any(EACH in route for route in self.routes)
+        return any(EACH in path for path in self.paths)
 
     def match(self, unit: Members) -> bool:
         """Whether an object has the keys of this envelope."""
@@ -443,7 +443,7 @@ def read_error(around: Around, place: str) -> ServiceError | None:
     if raw is None or raw in EMPTY:
         return None
     at = around.at(place).removeprefix(around.findings.prefix)
-    return service_error(around.value(place), around.findings, *route_of(at))
+    return service_error(around.value(place), around.findings, *path_of(at))
 
 
 def _part(around: Around, name: str, place: str) -> int | str | None:

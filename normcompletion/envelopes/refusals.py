@@ -18,7 +18,7 @@ from ..payload import parse
 from .choice import may_be_quiz
 from .encodings import without_copy_escapes
 from .hints import advice
-from .spread import Route
+from .spread import Path
 
 # The types of values in DynamoDB's JSON, as an export to S3 and `aws dynamodb scan` write it:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
@@ -54,10 +54,10 @@ _JOINED: Mapping[bytes, str] = {
 Result = TypeVar("Result", Completion | NormalizeError, NormalizeError)
 
 
-def with_hint(result: Result, unit: Any, at: Route = ()) -> Result:
+def with_hint(result: Result, unit: Any, at: Path = ()) -> Result:
     """The same result, or a refusal that says where a response is inside the unit, where that is what was meant.
 
-    `unit` is its text or its tree, `at` the route to it from the unit that is around it.
+    `unit` is its text or its tree, `at` the path to it from the unit that is around it.
     """
     beside, errors = frozenset[str](), False
     if isinstance(result, Completion):

@@ -14,10 +14,10 @@ from .members import items_of, members_of, refuse_malformed, text_inside
 EACH = "*"
 """The token of a pointer that stands for each element of a list, or each member of an object that can hold a body."""
 
-Route = tuple[str, ...]
+Path = tuple[str, ...]
 
 
-def route_of(place: str) -> Route:
+def path_of(place: str) -> Path:
     """The tokens of a JSON Pointer. Raises `ValueError`."""
     if not place:
         return ()
@@ -41,14 +41,14 @@ class Place(NamedTuple):
 
 
 def spread(
-    raw: bytes, routes: list[Route], at: str = "", around: dict[str, bytes] | None = None, each: tuple[str, ...] = ()
+    raw: bytes, paths: list[Path], at: str = "", around: dict[str, bytes] | None = None, each: tuple[str, ...] = ()
 ) -> Iterator[Place]:
-    """The places of the bodies at some routes, in the order of the unit; one without a body where there are none.
+    """The places of the bodies at some paths, in the order of the unit; one without a body where there are none.
 
-    Of two routes the longer one counts where both lead somewhere. A list at `*` without elements gives none at all.
+    Of two paths the longer one counts where both lead somewhere. A list at `*` without elements gives none at all.
     """
     around = around or {}
-    longer = [route for route in routes if route]
+    longer = [path for path in paths if path]
     here = Place(at, None if raw == b"null" else raw, around, each)
     if not longer:
         yield here
@@ -56,7 +56,7 @@ def spread(
     try:
         members = _opened(raw, at)
     except MalformedPayloadError as error:
-        yield here if len(longer) < len(routes) else here._replace(body=None, error=error.with_traceback(None))
+        yield here if len(longer) < len(paths) else here._replace(body=None, error=error.with_traceback(None))
         return
     branches = _branches(members, longer)
     if branches:
@@ -64,17 +64,17 @@ def spread(
         for key, (is_each, rests) in branches.items():
             known = (*each, key) if is_each else each
             yield from spread(bytes(members[key]), rests, f"{at}/{escape(key)}", {**around, **beside}, known)
-    elif len(longer) < len(routes):
+    elif len(longer) < len(paths):
         yield here
     elif members or longer[0][0] != EACH:
         beside = {f"{at}/{escape(key)}": bytes(value) for key, value in members.items()} or {at: raw}
         yield Place(f"{at}{pointer(longer[0])}", None, {**around, **beside}, each)
 
 
-def _branches(members: dict[str, Any], routes: list[Route]) -> dict[str, tuple[bool, list[Route]]]:
-    """The members on some routes, each with what is left of them, and whether `*` led there."""
-    branches: dict[str, tuple[bool, list[Route]]] = {}
-    for head, *rest in routes:
+def _branches(members: dict[str, Any], paths: list[Path]) -> dict[str, tuple[bool, list[Path]]]:
+    """The members on some paths, each with what is left of them, and whether `*` led there."""
+    branches: dict[str, tuple[bool, list[Path]]] = {}
+    for head, *rest in paths:
         if head != EACH or head in members:
             keys = [head] if head in members else []
         elif isinstance(members, _Items):
@@ -88,7 +88,7 @@ def _branches(members: dict[str, Any], routes: list[Route]) -> dict[str, tuple[b
 
 
 def _leads_on(raw: bytes, rest: list[str]) -> bool:
-    """Whether a member of an object can hold a body at the rest of a route."""
+    """Whether a member of an object can hold a body at the rest of a path."""
     if not rest:
         return raw.startswith((b"{", b"[", b'"{', b'"[', b'"data:'))
     try:

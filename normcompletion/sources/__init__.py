@@ -10,7 +10,7 @@ snake_case of the wire and in the camelCase that TypeScript SDKs log.
 ('atoma', ('atoma: `signature` and `response_hash`',))
 
 A *marker* is what only one service writes. Where none holds, the envelope decides, then the class of an SDK's object,
-then `default_source=`; `source=` is believed. `Completion.source_basis` says which it was.
+then `default_source=`; `source=` overrides detection. `Completion.source_basis` says which it was.
 
 >>> normalize('{"choices": []}', default_source="atoma").source_basis
 'caller'

@@ -359,7 +359,7 @@ class Assembly(msgspec.Struct, eq=False):
     def add_chunk(self, chunk: Chunk, *, is_named: bool = True, items: Any = None) -> bool:
         """One canonical chunk; false where another answer starts with it.
 
-        `is_named` says that its source is believed, `items` are its choices as they were sent, if that is known.
+        `is_named` says that the caller named its source, `items` are its choices as they were sent, if that is known.
         """
         sent, extra, notes = as_wire(chunk, has_natives=chunk.source in self.reader.with_natives)
         for choice, item in zip(sent.choices, items or (), strict=False):

@@ -15,7 +15,7 @@ import orjson
 from ...envelopes.choice import rows_are_units
 from ...envelopes.hints import looks_like_response
 from ...envelopes.options import Envelopes
-from ...envelopes.spread import EACH, route_of
+from ...envelopes.spread import EACH, path_of
 from ...errors import excerpt
 from ...pointer import escape
 from ..inputs import InputError
@@ -60,9 +60,9 @@ def body_of_table(
     that is not there, and where nothing says which column it is.
     """
     for place in (*envelopes.body, *envelopes.fields.values(), *envelopes.carry.values()):
-        route = route_of(place)
-        if route and route[0] not in columns and route[0] != EACH:
-            raise InputError(f"{name} has no column {excerpt(route[0])}; it has {_listed(columns)}")
+        path = path_of(place)
+        if path and path[0] not in columns and path[0] != EACH:
+            raise InputError(f"{name} has no column {excerpt(path[0])}; it has {_listed(columns)}")
     if envelopes.body or envelopes.envelope != "auto" or rows_are_units(columns):
         return envelopes.body
     shown = [column for column in texts if any(looks_like_response(row.get(column)) for row in sample)]

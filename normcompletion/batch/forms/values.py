@@ -89,8 +89,8 @@ class Values:
         self._feed = feed
         self._limit = limit
         self._data = b""
-        self._base = offset  # where `data` stands in the input
-        self._at = 0  # what stands before is done
+        self._base = offset  # where `data` begins in the input
+        self._at = 0  # what is before is done
         self._line = 1  # the line of `at`
         self._ended = False
         self._mark = None if indent is None else re.compile(rb"\n" + re.escape(indent) + rb"[{\[]")
@@ -175,7 +175,7 @@ class Values:
         more = self._feed()
         if not more:
             self._ended = True
-            return True  # what stands at the end can now be read as the end
+            return True  # what is at the end can now be read as the end
         done = self._at
         self._data = self._data[done:] + more
         self._base += done
