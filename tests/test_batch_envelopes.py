@@ -286,7 +286,7 @@ FOUND = {
 def test_fragments_are_refused_with_what_to_do(name, tree):
     """What a known tool writes without a whole response is refused with what it is and what to do."""
     fragment = next(fragment for fragment in FRAGMENTS if fragment.name == name)
-    assert refused(tree) == ("fragment", None, f"the unit is {fragment.says}")
+    assert refused(tree) == ("fragment", None, f"the unit is {fragment.description}")
 
 
 def test_every_fragment_has_a_sample():
