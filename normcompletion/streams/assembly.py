@@ -7,7 +7,7 @@ overwrites. Time and memory are linear in the chunks: fragments are joined once,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from operator import attrgetter
 from typing import Any
@@ -113,19 +113,21 @@ class Assembly(msgspec.Struct, eq=False):
         `raw` is the whole stream, where the offsets of events are not known.
         """
         self.raw = self.raw if raw is None else raw
-        decode = self.reader.decode
+        decode: Callable[[bytes], wire.Chunk | None] = self.reader.decode
         number = before = self.events
         for number, event in enumerate(events, before + 1):
             data: Any = event if event.__class__ is bytes else self._opened(event)  # type: ignore[arg-type]
             try:
-                chunk: wire.Chunk | None = decode(data)
+                chunk = decode(data)
             except REFUSALS:
                 chunk = None
+            if chunk is not None and self.run is not None and self.run.takes(chunk):
+                continue
             if chunk is None or self.is_guarded or self.strict:
                 self.events = number
                 if not self._add_any(Event(event) if isinstance(event, bytes) else event, chunk):
                     return event
-            elif self.run is None or not self.run.takes(chunk):
+            else:
                 self.merge(chunk)
         self.events = number
         return None
@@ -138,17 +140,18 @@ class Assembly(msgspec.Struct, eq=False):
 
     def _add_any(self, event: Event, chunk: wire.Chunk | None) -> bool:
         """An event that needs a look: false where another answer starts with it."""
-        self._end_run()
         data = event.data.strip(BLANKS)
         if chunk is None and (not data or data == DONE or data.startswith(b":")):
             if data == DONE:
                 self._end_cut()
                 self.is_closed = self.is_closed or self.has_begun
-                self.is_guarded = True
+                self._guard()
             return True
         if chunk is None and event.bare and is_foreign(data):
             self.extra.note("foreign_text", "", data.decode("utf-8", "replace"))
-            self.is_closed = self.is_guarded = self.is_closed or self.has_begun
+            self.is_closed = self.is_closed or self.has_begun
+            if self.is_closed:
+                self._guard()
             return True
         if self.is_closed or (chunk is not None and self._starts_another(chunk)):
             return False
@@ -207,7 +210,7 @@ class Assembly(msgspec.Struct, eq=False):
             self._add_sentence(data, event.name)
         elif refusal.code == "truncated" or (not event.ended and refusal.code not in ("too_deep", "number_range")):
             self.cut = self.events, event, refusal
-            self.is_guarded = True
+            self._guard()
         else:
             self._break(self.events, event, refusal)
         return True
@@ -248,13 +251,17 @@ class Assembly(msgspec.Struct, eq=False):
             if self._starts_another(loosened.chunk):
                 return False
             self.camel += loosened.camel
-            owners: Owners = []
-            self.merge(loosened.chunk, owners)
-            self._add_extra(loosened.extra, owners)
+            if loosened.extra:
+                owners: Owners = []
+                self.merge(loosened.chunk, owners)
+                self._add_extra(loosened.extra, owners)
+            elif self.run is None or not self.run.takes(loosened.chunk):
+                self.merge(loosened.chunk)
         elif not self._add_faulty(parse_checked(data)[0], event, is_clean=is_clean):
             return False
         if is_body and len(self.answers) and not self.others and self.events == 1:
-            self.body, self.is_closed, self.is_guarded = data, True, True
+            self.body, self.is_closed = data, True
+            self._guard()
         return True
 
     def _add_faulty(self, tree: Any, event: Event, *, is_clean: bool) -> bool:
@@ -367,7 +374,6 @@ class Assembly(msgspec.Struct, eq=False):
             native = item.get("native_finish_reason", item.get("nativeFinishReason"))
             if isinstance(word, str) and (native is None or isinstance(native, str)):
                 choice.finish_reason, choice.native_finish_reason = word, native
-        self._end_run()
         if self.is_closed or self._starts_another(sent):
             return False
         self._end_cut()
@@ -414,8 +420,13 @@ class Assembly(msgspec.Struct, eq=False):
                 self.is_guarded = self.is_guarded or answer.is_over
             if owners is not None:
                 owners.append((answer, answer.places))
-        if of == 1 and not self.is_guarded:
+        if of == 1 and not self.is_guarded and not self.strict:
             self.run = run_after(chunk, answer)
+
+    def _guard(self) -> None:
+        """From now on, have a look at each event before it is merged."""
+        self._end_run()
+        self.is_guarded = True
 
     def _end_run(self) -> None:
         if self.run is not None:
@@ -581,7 +592,7 @@ class Assembly(msgspec.Struct, eq=False):
             if answer.extra:
                 values += [(f"/choices/0{pointer}", value) for pointer, value in answer.extra.items()]
         if self.usage is not None:
-            tree["usage"] = msgspec.to_builtins(self.usage) if values else self.usage
+            tree["usage"] = msgspec.to_builtins(self.usage)
         for pointer, value in values:
             holder: Any = tree
             *parents, name = pointer.split("/")[1:]
@@ -732,8 +743,10 @@ def _has_fragment(choice: wire.ChunkChoice) -> bool:
 
 def _owner(pointer: str, owners: Owners) -> tuple[Answer | None, str]:
     """Whose a pointer into a chunk is, and where it points in the assembled body, below that choice."""
+    if not pointer.startswith("/choices/"):
+        return None, pointer
     steps = pointer.split("/")
-    if len(steps) < 3 or steps[1] != "choices" or not steps[2].isdigit() or int(steps[2]) >= len(owners):
+    if not steps[2].isdigit() or int(steps[2]) >= len(owners):
         return None, pointer
     answer, places = owners[int(steps[2])]
     rest = steps[3:]

@@ -142,7 +142,7 @@ class ChunkReader:
         body: Any = None
         if not is_camel:
             with suppress(msgspec.ValidationError, UnicodeEncodeError):  # a vendor's value has another type there
-                body = msgspec.convert(tree, self.engine.decoders.loose["snake"].struct, from_attributes=True)
+                body = msgspec.convert(tree, self.engine.decoders.loose["snake"].struct)
         for identity in ids or [""]:
             if body is None:
                 yield {**tree, "id": identity}
@@ -187,56 +187,45 @@ class Loosened:
 
 
 class Known(msgspec.Struct, frozen=True):
-    """The keys of a wire Struct, those that camelCase spells otherwise, and what is known of the objects inside."""
+    """The keys of a wire Struct, each with what is known of the objects in its value, and those of camelCase."""
 
-    keys: frozenset[str]
+    keys: dict[str, Known | None]
     camel: dict[str, str]
-    inside: dict[str, Known]
 
 
 @cache
 def _known(struct: type[msgspec.Struct]) -> Known:
-    keys = [item.encode_name for item in wire.fields_of(struct)]
-    inside = {
-        item.encode_name: _known(found)
-        for item in wire.fields_of(struct)
-        if (found := _struct_in(item.type)) is not None
-    }
-    respelled = {camel(key): key for key in keys if camel(key) != key}
-    return Known(frozenset(keys), respelled, inside)
+    keys = {item.encode_name: _known_in(item.type) for item in wire.fields_of(struct)}
+    return Known(keys, {camel(key): key for key in keys if camel(key) != key})
 
 
-def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
+def _known_in(annotation: Any) -> Known | None:
     if is_struct(annotation):
-        return annotation
-    return next((found for option in get_args(annotation) if (found := _struct_in(option)) is not None), None)
+        return _known(annotation)
+    return next((found for option in get_args(annotation) if (found := _known_in(option)) is not None), None)
 
 
-def _take_unknown(tree: dict[str, Any], known: Known, at: str, found: Loosened) -> None:
-    """Take the keys that are unknown out of an object at a pointer, and spell the others in snake_case."""
-    spelled: dict[str, str] = {}
-    if not tree.keys() <= known.keys:
-        for key in sorted(tree.keys() - known.keys):
-            snake = known.camel.get(key)
-            if snake is not None and tree.get(snake) is None:
-                tree[snake] = tree.pop(key)
-                spelled[snake] = key
-            else:
-                value = tree.pop(key)
-                if value is not None:
-                    found.extra[f"{at}/{escape(key)}"] = value
-                found.is_odd = found.is_odd or key == "isUnknown"
-        found.camel += len(spelled)
-    for key, inside in known.inside.items():
-        value = tree.get(key)
-        if not value:
-            continue
-        if value.__class__ is dict:
-            _take_unknown(value, inside, f"{at}/{spelled.get(key, key)}", found)
-        elif value.__class__ is list:
-            for place, item in enumerate(value):
-                if item.__class__ is dict:
-                    _take_unknown(item, inside, f"{at}/{spelled.get(key, key)}/{place}", found)
+def _take_unknown(value: Any, known: Known, at: str, found: Loosened) -> None:
+    """Take the keys that are unknown out of an object at a pointer, or a list of such; spell others in snake_case."""
+    if value.__class__ is list:
+        for place, item in enumerate(value):
+            if item.__class__ is dict:
+                _take_unknown(item, known, f"{at}/{place}", found)
+    if value.__class__ is not dict:
+        return
+    keys, spelled = known.keys, dict[str, str]()
+    if not value.keys() <= keys.keys():
+        for key in sorted(value.keys() - keys.keys()):
+            snake, item = known.camel.get(key), value.pop(key)
+            if snake is not None and value.get(snake) is None:
+                value[snake], spelled[snake] = item, key
+                found.camel += 1
+            elif item is not None:
+                found.extra[f"{at}/{escape(key)}"] = item
+            found.is_odd = found.is_odd or key == "isUnknown"
+    for key, item in value.items():
+        if item and (inside := keys[key]) is not None:
+            _take_unknown(item, inside, f"{at}/{spelled.get(key, key)}", found)
 
 
 def _with_token_list(choice: Any) -> Any:
