@@ -11,8 +11,10 @@ import inspect
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +200,35 @@ def read_outcome(call: Callable[[], Completion]) -> Outcome:
     if completion is not None and completion.variant == "confidential":
         return Outcome("EncryptedPayloadError", completion)
     return found
+
+
+# -- files, processes and memory
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, with what is in it."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def json_lines(path: Path) -> list[Any]:
+    """The values of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """What a Python in a process of its own did."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+
+
+def memory_of(call: Callable[[], object]) -> tuple[int, int]:
+    """How many bytes Python holds more after a call, and how many it held at most."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
 
 
 # -- small payloads, and what they give

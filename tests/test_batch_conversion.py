@@ -23,7 +23,7 @@ from normcompletion.batch.options import Options
 from normcompletion.batch.units import Block, Range, Unit
 from normcompletion.batch.written import Converter
 from normcompletion.envelopes.options import Envelopes
-from tests.conftest import WHOLE, invented
+from tests.conftest import WHOLE, invented, json_lines
 
 SOURCES = (None, "openai", "atoma", "log10", "openrouter")
 
@@ -146,7 +146,7 @@ def test_streams_in_one_file_are_never_merged(tmp_path):
     report = convert([str(tmp_path)], str(tmp_path / "out.jsonl"))
     assert (report.units, report.converted, report.rejected, report.blank) == (5, 3, 1, 1)
     assert report.rejects == {"foreign_text": 1}
-    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    rows = json_lines(tmp_path / "out.jsonl")
     assert [row["choices"][0]["message"]["content"] for row in rows[:2]] == ["one", "two"]
     assert [row["_line"] for row in rows] == [4, 9, 13]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import python
 
 pytestmark = [
     pytest.mark.slow,
@@ -17,13 +17,7 @@ pytestmark = [
 
 def findings(*options: str) -> str:
     """What the crash test found."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.crash", *options],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "tests.crash", *options)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout
 
@@ -51,7 +45,6 @@ with tempfile.TemporaryDirectory() as folder:
 
 def test_a_run_that_does_not_sync_is_found() -> None:
     """The crash test sees it when data is not synced before something on disk refers to it."""
-    command = [sys.executable, "-c", WITHOUT_SYNC]
-    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False)
+    done = python("-c", WITHOUT_SYNC)
     assert done.returncode == 0, done.stderr
     assert "is half done" in done.stdout

@@ -41,7 +41,7 @@ from normcompletion.batch import (
 )
 from normcompletion.batch.options import Options
 from normcompletion.envelopes.options import Envelopes
-from tests.conftest import slow
+from tests.conftest import contents, json_lines, slow
 
 BROKEN = b'{"choices":['
 BLOCK = 700  # bytes, so that a small log has many blocks
@@ -106,11 +106,6 @@ class StopAt(Signals):
             raise Interrupted(signal.SIGTERM)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, with what is in it."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 OUTPUTS: dict[str, dict[str, Any]] = {
     "out.jsonl": {},
     "out.jsonl.gz": {},
@@ -137,7 +132,7 @@ def test_the_number_of_jobs_changes_nothing(logs, tmp_path, name):
     """Output, rejects and report are the same bytes with one process and with two."""
     reports = [run(logs, name, tmp_path / f"{jobs}", jobs=jobs) for jobs in (1, 2)]
     assert reports[0] == reports[1]
-    one, two = (files(tmp_path / f"{jobs}") for jobs in (1, 2))
+    one, two = (contents(tmp_path / f"{jobs}") for jobs in (1, 2))
     assert one == two
     assert json.loads(one["report.json"]) == reports[0].to_builtins()
     assert not [path for path in one if "partial" in path or "checkpoint" in path]
@@ -148,20 +143,20 @@ def test_the_size_of_blocks_changes_nothing(logs, tmp_path, monkeypatch):
     run(logs, "out.jsonl", tmp_path / "small")
     monkeypatch.setattr(engine, "BLOCK_BYTES", 1 << 20)
     run(logs, "out.jsonl", tmp_path / "large")
-    assert files(tmp_path / "small") == files(tmp_path / "large")
+    assert contents(tmp_path / "small") == contents(tmp_path / "large")
 
 
 def test_nothing_is_lost(logs, tmp_path):
     """Every unit is converted, rejected or blank, in the order of the inputs, and every reject says where it is."""
     report = run(logs, "out.jsonl", tmp_path / "out")
     assert report.units == 100 + 60 + 10 + 20 + 1 == report.converted + report.rejected + report.blank
-    rows = [json.loads(line) for line in (tmp_path / "out" / "out.jsonl").read_bytes().splitlines()]
+    rows = json_lines(tmp_path / "out" / "out.jsonl")
     assert len(rows) == report.records
     numbers = [int(row["id"][2:]) for row in rows if row["id"]]
     in_lines = (0, *range(160), *range(170, 190))
     assert numbers == [at for at in range(191) if at not in in_lines or body(at) == chat(at) or at % 13 == 11]
     assert sum(row["usage"]["total_tokens"] for row in rows if row["usage"]) == report.total_tokens
-    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_bytes().splitlines()]
+    rejects = json_lines(tmp_path / "out" / "rejects.jsonl")
     assert len(rejects) == report.rejects.total()
     texts = {**LOGS, "b.jsonl.gz": gzip.decompress(LOGS["b.jsonl.gz"])}
     for reject in rejects:
@@ -193,21 +188,21 @@ def test_a_run_that_is_stopped_again_and_again_gives_the_same(logs, tmp_path, na
             jobs = 3 - jobs
         else:
             break
-    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
 def test_what_cannot_be_resumed_leaves_nothing(logs, tmp_path):
     """A single Parquet file starts over, so that nothing of it is left when the run is stopped."""
     with pytest.raises(Interrupted):
         run(logs, "out.parquet", tmp_path / "out", signals=StopAt(9))
-    assert files(tmp_path / "out") == {}
+    assert contents(tmp_path / "out") == {}
 
 
 def test_a_run_without_progress_leaves_nothing(logs, tmp_path):
     """Stopped before anything is written, a run leaves no partial file and no checkpoint."""
     with pytest.raises(Interrupted) as stop:
         run(logs, "out.jsonl", tmp_path / "out", signals=StopAt(0))
-    assert files(tmp_path / "out") == {}
+    assert contents(tmp_path / "out") == {}
     assert not getattr(stop.value, "__notes__", [])
 
 
@@ -222,7 +217,7 @@ def test_resuming_needs_the_same_call_and_inputs(logs, tmp_path):
     """A run is resumed only with the options and the inputs with which it began, and otherwise says what differs."""
     out = tmp_path / "out"
     stopped(logs, out)
-    kept = files(out)
+    kept = contents(out)
     for options in ({"strict": True}, {"source": "openai"}, {"max_record_bytes": 9}, {"envelope": "bare"}):
         with pytest.raises(OutputRefusedError, match="cannot resume"):
             run(logs, "out.jsonl", out, resume=True, checkpoint_every=BLOCK, **options)
@@ -230,7 +225,7 @@ def test_resuming_needs_the_same_call_and_inputs(logs, tmp_path):
         log.write(chat(7) + b"\n")
     with pytest.raises(OutputRefusedError, match=r"a\.jsonl had"):
         run(logs, "out.jsonl", out, resume=True, checkpoint_every=BLOCK)
-    assert files(out) == kept
+    assert contents(out) == kept
 
 
 def test_nothing_to_resume_is_a_beginning(logs, tmp_path):
@@ -238,7 +233,7 @@ def test_nothing_to_resume_is_a_beginning(logs, tmp_path):
     heard = Heard()
     run(logs, "out.jsonl", tmp_path / "out", resume=True, listener=heard)
     run(logs, "out.jsonl", tmp_path / "whole")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert "nothing to resume" in heard.notices[0]
 
 
@@ -315,7 +310,7 @@ def test_an_option_that_is_not_known_is_refused(logs):
 def test_a_dry_run_writes_nothing(logs, tmp_path):
     """A dry run gives the report of the real one, and leaves no file."""
     report = run(logs, "out.jsonl", tmp_path / "dry", dry_run=True)
-    assert files(tmp_path / "dry") == {}
+    assert contents(tmp_path / "dry") == {}
     assert report == run(logs, "out.jsonl", tmp_path / "out")
 
 
@@ -332,7 +327,7 @@ def test_too_many_rejects_stop_a_run(logs, tmp_path, jobs):
     # Who then allows more goes on from there.
     run(logs, "out.jsonl", out, max_errors=400, resume=True, jobs=jobs)
     run(logs, "out.jsonl", tmp_path / "whole")
-    assert files(out) == files(tmp_path / "whole")
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 def test_a_rate_is_judged_over_enough_units(logs, tmp_path, monkeypatch):
@@ -362,7 +357,7 @@ def test_an_archive_that_breaks_off_is_no_success(logs, tmp_path, jobs):
     assert kept[: len(kept) - 5] == whole[: len(kept) - 5]
     assert set(kept) <= set(whole)
     assert kept[-1] == whole[-1]
-    assert sorted(files(tmp_path / "out")) == ["out.jsonl.partial", "rejects.jsonl.partial", "report.json.partial"]
+    assert sorted(contents(tmp_path / "out")) == ["out.jsonl.partial", "rejects.jsonl.partial", "report.json.partial"]
 
 
 def test_a_break_is_remembered_by_a_resumed_run(logs, tmp_path):
@@ -399,7 +394,7 @@ def test_a_killed_worker_is_reported(logs, tmp_path):
         run(logs, "out.jsonl", tmp_path / "out", jobs=2, listener=Killing())
     run(logs, "out.jsonl", tmp_path / "out", resume=True)
     run(logs, "out.jsonl", tmp_path / "whole")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 class Faulty:
@@ -542,15 +537,15 @@ def test_what_is_there_is_not_replaced_unasked(logs, tmp_path):
     """An output that exists is replaced only on request, and an input never."""
     out = tmp_path / "out"
     run(logs, "out.jsonl", out)
-    kept = files(out)
+    kept = contents(out)
     with pytest.raises(OutputRefusedError, match="--overwrite"):
         run(logs, "out.jsonl", out)
     with pytest.raises(OutputRefusedError, match="is an input"):
         convert(logs, logs / "a.jsonl", overwrite=True)
-    assert files(out) == kept
-    assert files(logs) == LOGS
+    assert contents(out) == kept
+    assert contents(logs) == LOGS
     run(logs, "out.jsonl", out, overwrite=True)
-    assert files(out) == kept
+    assert contents(out) == kept
 
 
 # -- one by one

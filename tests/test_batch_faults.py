@@ -6,7 +6,6 @@ Crashes, full disks and signals at any moment are in `test_batch_crash.py`.
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import signal
 import subprocess
@@ -21,7 +20,7 @@ import pytest
 
 from normcompletion.batch import IncompleteInputError, Interrupted, Signals, convert
 from normcompletion.cli import main
-from tests.conftest import slow, zstd
+from tests.conftest import json_lines, slow, zstd
 from tests.reliability.planted import wrong
 
 CHAT = b'{"id":"c-%d","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}\n'
@@ -42,7 +41,7 @@ def names() -> list[str]:
 
 
 def ids(path: str | Path = "out.jsonl") -> list[str]:
-    return [json.loads(line)["id"] for line in Path(path).read_bytes().splitlines()]
+    return [row["id"] for row in json_lines(Path(path))]
 
 
 def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:

@@ -34,7 +34,7 @@ from normcompletion.batch.outputs.naming import (
     replaces,
     restore,
 )
-from tests.conftest import zstd
+from tests.conftest import contents, zstd
 
 RECORDS = 500
 LINES = [json.dumps({"n": n, "text": "é" * (n * 7 % 40)}).encode() + b"\n" for n in range(RECORDS)]
@@ -90,10 +90,6 @@ def finish(sink: Sink, path: Path) -> None:
     publish(str(path))
 
 
-def files(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-
-
 def whole(directory: Path, name: str, cuts: list[int], **options: Any) -> dict[str, bytes]:
     """The files that come of all records, written in pieces."""
     directory.mkdir()
@@ -101,7 +97,7 @@ def whole(directory: Path, name: str, cuts: list[int], **options: Any) -> dict[s
     for start, stop in zip([0, *cuts], [*cuts, RECORDS], strict=True):
         write(sink, name, start, stop)
     finish(sink, directory / name)
-    return files(directory)
+    return contents(directory)
 
 
 def parts(folder: Path, *names: str) -> Path:
@@ -238,7 +234,7 @@ def test_full_parts_leave_no_empty_one(tmp_path: Path) -> None:
     sink = sink_for(tmp_path / "out.parts", rows_per_part=100)
     write(sink, "out.parts", 0, 300)
     finish(sink, tmp_path / "out.parts")
-    assert sorted(files(tmp_path / "out.parts")) == [f"part-{n:05}.parquet" for n in range(3)]
+    assert sorted(contents(tmp_path / "out.parts")) == [f"part-{n:05}.parquet" for n in range(3)]
 
 
 # -- files
@@ -343,7 +339,7 @@ def test_a_resumed_sink_goes_on(tmp_path: Path, name: str) -> None:
         write(sink, name, 333, 338)
         write(sink, name, 338, RECORDS)
         finish(sink, tmp_path / folder / name)
-    assert files(tmp_path / "1") == files(tmp_path / "0")
+    assert contents(tmp_path / "1") == contents(tmp_path / "0")
 
 
 def test_a_part_without_records_adds_nothing(tmp_path: Path) -> None:
@@ -359,7 +355,7 @@ def test_a_part_without_records_adds_nothing(tmp_path: Path) -> None:
             for _ in range(parts):
                 sink.end_part()
             finish(sink, path)
-        assert files(tmp_path / name / "1") == files(tmp_path / name / "0")
+        assert contents(tmp_path / name / "1") == contents(tmp_path / name / "0")
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
@@ -416,9 +412,9 @@ def test_a_folder_takes_the_place_of_what_was_there(tmp_path: Path, old: str) ->
     (partial / "part-00000.parquet").write_text("new")
     assert replaces(str(final), "parquet_parts") == (old != "none")
     publish(str(final), replaces=old != "none")
-    assert files(tmp_path) == {"out/part-00000.parquet": b"new"}
+    assert contents(tmp_path) == {"out/part-00000.parquet": b"new"}
     publish(str(final), replaces=old != "none")
-    assert files(tmp_path) == {"out/part-00000.parquet": b"new"}
+    assert contents(tmp_path) == {"out/part-00000.parquet": b"new"}
 
 
 def test_only_own_files_are_ever_removed(tmp_path: Path) -> None:
@@ -428,7 +424,7 @@ def test_only_own_files_are_ever_removed(tmp_path: Path) -> None:
     (tmp_path / "out" / "thesis.tex").write_text("mine")
     with pytest.raises(OutputError, match=r"out\.replaced holds more than parts"):
         publish(str(tmp_path / "out"), replaces=True)
-    assert files(tmp_path) == {"out.replaced/thesis.tex": b"mine"}
+    assert contents(tmp_path) == {"out.replaced/thesis.tex": b"mine"}
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -440,7 +436,7 @@ def test_what_was_moved_away_comes_back(tmp_path: Path, *, published: bool) -> N
     restore(str(tmp_path / "out"))
     kept = {"out/part-00000.parquet": b"out"}
     back = {"out/part-00000.parquet": b"out.replaced", "out.partial/part-00000.parquet": b"out.partial"}
-    assert files(tmp_path) == (kept if published else back)
+    assert contents(tmp_path) == (kept if published else back)
 
 
 def test_a_name_that_is_in_the_way_is_reported(tmp_path: Path) -> None:
@@ -452,7 +448,7 @@ def test_a_name_that_is_in_the_way_is_reported(tmp_path: Path) -> None:
         publish(str(final))
     final.rmdir()
     publish(str(final))
-    assert files(tmp_path) == {"out.jsonl": b"new"}
+    assert contents(tmp_path) == {"out.jsonl": b"new"}
 
 
 # -- streams

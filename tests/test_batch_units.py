@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
-import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from normcompletion.batch import unreadable
 from normcompletion.batch.forms import detection, feed
 from normcompletion.batch.inputs import IncompleteInput, Input, open_decoded
 from normcompletion.batch.units import Block, Range, Unit, blocks, form_of, read_range, units_of
-from tests.conftest import examples
+from tests.conftest import examples, memory_of
 
 FOLDER = Path(tempfile.mkdtemp(prefix="normcompletion-units-"))
 LIMIT = 1 << 20
@@ -185,16 +184,15 @@ def test_a_line_that_is_too_long_is_never_held(ranges):
         stream.seek(length, 1)
         stream.write(b"\n" + G + b"\n")
     found: list[Unit] = []
-    tracemalloc.start()
-    try:
+
+    def read() -> None:
         with open_decoded(Input("sparse", str(path))) as source:
             for block in blocks(source, max_record_bytes=LIMIT, ranges=ranges):
                 for part in read_range(block) if isinstance(block.data, Range) else [block]:
-                    found += units_of(part)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-        path.unlink()
+                    found.extend(units_of(part))
+
+    _, peak = memory_of(read)
+    path.unlink()
     first = len(G) + 1
     assert [unit[1:4] for unit in found] == [
         (0, first, G),
@@ -392,18 +390,14 @@ def test_a_long_array_is_never_held():
     element = G[:-1] + b',"x":"' + b"x" * 8000 + b'"}'
     with path.open("wb") as stream:
         stream.write(b"[" + b",".join([element] * 4000) + b"]")
-    count = 0
-    tracemalloc.start()
-    try:
+
+    def read() -> None:
         with open_decoded(Input("array", str(path))) as source:
-            for block in blocks(source, max_record_bytes=LIMIT):
-                count += len(block.data)
-                assert all(unit.text == element for unit in units_of(block))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-        path.unlink()
-    assert count == 4000
+            elements = (unit.text for block in blocks(source, max_record_bytes=LIMIT) for unit in units_of(block))
+            assert sum(text == element for text in elements) == 4000
+
+    _, peak = memory_of(read)
+    path.unlink()
     assert peak < 8 << 20
 
 

@@ -12,7 +12,7 @@ from normcompletion import batch, normalize, read
 from normcompletion.arrow import FLAT_SCHEMA
 from normcompletion.cli import main
 from normcompletion.export import to_frame, to_openai
-from tests.conftest import completion_of, invented, slow
+from tests.conftest import completion_of, invented, json_lines, slow
 from tests.test_report_page import Page
 
 WHOLE = {"id": "a", "model": "m", "created": 1, "object": "chat.completion"}
@@ -42,10 +42,6 @@ def log(tmp_path):
     return path
 
 
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def check_sums(report):
     """Every unit and every record is accounted for."""
     assert report.units == report.converted + report.rejected + report.blank
@@ -55,7 +51,7 @@ def test_lines_to_train_on_hold_whole_answers_alone(log, tmp_path):
     """`messages` writes the request and the answer; failed and cut answers are rejects with their codes."""
     out = tmp_path / "train.jsonl"
     report = batch.convert(log, out, to="messages")
-    assert lines(out) == [
+    assert json_lines(out) == [
         {"messages": [*ASKED["messages"], {"role": "assistant", "content": ANSWER["message"]["content"]}]}
     ]
     assert report.rejects == {"unfinished": 1, "provider_error": 1, "missing_members": 1, "truncated": 1}
@@ -69,7 +65,7 @@ def test_unfinished_answers_can_be_skipped(log, tmp_path, capsys):
     path = tmp_path / "report.json"
     arguments = ["--to", "messages", "--unfinished", "skip", "--report", str(path)]
     assert main(["convert", str(log), "-o", str(out), *arguments]) == 1
-    assert len(lines(out)) == 1
+    assert len(json_lines(out)) == 1
     report = json.loads(path.read_text())
     assert (report["skipped"], report["records"], report["empty_pages"]) == (2, 1, 0)
     assert report["rejects"] == {"missing_members": 1, "truncated": 1}
@@ -82,13 +78,13 @@ def test_answers_without_a_request_are_refused_skipped_or_written(tmp_path, caps
     alone = {**WHOLE, "choices": [ANSWER]}
     log.write_text("".join(json.dumps(row) + "\n" for row in (ROWS[0], alone)))
     report = batch.convert(log, out, to="messages")
-    assert (len(lines(out)), report.rejects) == (1, {"no_request": 1})
+    assert (len(json_lines(out)), report.rejects) == (1, {"no_request": 1})
     arguments = ["convert", str(log), "-o", str(out), "--to", "messages", "--overwrite", "--without-request"]
     assert main([*arguments, "skip"]) == 0
     assert "1 record: 1 answer; 1 skipped" in capsys.readouterr().err
     assert main([*arguments, "write"]) == 0
     answer = {"role": "assistant", "content": ANSWER["message"]["content"]}
-    assert lines(out) == [{"messages": [*ASKED["messages"], answer]}, {"messages": [answer]}]
+    assert json_lines(out) == [{"messages": [*ASKED["messages"], answer]}, {"messages": [answer]}]
 
 
 def test_openai_bodies_are_those_of_the_function(tmp_path):
@@ -165,7 +161,7 @@ def test_carried_values_stay_beside_records_without_nulls(tmp_path):
     log, out = tmp_path / "log.jsonl", tmp_path / "out.jsonl"
     log.write_text('{"n": null, "response": {"choices": []}}\n')
     batch.convert(log, out, omit_null=True, body="/response", carry={"n": "/n"})
-    assert lines(out)[0]["carried"] == {"n": None}
+    assert json_lines(out)[0]["carried"] == {"n": None}
 
 
 def test_a_report_can_be_a_page(log, tmp_path):

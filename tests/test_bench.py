@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from normcompletion import UnknownSourceError, bench
 from normcompletion.cli import main
+from tests.conftest import python
 
 GOOD = b'{"id":"c-%d","choices":[{"index":0,"message":{"role":"assistant","content":"High tide."}}]}'
 BODIES = [GOOD % number for number in range(4)]
@@ -106,6 +105,5 @@ def test_nothing_that_is_optional_is_imported(tmp_path):
         "import sys; sys.modules |= dict.fromkeys(['benchmarks', 'pyarrow', 'tqdm', 'openai']);"
         "from normcompletion.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "bench", str(log), "--rounds", "1"]
-    done = subprocess.run(command, check=False, capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = python("-c", code, "bench", str(log), "--rounds", "1")
+    assert (done.returncode, done.stderr) == (0, "")

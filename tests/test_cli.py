@@ -19,7 +19,7 @@ import pytest
 import normcompletion
 from normcompletion import arrow, batch
 from normcompletion.cli import main
-from tests.conftest import slow
+from tests.conftest import json_lines, python, slow
 
 GOOD = '{"id":"%s","choices":[{"index":0,"message":{"role":"assistant","content":"a\u2028b"},"finish_reason":"stop"}]}'
 LOG = "\n".join(
@@ -48,15 +48,11 @@ def printed(capsys) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
-def rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
-
-
 def test_convert_writes_a_record_for_every_call(log, tmp_path, capsys):
     """Good, failed and encrypted calls are records; refused lines are counted with line and reason; exit code 1."""
     out = tmp_path / "out.jsonl"
     assert main(["convert", str(log), "-o", str(out)]) == 1
-    records = rows(out)
+    records = json_lines(out)
     assert [record["id"] for record in records] == ["1", None, None, "2", "3", "4"]
     assert records[0]["choices"][0]["message"]["content"] == "a\u2028b"
     assert records[1]["error"]["code"] == 503
@@ -78,7 +74,7 @@ def test_rejects_are_json_lines_for_the_owner_alone(log, tmp_path, capsys):
     """The reject file names line, byte offset, length, code and reason, and only its owner may read it."""
     rejects = tmp_path / "rejects.jsonl"
     main(["convert", str(log), "-o", str(tmp_path / "out.jsonl"), "--rejects", str(rejects), "--rejects-raw"])
-    first, second = rows(rejects)
+    first, second = json_lines(rejects)
     raw = LOG.encode()
     start = raw.index(b'{"choices":[\n')
     assert (first["line"], first["offset"], first["length"]) == (4, start, len(b'{"choices":[\n'))
@@ -141,10 +137,10 @@ def test_every_option_reaches_the_engine(log, tmp_path):
     arguments += ["--carry=m=/m", "-j2", "--source=atoma", "--checkpoint-every=1K", "--max-record-bytes=1M"]
     arguments += ["--max-errors=0", "--max-error-rate=0", "--progress=off"]
     assert main(arguments) == 0
-    assert [row["carried"] for row in rows(out)] == [{"n": at, "m": None} for at in range(9)]
+    assert [row["carried"] for row in json_lines(out)] == [{"n": at, "m": None} for at in range(9)]
     assert json.loads(report.read_bytes())["variants"] == {"atoma chat": 9}
     assert main([*arguments, "--overwrite", "--limit", "4", "--strict", "--completions-only"]) == 0
-    assert len(rows(out)) == 4
+    assert len(json_lines(out)) == 4
 
 
 def test_progress_is_drawn_on_request(log, tmp_path, capsys):
@@ -279,7 +275,7 @@ def test_verify_looks_at_every_unit(tmp_path, capsys):
     assert (counts["units"], counts["records"], counts["lost"]) == (2, 4, 0)
     log.write_text(json.dumps(page) + "\n")
     assert main(["convert", str(log), "-o", str(tmp_path / "out.jsonl")]) == 0
-    assert [row["extra"] for row in rows(tmp_path / "out.jsonl")] == [{"/next": "n", "/total": 7777}] * 2
+    assert [row["extra"] for row in json_lines(tmp_path / "out.jsonl")] == [{"/next": "n", "/total": 7777}] * 2
     assert main(["verify", str(log)]) == 0
 
 
@@ -337,8 +333,7 @@ def test_every_command_knows_a_missing_file(command, tmp_path, capsys):
 def test_help_is_quick():
     """Help imports neither the converter nor any library that only converting needs."""
     code = "import sys, normcompletion.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+    loaded = python("-c", code).stdout.split()
     assert "normcompletion.cli" in loaded
     assert not {"normcompletion.batch", "pyarrow", "tqdm"} & set(loaded)
 
@@ -350,8 +345,8 @@ def test_closed_standard_streams_do_no_harm(log, tmp_path, closed):
     out = tmp_path / "out.jsonl"
     command = f"{sys.executable} -m normcompletion convert {log} -o {out} --rejects {tmp_path}/rejects.jsonl {closed}"
     assert subprocess.run(["sh", "-c", command], check=False).returncode == 1
-    assert [row["id"] for row in rows(out)] == ["1", None, None, "2", "3", "4"]
-    assert len(rows(tmp_path / "rejects.jsonl")) == 2
+    assert [row["id"] for row in json_lines(out)] == ["1", None, None, "2", "3", "4"]
+    assert len(json_lines(tmp_path / "rejects.jsonl")) == 2
 
 
 @pytest.mark.parametrize(
@@ -406,7 +401,7 @@ def test_messages_that_cannot_be_written_do_no_harm(log, tmp_path, behind, more,
         os.close(nowhere)
     assert out.exists() == (code == 1)
     if code == 1:
-        assert [row["id"] for row in rows(out)] == ["1", None, None, "2", "3", "4"]
+        assert [row["id"] for row in json_lines(out)] == ["1", None, None, "2", "3", "4"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="streams are closed in another way here")

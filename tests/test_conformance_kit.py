@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import msgspec
 import pytest
 
 from normcompletion import Choice, Completion, Message, Variant, key
 from normcompletion.testing import checks, own_fixtures, reader
-from tests.conftest import PAIRS, ROOT
+from tests.conftest import PAIRS, python
 
 BODY = b'{"acme_id": "7", "said": "hello", "tide_level": 3, "mood": {"glad": true}}'
 
@@ -112,12 +110,11 @@ def test_the_own_fixtures_come_with_the_kit():
 def test_missing_expectations_can_be_written(tmp_path):
     """`python -m normcompletion.testing` writes the expected completions that are missing, which then pass."""
     (tmp_path / "chat.json").write_bytes(b'{"id": "a", "choices": [{"message": {"content": "x"}}]}')
-    command = [sys.executable, "-m", "normcompletion.testing", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    done = python("-m", "normcompletion.testing", str(tmp_path))
     assert "look it through" in done.stdout
     assert json.loads((tmp_path / "chat.expected.json").read_bytes())["id"] == "a"
     for check in checks(tmp_path)[:2]:
         check()
     (tmp_path / "bad.json").write_bytes(b"{}")
-    assert subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout == b""
-    assert b"usage:" in subprocess.run(command[:-1], capture_output=True, check=False, cwd=ROOT).stderr
+    assert python("-m", "normcompletion.testing", str(tmp_path)).stdout == ""
+    assert "usage:" in python("-m", "normcompletion.testing").stderr

@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import re
-import tracemalloc
+from collections import deque
 
 import msgspec
 import orjson
@@ -30,7 +30,7 @@ from benchmarks.corpora.mix import SOURCES
 from benchmarks.corpora.shape import SIZES, SPELLINGS, TRAITS, size_of
 from normcompletion import normalize
 from normcompletion.api import read_any
-from tests.conftest import FOUND, for_each
+from tests.conftest import FOUND, for_each, memory_of
 
 EVERYTHING = "openrouter=4,openai=4,atoma=4,log10=4,openai/batch=1,openrouter//camel=1,openai/chat///logprobs=1"
 # Changes whenever the generator does; must be the same on every machine and every Python.
@@ -126,14 +126,12 @@ def test_many_processes_write_the_same_file():
 def test_a_corpus_streams_out():
     """Ten times the records take no more memory."""
     mix = parse_mix("openrouter//snake/medium,log10//snake/medium")
-    peaks = []
-    for stop in (2000, 200, 2000):  # first what all records are cut from
-        tracemalloc.start()
-        for _ in records(mix, seed=1, stop=stop):
-            pass
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[2] < min(300_000, peaks[1] + 100_000)
+
+    def peak(stop: int) -> int:
+        return memory_of(lambda: deque(records(mix, seed=1, stop=stop), maxlen=0))[1]
+
+    peak(2000)  # what all records are cut from
+    assert peak(2000) < min(300_000, peak(200) + 100_000)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from functools import cache
 
 import msgspec
@@ -25,7 +23,7 @@ from normcompletion.export import (
     to_otel,
     to_training_line,
 )
-from tests.conftest import PAIRS, ROOT, completion_of, invented
+from tests.conftest import PAIRS, ROOT, completion_of, invented, python
 
 CHAT = {
     "id": "gen-1",
@@ -365,8 +363,7 @@ def test_a_missing_library_names_its_extra():
         "import sys; sys.modules['pandas'] = None\nfrom normcompletion.export import to_frame\n"
         "try: to_frame([])\nexcept ImportError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'normcompletion[pandas]'" in done.stdout
+    assert "pip install 'normcompletion[pandas]'" in python("-c", code).stdout
 
 
 @pytest.mark.parametrize("table", [OPENAI_LEAVES_OUT, MESSAGE_LEAVES_OUT, OTEL_LEAVES_OUT, FRAME_LEAVES_OUT])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import textwrap
 from functools import partial
@@ -22,7 +21,7 @@ from normcompletion.envelopes.preset import Preset, has
 from normcompletion.sources import openai, openrouter
 from normcompletion.sources import registry as sources
 from normcompletion.testing import outcome, reader
-from tests.conftest import PAIRS, fresh_engine
+from tests.conftest import PAIRS, fresh_engine, python
 
 MODULE = """
 import msgspec
@@ -76,7 +75,7 @@ def test_an_installed_source_is_read_like_a_built_in_one(is_zipped, tmp_path):
     (folder / "acme_normcompletion.py").write_text(MODULE)
     where = shutil.make_archive(str(tmp_path / "packages"), "zip", folder) if is_zipped else str(folder)
     script = f"import sys; sys.path.insert(0, {where!r})\n{textwrap.dedent(SCRIPT)}"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    done = python("-W", "error", "-c", script)
     assert (done.returncode, done.stderr) == (0, "")
 
 

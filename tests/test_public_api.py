@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ import pytest
 
 import normcompletion
 from normcompletion import Choice, Completion, Message, errors, normalize
+from tests.conftest import python
 
 CHAT = b'{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
 
@@ -29,12 +29,7 @@ def test_import_pulls_in_nothing_but_msgspec_and_orjson():
     """Importing the package loads no third-party module beside msgspec and orjson."""
     code = "import {}, sys; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
     ours, theirs = (
-        set(
-            subprocess.run(
-                [sys.executable, "-c", code.format(names)], capture_output=True, text=True, check=True
-            ).stdout.split()
-        )
-        for names in ("normcompletion", "msgspec, orjson")
+        set(python("-c", code.format(names)).stdout.split()) for names in ("normcompletion", "msgspec, orjson")
     )
     assert ours - theirs - set(sys.stdlib_module_names) == {"normcompletion"}
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from normcompletion import Completion, Usage, arrow
-from tests.conftest import PAIRS
+from tests.conftest import PAIRS, python
 
 pytest.importorskip("pyspark", reason="no pyspark; pip install 'normcompletion[spark]'")
 
@@ -184,6 +184,6 @@ def test_a_wrong_call_is_refused_on_the_driver(found):
 def test_without_pyspark_the_error_names_the_extra():
     """Importing the module where pyspark is missing says what to install."""
     code = "import sys; sys.modules['pyspark'] = None; import normcompletion.spark"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ran = python("-c", code)
     assert ran.returncode == 1
     assert "pip install 'normcompletion[spark]'" in ran.stderr.strip().splitlines()[-1]

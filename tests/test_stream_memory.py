@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 
 from normcompletion import Assembler, Completion, normalize
 from normcompletion.streams.events import EventReader
-from tests.conftest import saved
+from tests.conftest import memory_of, saved
 
 SIZE = 1 << 19  # bytes of noise
 FIRST = {"id": "a", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Fog "}}]}
@@ -56,13 +55,9 @@ def feed(pieces: Iterator[bytes]) -> Completion:
 def test_noise_costs_no_memory(name: str) -> None:
     """Comments, keep-alives and fields without data take less than a quarter of their size and change nothing."""
     feed(noisy_stream(b": warm\n\n", 100))
-    tracemalloc.start()
-    try:
-        completion = feed(noisy_stream(NOISE[name], SIZE))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert completion.text == "Fog lifts."
+    found: list[Completion] = []
+    _, peak = memory_of(lambda: found.append(feed(noisy_stream(NOISE[name], SIZE))))
+    assert found[0].text == "Fog lifts."
     assert peak < SIZE // 4
 
 
@@ -72,13 +67,12 @@ def held_after(chunks: int, quiet: dict[str, object]) -> int:
     assembler = Assembler()
     for text in texts:  # decoders are compiled here
         assembler.feed(text)
-    tracemalloc.start()
-    try:
+
+    def fed() -> None:
         for turn in range(chunks):
             assembler.feed(texts[turn % 10])
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+
+    held, _ = memory_of(fed)
     assert assembler.finish().choices[0].message.content == ""
     return held
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.corpora import parse_mix, records
-from tests.conftest import zstd
+from tests.conftest import contents, zstd
 
 ROOT = Path(__file__).parent.parent.parent
 ELSEWHERE = "elsewhere"  # a directory of its own for the rejects: one is synced without the other
@@ -31,11 +31,6 @@ FOREVER = 300.0  # seconds for a run: what takes longer hangs
 
 class Wrong(Exception):  # noqa: N818 - it is a finding
     """A promise that was not kept."""
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    """Every file under a directory."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def differences(here: dict[str, bytes], expected: dict[str, bytes]) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.crash.command import Command, Wrong, contents, differences
+from tests.conftest import contents
+from tests.crash.command import Command, Wrong, differences
 from tests.crash.faults import DISKS, KILLED, Fault
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 
 from normcompletion import Completion, MalformedPayloadError, SourceReportedError, normalize
 from normcompletion.payload import MAX_DEPTH, may_nest_deep
-from tests.conftest import FOUND, ROOT
+from tests.conftest import FOUND, python
 from tests.reliability.deep import DEEP, POSITIONS
 
 # How many containers are around the value, in bodies of which a tree is built.
@@ -25,8 +23,7 @@ AROUND = {
 
 def test_a_million_levels_are_refused_on_a_small_stack() -> None:
     """A million levels anywhere in a payload are refused as too deep on a stack of 1 MiB; tool arguments stay text."""
-    command = [sys.executable, "-W", "error", "-m", "tests.reliability.deep", "--stack", str(1 << 20)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-W", "error", "-m", "tests.reliability.deep", "--stack", str(1 << 20))
     found = [tuple(line.split("\t")) for line in done.stdout.splitlines()]
     assert done.returncode == 0, (found[-1:], done.stderr[-1000:])
     assert done.stderr == ""

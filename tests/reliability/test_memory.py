@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from normcompletion import Assembler, NormalizeError, iter_events, normalize, normalize_chunk, normalize_many
-from tests.conftest import FOUND, Pair
+from tests.conftest import FOUND, Pair, memory_of
 from tests.reliability.inputs import BODIES, fate
 from tests.reliability.json_cases import REFUSED
 from tests.reliability.soak import SELDOM, VERBS, chosen, read
@@ -189,18 +189,15 @@ def long_key(number: int) -> bytes:
 @pytest.mark.parametrize("make", [many_keys, long_key])
 def test_keys_that_were_seen_once_are_not_kept(make: Callable[[int], bytes]) -> None:
     """Of 15 payloads with thousands of new keys each, or with one huge one, less than half a megabyte is remembered."""
-    normalize(make(0))
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
+
+    def read() -> None:
         for number in range(1, 16):
             normalize(make(number))
             normalize(make(number))
         gc.collect()
-        held = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
-    assert held < 500_000
+
+    normalize(make(0))
+    assert memory_of(read)[0] < 500_000
 
 
 def test_an_assembly_keeps_no_piece_of_the_stream() -> None:

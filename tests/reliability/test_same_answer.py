@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.conftest import python as run_python
 from tests.reliability.digest import as_text
 from tests.reliability.inputs import as_mapping, payloads
 
@@ -97,8 +98,7 @@ def test_eight_threads_get_the_same_answer() -> None:
 
 def test_threads_may_compile_at_once() -> None:
     """Threads that compile Structs with shared members at the same moment leave the process alive."""
-    command = [sys.executable, "-m", "tests.reliability.compile_together"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_python("-m", "tests.reliability.compile_together")
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
