@@ -9,29 +9,15 @@ import inspect
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
 
-PUBLIC = (
-    "normcompletion",
-    "normcompletion.batch",
-    "normcompletion.export",
-    "normcompletion.testing",
-)
-GUIDES = (
-    "normcompletion",
-    "normcompletion.sources",
-    "normcompletion.findings",
-    "normcompletion.streaming",
-    "normcompletion.batch",
-    "normcompletion.envelopes",
-    "normcompletion.export",
-    "normcompletion.arrow",
-    "normcompletion.testing",
-    "normcompletion.cli",
-)
+PUBLIC = ("normcompletion", *(f"normcompletion.{name}" for name in ("batch", "export", "testing")))
+GUIDED = ("sources", "findings", "streaming", "batch", "envelopes", "export", "arrow", "testing", "cli")
+GUIDES = ("normcompletion", *(f"normcompletion.{name}" for name in GUIDED))
 NAMES = [(module, name) for module in PUBLIC for name in importlib.import_module(module).__all__]
 
 
@@ -56,18 +42,21 @@ def entry(module: str, name: str) -> tuple[str, str]:
     return entries()[name]
 
 
+def run_examples(text: str, known: dict[str, Any], name: str) -> int:
+    """How many examples a text has, all of which print what they show."""
+    test = doctest.DocTestParser().get_doctest(inspect.cleandoc(text), known, name, None, None)
+    printed: list[str] = []
+    failed, found = doctest.DocTestRunner().run(test, out=printed.append)
+    assert not failed, "".join(printed)
+    return found
+
+
 @pytest.mark.parametrize(("module", "name"), NAMES)
 def test_every_public_name_has_an_example_that_runs(module, name, monkeypatch, tmp_path):
     """Each public name is described, with an example that prints what it shows."""
     monkeypatch.chdir(ROOT)
     home, text = entry(module, name)
-    assert text.strip(), f"{module}.{name} has no docstring"
-    known = dict(vars(sys.modules.get(home) or importlib.import_module(home)))
-    test = doctest.DocTestParser().get_doctest(inspect.cleandoc(text), known, name, None, None)
-    assert test.examples, f"{module}.{name} has no example"
-    printed: list[str] = []
-    failed, _ = doctest.DocTestRunner().run(test, out=printed.append)
-    assert not failed, "".join(printed)
+    assert run_examples(text, dict(vars(sys.modules.get(home) or importlib.import_module(home))), name)
 
 
 @pytest.mark.parametrize("module", GUIDES)
@@ -76,10 +65,7 @@ def test_guides_run(module, monkeypatch):
     monkeypatch.chdir(ROOT)
     found = importlib.import_module(module)
     assert len(found.__doc__.splitlines()) >= 5
-    test = doctest.DocTestParser().get_doctest(found.__doc__, dict(vars(found)), module, None, None)
-    printed: list[str] = []
-    failed, _ = doctest.DocTestRunner().run(test, out=printed.append)
-    assert not failed, "".join(printed)
+    run_examples(found.__doc__, dict(vars(found)), module)
 
 
 def test_no_sentence_of_the_model_is_for_its_makers():

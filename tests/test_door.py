@@ -14,7 +14,6 @@ import pytest
 from normcompletion import (
     Completion,
     MalformedPayloadError,
-    NormalizeError,
     UnknownPayloadError,
     assemble,
     assemble_async,
@@ -24,16 +23,10 @@ from normcompletion import (
     normalize_chunk,
     normalize_many,
 )
+from tests.conftest import refusal
 
 CHAT = b'{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
 BOM = b"\xef\xbb\xbf"
-
-
-def refusal(payload: object) -> str:
-    """The text of the error that a payload raises."""
-    with pytest.raises(NormalizeError) as caught:
-        normalize(payload)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("payload", [BOM + CHAT, "\ufeff" + CHAT.decode(), bytearray(BOM + CHAT), BOM + b" \n" + CHAT])
@@ -96,19 +89,19 @@ async def pieces() -> AsyncIterator[bytes]:
 
 def test_what_leads_to_a_payload_is_refused_with_the_attribute_to_hand_in(tmp_path: Path) -> None:
     """Responses, paths, files, exceptions, iterators and coroutines are refused with what to hand in instead."""
-    assert ".read_bytes()" in refusal(tmp_path / "log.json")
-    assert ".content" in refusal(Response())
-    assert ".read()" in refusal(Raw())
+    assert ".read_bytes()" in str(refusal(tmp_path / "log.json"))
+    assert ".content" in str(refusal(Response()))
+    assert ".read()" in str(refusal(Raw()))
     for file in (io.BytesIO(CHAT), io.StringIO(CHAT.decode())):
-        assert ".read()" in refusal(file)
-    assert "its `.body`" in refusal(SdkError(body={"message": "no"}))
-    assert "its `.response.content`" in refusal(SdkError(response=Response()))
-    assert "assemble()" in refusal(stream())
-    assert "assemble()" in refusal(pieces())
+        assert ".read()" in str(refusal(file))
+    assert "its `.body`" in str(refusal(SdkError(body={"message": "no"})))
+    assert "its `.response.content`" in str(refusal(SdkError(response=Response())))
+    assert "assemble()" in str(refusal(stream()))
+    assert "assemble()" in str(refusal(pieces()))
     coroutine = awaited()
-    assert "awaiting" in refusal(coroutine)
+    assert "awaiting" in str(refusal(coroutine))
     coroutine.close()
-    assert "JSON text, a mapping or an SDK object" in refusal(object())
+    assert "JSON text, a mapping or an SDK object" in str(refusal(object()))
 
 
 @pytest.mark.parametrize(

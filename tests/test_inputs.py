@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
-import threading
 import types
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -287,17 +287,6 @@ def test_threads_share_one_reader():
             return type(error), error.code
 
     wanted = [outcome(payload) for payload in payloads]
-    wrong = []
-
-    def work():
-        for _ in range(60):
-            got = [outcome(payload) for payload in payloads]
-            if got != wanted:
-                wrong.append(got)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
+    with ThreadPoolExecutor(8) as threads:
+        for got in threads.map(lambda _: [outcome(payload) for payload in payloads], range(480)):
+            assert got == wanted

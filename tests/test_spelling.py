@@ -11,7 +11,7 @@ from normcompletion import NormalizeError, explain, normalize, normalize_chunk
 from normcompletion.decoding.spelling import keys_of
 from normcompletion.dialect.wire import Failed
 from normcompletion.testing import check_spelling, has_camel_case, levelled, respelled
-from normcompletion.testing.camelcase import camel, follow, in_camel_case
+from normcompletion.testing.camelcase import camel, in_camel_case
 from tests.conftest import CHUNKS, WHOLE, Pair, for_each
 
 SCHEMA_KEYS = keys_of(Failed)
@@ -59,12 +59,6 @@ def test_most_fixtures_exist_in_camel_case() -> None:
     assert {pair.name.split("/")[0] for pair in CAMEL} >= {"openai", "atoma", "log10", "openrouter", "rejected"}
 
 
-def test_the_generator_re_cases_keys_and_no_values() -> None:
-    """A schema key is re-cased; a word of the wire that is as a value is not."""
-    tree, _ = in_camel_case({"choices": [{"finish_reason": "tool_calls", "message": {"content": "finish_reason"}}]})
-    assert tree == {"choices": [{"finishReason": "tool_calls", "message": {"content": "finish_reason"}}]}
-
-
 def test_the_generator_leaves_keys_that_are_data() -> None:
     """Tokens, token ids, a logged request, metadata and unknown members keep their keys."""
     legacy = {"tokens": ["a"], "token_logprobs": [-1], "top_logprobs": [{"finish_reason": -1, "total_tokens": -3}]}
@@ -77,17 +71,3 @@ def test_the_generator_leaves_keys_that_are_data() -> None:
         {"x_vendor": {"finish_reason": "stop"}},
     ):
         assert in_camel_case(data)[0] == data
-
-
-def test_the_generator_re_cases_chat_alternatives() -> None:
-    """`top_logprobs` of the chat form is a schema, and so are the tokens in it."""
-    tree, moved = in_camel_case({"logprobs": {"content": [{"token": "a", "top_logprobs": [{"token": "b"}]}]}})
-    assert tree == {"logprobs": {"content": [{"token": "a", "topLogprobs": [{"token": "b"}]}]}}
-    assert moved["/logprobs/content/0/top_logprobs/0/token"] == "/logprobs/content/0/topLogprobs/0/token"
-
-
-def test_a_pointer_into_data_is_followed_to_where_the_data_went() -> None:
-    """`follow` re-cases the schema part of a pointer and leaves the rest."""
-    _, moved = in_camel_case({"openrouter_metadata": {"is_byok": True}})
-    assert follow("/openrouter_metadata/is_byok", moved) == "/openrouterMetadata/is_byok"
-    assert camel("prompt_tokens_details") == "promptTokensDetails"

@@ -1,6 +1,6 @@
 """Disturb `normcompletion convert` in every way that a machine can, and see that nothing is lost, doubled or half done.
 
-    python -m tests.crash                              every step, 100 kills, 50 signals, 16 sizes of a full disk
+    python -m tests.crash                              every step, 100 kills, 50 signals
     python -m tests.crash --kills 1000 --signals 0     more of one, none of another
 
 Every output is written in every setting by a run that nobody disturbs; what a disturbed run leaves, once resumed, must
@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.crash.command import ELSEWHERE, Command, Setting, Undisturbed, full_disks, kills, signals, write_log
+from tests.crash.command import ELSEWHERE, Command, Setting, Undisturbed, kills, signals, write_log
 from tests.crash.disturb import disturb, forked
 
 STEPPED = ("out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out/", "again out.jsonl", "again out/")
@@ -29,7 +29,6 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=1, metavar="N", help="disturb every Nth durable step; 0: none")
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="kill -9 at so many random moments")
     parser.add_argument("--signals", type=int, default=50, metavar="N", help="SIGINT or SIGTERM at so many")
-    parser.add_argument("--sizes", type=int, default=16, metavar="N", help="limit the size of files to so many sizes")
     parser.add_argument(
         "--few", action="store_true", help="in three settings instead of twelve, with a quarter of the log"
     )
@@ -41,13 +40,11 @@ def main() -> int:
         if options.steps:
             for output in STEPPED:
                 failed |= _tell(f"every step, {output}", steps(root, output, options.steps))
-        if options.kills or options.signals or options.sizes:
+        if options.kills or options.signals:
             settings = _settings(root / "runs", few=options.few)
             failed |= _tell(f"{options.kills} kills", kills(settings, options.kills, chance))
             print(f"  {sum(each.resumed for each in settings)} of them behind a checkpoint", file=sys.stderr)
             failed |= _tell(f"{options.signals} signals", signals(settings, options.signals, chance))
-            if options.sizes:
-                failed |= _tell(f"{options.sizes} sizes for two outputs", full_disks(settings[:2], options.sizes))
     return int(failed)
 
 

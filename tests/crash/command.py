@@ -1,4 +1,4 @@
-"""`normcompletion convert`, killed, interrupted and out of space; and the logs it converts meanwhile.
+"""`normcompletion convert`, killed and interrupted; and the logs it converts meanwhile.
 
 Each check yields what was wrong. Runs are processes of their own, each in a session of its own, so that whatever they
 leave running can be found and counted against them.
@@ -146,10 +146,8 @@ class Ended(NamedTuple):
 class Run:
     """The command as a process in a directory."""
 
-    def __init__(self, setting: Setting, directory: Path, *options: str, limit: int | None = None) -> None:
+    def __init__(self, setting: Setting, directory: Path, *options: str) -> None:
         code = "import sys; from normcompletion.cli import main; sys.exit(main())"
-        if limit is not None:
-            code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); {code}"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *setting.arguments(*options)],
             cwd=directory,
@@ -309,23 +307,3 @@ def signals(settings: list[Undisturbed], count: int, chance: random.Random) -> I
             subject.resume(directory)
 
         yield from check(f"{subject.setting}: {sent.name} {moment:.3f} s after it began", interrupt)
-
-
-def full_disks(settings: list[Undisturbed], count: int) -> Iterator[str]:
-    """Let files grow up to some sizes and no more, from none to just too few bytes."""
-    for subject in settings:
-        largest = max(map(len, subject.expected.values()))
-        for limit in sorted({*range(0, largest, -(-largest // count)), largest - 1}):
-
-            def fill(subject: Undisturbed = subject, limit: int = limit) -> None:
-                directory = subject.fresh()
-                ended = Run(subject.setting, directory, limit=limit).end()
-                if ended.code != OUTPUT or "File too large" not in ended.said or "ulimit -f" not in ended.said:
-                    raise Wrong(f"it ended with {ended}")
-                published = contents(directory).keys() & subject.expected.keys()
-                if published:
-                    raise Wrong(f"{sorted(published)} have their final names")
-                subject.check_offer(directory, ended)
-                subject.resume(directory)
-
-            yield from check(f"{subject.setting}: files of at most {limit:,} bytes", fill)

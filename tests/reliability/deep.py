@@ -1,13 +1,12 @@
 """A million nested containers in every position of a body, on a thread with a small stack, one line for each.
 
-    python -m tests.reliability.deep [--stack 1048576]
+    python -m tests.reliability.deep
 
 A line is the position, the kind of container and what came of it. A crash is the return code of the process.
 """
 
 from __future__ import annotations
 
-import argparse
 import threading
 from collections.abc import Callable, Iterator
 
@@ -85,9 +84,7 @@ def results() -> Iterator[tuple[str, str, str]]:
 
 def main() -> None:
     """Print the lines from a thread with a small stack."""
-    parser = argparse.ArgumentParser(description="a million nested containers on a small stack")
-    parser.add_argument("--stack", type=int, default=1 << 20)
-    threading.stack_size(parser.parse_args().stack)
+    threading.stack_size(1 << 20)
     thread = threading.Thread(target=lambda: [print("\t".join(line), flush=True) for line in results()])
     thread.start()
     thread.join()
