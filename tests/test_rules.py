@@ -29,13 +29,6 @@ def test_what_an_sdk_does_not_know_needs_both_of_its_markers() -> None:
     assert message.images[0].image_url.url == "v"
 
 
-def test_a_decisive_marker_outranks_a_weak_one() -> None:
-    """OpenRouter's id decides against the words of log10's mock, on every path."""
-    body = {"id": "gen-1700000000-ABCDEFGHIJKLMNOPQRST", "system_fingerprint": "log10_mock_chat_completion"}
-    assert normalize(chat(**body)).source == "openrouter"
-    assert normalize(chat(**body, vendor=1)).source == "openrouter"
-
-
 def test_a_wrong_type_is_kept_and_noted_in_every_kind_of_field() -> None:
     """A flag, a list and an object where a scalar is meant go to `extra` with a note; the field is `None`."""
     for value in (True, [1], {"a": 1}):

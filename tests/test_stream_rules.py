@@ -25,15 +25,7 @@ from normcompletion import (
     normalize_many,
 )
 from normcompletion.model import ServiceError
-from normcompletion.streams.events import EventReader
 from tests.conftest import END, both, chat, piece, refusal, reported, saved
-
-
-def test_comments_and_empty_events_are_no_chunks() -> None:
-    """An assembler lets events pass that are empty or comments."""
-    events = [Event(b""), Event(b" : keep-alive"), Event(saved(piece({"content": "hi"}))[6:]), Event(b"[DONE]")]
-    completion = assemble(events)
-    assert (completion.text, completion.extra) == ("hi", {})
 
 
 def test_a_repeated_key_in_a_chunk_is_a_fault_in_strict_mode() -> None:
@@ -43,20 +35,6 @@ def test_a_repeated_key_in_a_chunk_is_a_fault_in_strict_mode() -> None:
     with pytest.raises(InvalidPayloadError) as caught:
         assemble([chunk], strict=True)
     assert [fault.code for fault in caught.value.faults] == ["duplicate_key"]
-
-
-def test_the_first_event_names_a_stream_without_chunks() -> None:
-    """The error for a stream without a chunk is that of its first event."""
-    assert "Responses or Messages" in str(refusal(saved({"type": "ping"}, {"object": "embedding"})))
-    assert "an embedding" in str(refusal(saved({"object": "embedding"}, {"type": "ping"})))
-
-
-def test_the_time_of_a_stream_may_be_in_milliseconds() -> None:
-    """A stream's `created` in milliseconds is read as seconds, with one note."""
-    chunks = [{**chunk, "created": 1_700_000_000_000} for chunk in (piece({"content": "hi"}), END)]
-    completion = both(*chunks)
-    assert completion.created == 1_700_000_000
-    assert [note.code for note in completion.notes] == ["milliseconds"]
 
 
 def test_the_words_of_a_chunk_whose_time_is_in_milliseconds_stand() -> None:
@@ -106,20 +84,6 @@ def test_an_empty_text_is_a_text() -> None:
         message = both(piece(delta), END).choices[0].message
         assert getattr(message, name) == ""
         assert getattr(message, "reasoning" if name == "content" else "content") is None
-
-
-def test_chunks_before_a_named_event_count() -> None:
-    """A chunk that was read before an event that is none makes a response."""
-    raw = saved(piece({"content": "hi"}, finish_reason="stop")) + b'event: note\ndata: {"a":1}\n\n'
-    completion = normalize(raw)
-    assert (completion.text, completion.extra) == ("hi", {"/events/note": {"a": 1}})
-
-
-def test_the_rules_of_a_source_hold_for_its_streams() -> None:
-    """log10's zero time is a placeholder in a stream as in a whole response."""
-    completion = both(*({**chunk, "created": 0} for chunk in (piece({"content": "hi"}), END)), source="log10")
-    assert completion.created is None
-    assert [note.code for note in completion.notes] == ["placeholder"]
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoningContent"])
@@ -305,18 +269,6 @@ def test_an_ambiguous_stream_names_its_candidates() -> None:
         assert tuple(caught.value.candidates) == ("atoma", "openrouter")
 
 
-def test_an_event_may_be_as_long_as_its_limit() -> None:
-    """An event, a line and a document of exactly the limit are read."""
-    limit = 20
-    for text, read in (
-        (b"data: " + b"1" * (limit - 1) + b"\n\n", b"1" * (limit - 1)),
-        (b"[" * (limit - 1) + b"\n", None),
-    ):
-        reader = EventReader(max_event_bytes=limit)
-        events = [*reader.feed(text), *reader.close()]
-        assert [event.data for event in events] == [read or b"[" * (limit - 1)]
-
-
 def test_parts_of_another_type_stay_apart() -> None:
     """Fragments of one type become one part; a part of another type, or with more than text, stays its own."""
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, {"type": "other", "text": "c"}]
@@ -361,13 +313,6 @@ def test_an_overwritten_vendor_value_in_a_stream_is_read_all_the_same() -> None:
     assert refusal(broken).code == "not_utf8"
 
 
-def test_half_a_pair_in_the_name_of_a_wrapper_s_member_is_kept() -> None:
-    """A member beside a wrapped completion is kept under its name, which JSON writes as an escape."""
-    completion = normalize(b'{"success":true,"\\ud83d":0,"data":{"choices":[{"message":{"content":"a"}}]}}')
-    assert completion.extra == {"/success": True, "/\ud83d": 0}
-    assert b'"/\\ud83d":0' in completion.to_json()
-
-
 HALF = "T\ud83d"
 HALVES = {
     "annotation": {"annotations": [{"type": "url_citation", "url_citation": {"title": HALF}}]},
@@ -402,23 +347,6 @@ def test_half_a_pair_in_an_error_event_is_replaced(data: str) -> None:
     assert f"{caught.value.error.message}{caught.value.error.code}".encode()
 
 
-def test_half_a_pair_in_an_image_is_replaced_in_the_note_too() -> None:
-    """A note about an image given as a string quotes it in a form that can be written."""
-    completion = normalize(b'{"choices":[{"message":{"content":"a","images":[{"image_url":"https://x\\ud83d"}]}}]}')
-    assert [note.before for note in completion.notes if note.code == "text_as_object"] == ["https://x\ufffd"]
-    assert completion.to_json()
-
-
-def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -> None:
-    """A chunk that repeats an index keeps the vendor keys of every content part, also once the keys are learned."""
-    part = [{"type": "reference", "reference_ids": [1]}]
-    one = {"index": 0, "delta": {"content": part}, "finish_reason": None}
-    twice = {**piece({"content": part}), "choices": [one, one]}
-    first = both(piece({"content": part}), twice, END).extra
-    assert first == {f"/choices/0/delta/content/{place}/reference_ids": [1] for place in range(3)}
-    assert all(both(piece({"content": part}), twice, END).extra == first for _ in range(3))
-
-
 @pytest.mark.parametrize(
     "payload",
     [b'data: [{"choices":[]},{"choices":[]}]\n\n: x\n\ndat', b"data: [1]\n\ndata: [2]\n\n", b"data: [[]]\n\n"],
@@ -451,16 +379,6 @@ def test_a_chunk_that_calls_itself_an_error_is_one() -> None:
             with pytest.raises(SourceReportedError) as caught:
                 call()
             assert caught.value.completion.text == "hi"
-
-
-@pytest.mark.parametrize("usage", ['"\\ud83d"', '{"prompt_tokens": "\\ud83d"}'])
-def test_usage_in_a_place_of_its_own_may_hold_half_a_surrogate_pair(usage: str) -> None:
-    """Such a value goes to `extra` as it was sent, however the chunk is fed."""
-    chunk = '{"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop","usage":%s}]}' % usage
-    assembler = Assembler()
-    assembler.feed(normalize_chunk(chunk))
-    for completion in (normalize(f"data: {chunk}\n\n"), assemble([chunk]), assembler.finish()):
-        assert "\\ud83d" in repr(completion.extra)
 
 
 def test_only_a_text_has_an_offset_of_the_second_answer() -> None:
