@@ -85,9 +85,9 @@ def _number(items: list[Tree], identity: Callable[[Tree], Any], *, every: bool) 
                 item["index"] = place
 
 
-def split(payload: Tree, random: Random, ending: str | None = None) -> list[Tree]:
+def split(payload: Tree, random: Random) -> list[Tree]:
     """The chunks of a response that `as_streamed` gave."""
-    ending = ending or random.choice(ENDINGS)
+    ending = random.choice(ENDINGS)
     head = {key: value for key, value in payload.items() if snake(key) in HEAD}
     if head.get("object") == "chat.completion":
         head["object"] = "chat.completion.chunk"

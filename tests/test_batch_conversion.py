@@ -158,14 +158,6 @@ def test_a_line_of_a_stream_among_lines_of_json_is_refused():
     assert [reject.code for _, reject in found.rejects] == ["foreign_text"]
 
 
-def test_a_body_that_was_redacted_is_refused_among_others():
-    """A body in which LiteLLM's mark is the text of every choice is a reject, bare and between answers."""
-    redacted = chat(2).replace(b"answer 2", b"redacted-by-litellm")
-    found = Conversion(Options())([block([chat(1), redacted, chat(3)])])
-    assert [item.id for item in found.completions] == ["c-1", "c-3"]
-    assert [reject.code for _, reject in found.rejects] == ["redacted"]
-
-
 def test_a_byte_order_mark_where_files_were_joined_is_refused(tmp_path):
     """A byte-order mark is dropped at the first byte of a file, and refused at the beginning of a later line."""
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(b"\xef\xbb\xbf" + chat(number) for number in (1, 2)))
@@ -280,13 +272,6 @@ def test_json_lines_have_what_goes_along():
     assert [row["carried"] for row in rows] == [{"run": 7, "model": "m"}, {"run": None, "model": None}]
     assert [row["id"] for row in rows] == ["c-1", "c-2"]
     assert rows[0]["extra"] == {"/run": 7}
-
-
-def test_json_lines_are_the_canonical_completions():
-    """Each output line is the JSON of the completion, nothing else."""
-    converted = Converter(Options(origin=False))([block(LOG)])
-    completions = Conversion(Options())([block(LOG)]).completions
-    assert converted.data == b"".join(item.to_json() + b"\n" for item in completions)
 
 
 def test_arrow_rows_hold_the_same_records():

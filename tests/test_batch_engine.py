@@ -198,14 +198,6 @@ def test_what_cannot_be_resumed_leaves_nothing(logs, tmp_path):
     assert contents(tmp_path / "out") == {}
 
 
-def test_a_run_without_progress_leaves_nothing(logs, tmp_path):
-    """Stopped before anything is written, a run leaves no partial file and no checkpoint."""
-    with pytest.raises(Interrupted) as stop:
-        run(logs, "out.jsonl", tmp_path / "out", signals=StopAt(0))
-    assert contents(tmp_path / "out") == {}
-    assert not getattr(stop.value, "__notes__", [])
-
-
 def stopped(logs: Path, folder: Path, **options: Any) -> None:
     """A run that is stopped on its way, and can be resumed."""
     with pytest.raises(Interrupted) as stop:

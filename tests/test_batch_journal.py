@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -270,22 +271,15 @@ def test_a_lock_is_on_the_file_that_has_the_name(tmp_path: Path, monkeypatch: py
             journal_of(output(tmp_path)).__enter__()
 
 
-@locks
-def test_a_file_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where files cannot be locked a run works without."""
+@pytest.mark.parametrize("lacking", ["system", "file system"])
+def test_an_output_is_written_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+    """Where the system has no file locks, or files cannot be locked, a run works without."""
 
     def unsupported(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(journal.fcntl, "flock", unsupported)
-    with journal_of(output(tmp_path)) as one:
-        one.append(checkpoint())
-    assert names(tmp_path) == ["out.jsonl.checkpoint"]
-
-
-def test_a_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no file locks a run works without."""
-    monkeypatch.setattr(journal, "fcntl", None)
+    fake = SimpleNamespace(flock=unsupported, LOCK_EX=0, LOCK_NB=0)
+    monkeypatch.setattr(journal, "fcntl", None if lacking == "system" else fake)
     with journal_of(output(tmp_path)) as one:
         assert one.load() is None
         one.append(checkpoint())

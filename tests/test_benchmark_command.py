@@ -180,11 +180,3 @@ def test_memory_is_flat_over_many_records(capsys):
     flat = [memory.Step(number, 10**8, 0, 0, 0.0) for number in range(10)]
     assert memory.grown(flat) == 0
     assert memory.grown([*flat[:-1], flat[-1]._replace(resident=2 * 10**8)]) == 10**8
-
-
-def test_memory_that_grew_is_an_error(monkeypatch, capsys):
-    """Exit code 1, and by how much."""
-    steps = [memory.Step(number, 10**7 * number, 0, 0, 0.0) for number in range(1, 11)]
-    monkeypatch.setattr(memory, "run", lambda count, **much: steps)
-    assert memory.main([]) == 1
-    assert "grown: the second half of the records added +40.0 MB" in capsys.readouterr().out

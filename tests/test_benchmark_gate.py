@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compare, gate, readme, stages
+from benchmarks import compare, gate, stages
 from benchmarks.corpora import parse_mix, records
 
 ALL = dict.fromkeys(gate.WORKLOADS, 1.0)
@@ -50,15 +50,6 @@ def test_other_versions_have_a_wider_margin():
     assert gate.limits(other, "instructions") == {}
 
 
-def test_the_baseline_is_renewed_for_these_versions_alone(monkeypatch, ratios):
-    """The median of the attempts stands; other versions keep their numbers."""
-    ratios["all"] = [3.0, 1.0, 2.0]
-    monkeypatch.setattr(gate, "ATTEMPTS", 3)
-    new = gate.renewed({"Python 2.0": {"cpu": ALL}, gate.version(): {"cpu": {}}})
-    assert new["Python 2.0"] == {"cpu": ALL}
-    assert new[gate.version()]["cpu"] == {**ALL, "all": 2.0}
-
-
 def test_the_gate_measures_in_processes_of_its_own(tmp_path, monkeypatch):
     """A ratio of a real workload comes back; a process that fails ends the gate with its command."""
     monkeypatch.setenv("NORMCOMPLETION_BENCH_CACHE", str(tmp_path))
@@ -66,24 +57,6 @@ def test_the_gate_measures_in_processes_of_its_own(tmp_path, monkeypatch):
     assert gate.cpu("openrouter") > 0
     with pytest.raises(SystemExit, match=r"could not be measured; run: .* --cpu nothing"):
         gate.measured("nothing", "cpu")
-
-
-def test_without_a_baseline_there_is_no_gate(tmp_path, monkeypatch):
-    """The error says how to make one."""
-    monkeypatch.setattr(gate, "BASELINE", tmp_path / "baseline.json")
-    with pytest.raises(SystemExit, match=r"make one with python -m benchmarks.gate --write"):
-        gate.main([])
-
-
-def test_the_stages_are_shown():
-    """`benchmarks/README.md` has a row for each workload, as the command writes it."""
-    found = stages.Found(2.0, dict.fromkeys(stages.STAGES, 0.4), 0.5, 100)
-    assert "| OpenRouter chat with one fault to repair | 2.00 | 0.40 |" in stages.table({"repair": found})
-    shown = readme.DETAILS.read_text("utf-8")
-    begin, end = readme.markers("stages")
-    rows = shown.partition(f"{begin}\n")[2].partition(end)[0].splitlines()[2:]
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [one.about for one in compare.WORKLOADS.values()]
-    assert readme.renewed(f"{begin}\nold\n{end}\n", "stages", "new\n") == f"{begin}\nnew\n{end}\n"
 
 
 def test_the_stages_add_up():

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from benchmarks.generate_streams import SOURCES, Shape, draw, every_shape, generate
-from benchmarks.stream_readers import cut, our_facts, readers
-from benchmarks.streams import faults, possible, shortcomings
+from benchmarks.stream_readers import cut, our_facts
+from benchmarks.streams import faults, possible
 from normcompletion import assemble, iter_events, normalize
 from tests.conftest import for_each
 
@@ -52,11 +52,3 @@ def test_a_fault_is_seen_and_was_possible():
     changed |= {"provider": {"provider": None}, "role": {"role": "assistantassistant"}, "calls": {"tool_calls": ()}}
     for fault, change in changed.items():
         assert faults(said, dataclasses.replace(said, **change)) == {fault} <= possible(said)
-
-
-def test_a_reader_that_is_installed_can_be_judged():
-    """Ours is right; a peer that is missing is named."""
-    found, missing = readers()
-    assert len(found) + len(missing) == 4
-    stream = generate(Shape("openai"), 5)
-    assert [shortcomings(reader, stream) for reader in found if reader.ours] == [set(), set()]

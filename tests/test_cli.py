@@ -219,15 +219,6 @@ def test_exit_codes_of_what_cannot_be_helped(log, monkeypatch, capsys, error, co
 # -- survey
 
 
-def test_survey_lists_what_a_log_holds(log, capsys):
-    """`survey` prints how many units there are, and each entry with its count and the place where it was first seen."""
-    assert main(["survey", str(log)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "8 units: 5 converted, 2 rejected, 1 blank"
-    assert f"           2  openai chat  (first: {log}:1)" in lines
-    assert f"           1  truncated  (first: {log}:4)" in lines
-
-
 def test_survey_fails_on_new(log, tmp_path, capsys):
     """With `--fail-on-new` the exit code is 1 where a log holds a key, word or variant that is new, which is named."""
     assert main(["survey", str(log), "--json", "-j", "2"]) == 0

@@ -20,8 +20,6 @@ from benchmarks.corpora.files import (
     SAMPLES,
     Size,
     cached,
-    complete,
-    parse_bytes,
     truth_path,
     write_corpus,
     write_samples,
@@ -209,24 +207,6 @@ def test_a_mix_reads_as_it_is_written():
     assert str(parse_mix(text)) == text
     found = [record.shape.source for record in records(parse_mix(text), seed=1, stop=1000)]
     assert [round(found.count(source), -2) for source in ("openrouter", "openai", "log10")] == [300, 600, 100]
-
-
-def test_sizes_have_units():
-    """Bytes are a whole number with a unit of thousands or of 1,024s."""
-    assert [parse_bytes(text) for text in ("7", "430MB", "2 kB", "1GiB")] == [7, 430_000_000, 2000, 1 << 30]
-    for text in ("", "MB", "1.5MB", "3 furlongs"):
-        with pytest.raises(ValueError, match="whole number with one of B, kB, MB, GB"):
-            parse_bytes(text)
-
-
-def test_a_file_has_its_name_once_it_is_complete(tmp_path):
-    """Nothing is left of a file whose writing failed, and what stood there before still stands."""
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b"before")
-    with pytest.raises(RuntimeError), complete(path) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [("log.jsonl", b"before")]
 
 
 def test_the_command_writes_a_corpus_and_its_truth(tmp_path, capsys):

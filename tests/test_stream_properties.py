@@ -22,7 +22,7 @@ from normcompletion import Assembler, Completion, NormalizeError, assemble, iter
 from normcompletion.model import Note, Part, ThinkingText
 from tests.conftest import FIXTURES, PAIRS, canonical, examples, for_each, saved
 from tests.fuzz.mutations import BYTES, IN_STRINGS, NUMBERS, mutant
-from tests.splitting import ENDINGS, Tree, as_streamed, cut, is_cumulative, is_splittable, split, to_text, write
+from tests.splitting import Tree, as_streamed, cut, is_cumulative, is_splittable, split, to_text, write
 
 # What log10's clients rebuilt was never a stream in that form, so the markers of such bodies do not count in one.
 RESPONSES = {
@@ -377,14 +377,6 @@ def test_a_stream_cut_off_anywhere_has_one_result(raw: bytes, random: Random, st
     first = re.search(rb"}[\r\n]", raw)
     assume(first is not None and first.end() < len(raw))
     assert_cuts_agree(raw[: random.randint(first.end(), len(raw))], random, strict=strict)
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_each_way_to_end_gives_one_completion(ending: str) -> None:
-    """The four places of usage at the end of a stream give the completion of the whole response."""
-    payload = as_streamed(RESPONSES["openrouter/chat/tool_calls"])
-    chunks = split(payload, Random(5), ending)
-    assert canonical(assemble(map(to_text, chunks))) == canonical(as_assembled(normalize(payload), payload))
 
 
 # -- hostile streams

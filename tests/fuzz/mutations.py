@@ -308,20 +308,6 @@ class _Edit:
         inner, at = self.random.choice(slots([container[key]]))
         container[key] = inner[at]
 
-    def swap(self) -> None:
-        """Two values change places, unless one holds the other."""
-        (first, key), (second, other) = self.pick(), self.pick()
-        text = json.dumps(first[key]), json.dumps(second[other])
-        first[key] = json.loads(text[1])
-        second[other] = json.loads(text[0])
-
-    def repeat(self) -> None:
-        """A member of a list comes again, seldom very often."""
-        container, key = self.pick(lambda held, _: isinstance(held, list) and held is not self.root)
-        if container is not self.root:
-            often = 2000 if self.random.random() < 0.01 else self.random.randint(1, 3)
-            container[key:key] = [_copy(container[key]) for _ in range(often)]
-
     def nest(self) -> None:
         """A value is many containers deep."""
         container, key = self.pick()
@@ -343,8 +329,6 @@ _EDITS: list[tuple[Callable[[_Edit], None], int]] = [
     (_Edit.remove, 3),
     (_Edit.wrap, 3),
     (_Edit.unwrap, 2),
-    (_Edit.swap, 2),
-    (_Edit.repeat, 2),
     (_Edit.nest, 1),
 ]
 _EDIT_NAMES = [edit for edit, _ in _EDITS]

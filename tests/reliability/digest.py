@@ -1,7 +1,7 @@
 """One line for each payload of `inputs`: its name, the mode, a digest of what became of it, the offset of an error.
 
     python -m tests.reliability.digest > digest-3.11.txt
-    python -m tests.reliability.digest --container str --depth 800 --stack 1048576 --threads 8 --many --turn 3
+    python -m tests.reliability.digest --container str --depth 800 --stack 1048576 --threads 8 --many
 
 Whatever the options and the Python, the lines of a payload are the same: `diff` finds the ones that are not. A payload
 that a container cannot hold has no line. (The offset is the only thing that may differ between Pythons.)
@@ -83,7 +83,7 @@ def readings(payload: Any, *, many: bool) -> dict[str, Call]:
 
 
 def lines(options: argparse.Namespace, turn: int) -> list[str]:
-    """The sorted lines of all payloads, which are read in an order that is turned by `turn` eighths."""
+    """The sorted lines of all payloads, which are read from the one at `turn` eighths on."""
     found = list(payloads().items())[:: options.every]
     start = len(found) * (turn % 8) // 8
     report = []
@@ -111,8 +111,7 @@ def in_threads(options: argparse.Namespace) -> list[str]:
     """The lines that every thread gave; the word `DIFFERENT` where two threads differ."""
     threading.stack_size(options.stack)
     with ThreadPoolExecutor(options.threads or 1) as threads:
-        turns = range(options.turn, options.turn + (options.threads or 1))
-        results = list(threads.map(partial(lines, options), turns))
+        results = list(threads.map(partial(lines, options), range(options.threads or 1)))
     differing = {line for result in results for line in set(result) ^ set(results[0])}
     return [*results[0], *(f"DIFFERENT\t{line}" for line in sorted(differing))]
 
@@ -125,10 +124,9 @@ def main() -> None:
     parser.add_argument("--stack", type=int, default=0, help="bytes of stack of the reading thread")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--many", action="store_true", help="through normalize_many")
-    parser.add_argument("--turn", type=int, default=0, help="start at the N-th eighth of the payloads")
     parser.add_argument("--every", type=int, default=1, help="only each N-th payload")
     options = parser.parse_args()
-    report = in_threads(options) if options.stack or options.threads else lines(options, options.turn)
+    report = in_threads(options) if options.stack or options.threads else lines(options, 0)
     sys.stdout.write("".join(line + "\n" for line in report))
 
 

@@ -108,13 +108,6 @@ def test_one_of_many_gets_the_same_answer() -> None:
     assert differences("--many") == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("turn", ["3", "6"])
-def test_what_was_read_before_changes_nothing(turn: str) -> None:
-    """Payloads read in another order give the same answers."""
-    assert differences("--turn", turn) == []
-
-
 @pytest.mark.parametrize("python", [Path(other) for other in OTHERS if other] or [None], ids=str)
 def test_every_python_gives_the_same_answer(python: Path | None) -> None:
     """Another Python gives the same completion, or the same class, code and path."""
