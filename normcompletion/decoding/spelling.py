@@ -38,7 +38,16 @@ def compiled(struct: type[msgspec.Struct]) -> Callable[[bytes], Any]:
     out their types, and a decode with such a Struct crashes the process.
     """
     with _compiling:
-        return guarded(msgspec.json.Decoder(struct).decode)
+        decode = msgspec.json.Decoder(struct).decode
+    return decode if is_bounded(struct) else guarded(decode)
+
+
+def is_bounded(annotation: Any) -> bool:
+    """Whether what is decoded into a type cannot nest deeper than the type: it skips no keys, and no value is `Any`."""
+    if is_struct(annotation):
+        is_strict = annotation.__struct_config__.forbid_unknown_fields
+        return is_strict and all(is_bounded(item.type) for item in fields_of(annotation))
+    return annotation is not Any and all(map(is_bounded, get_args(annotation)))
 
 
 class Form(msgspec.Struct, frozen=True):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from normcompletion import Completion, MalformedPayloadError, SourceReportedError, normalize
+from normcompletion.decoding.spelling import Form, formed, is_bounded
+from normcompletion.dialect import wire
 from normcompletion.payload import MAX_DEPTH, may_nest_deep
+from normcompletion.sources.log10 import Record
 from tests.conftest import FOUND, python
 from tests.reliability.deep import DEEP, POSITIONS
 
@@ -68,3 +72,9 @@ def test_what_may_nest_deep_is_seen_without_reading_it() -> None:
     token = b'{"token":"[\\"{","bytes":[91],"top_logprobs":[{"token":"a","bytes":[97]},{"token":"b","bytes":[98]}]}'
     body = b'{"choices":[{"logprobs":{"content":[%s]}}]}' % b",".join([token] * 3000)
     assert not any(may_nest_deep(raw) for raw in [body, *(pair.raw for pair in FOUND)])
+
+
+def test_what_cannot_nest_deep_is_not_looked_through() -> None:
+    """Only a type that skips no keys, and holds no values of any type, bounds how deep a text of it nests."""
+    assert all(map(is_bounded, (wire.CanonicalCompletion, wire.Chunk, list[wire.Usage] | None)))
+    assert not any(map(is_bounded, (formed(wire.Usage, Form("snake")), Record, wire.Choice, dict[str, Any])))
