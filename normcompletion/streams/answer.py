@@ -71,45 +71,33 @@ class Detail(msgspec.Struct, eq=False):
         return msgspec.structs.replace(self.words, **texts)
 
 
-class Piece:
-    """One part of a content list in the making."""
+def _continues(part: Part, before: Part) -> bool:
+    """Whether a part of a content list is the next fragment of the text, or the thought, of the part before."""
+    if part.type != before.type or _more(part) != _NO_MORE or _more(before) != _NO_MORE:
+        return False
+    has_text, has_thought = part.text is not None, part.thinking is not None
+    return has_text != has_thought and (before.text is not None, before.thinking is not None) == (has_text, has_thought)
 
-    __slots__ = ("part", "text", "thinking")
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        self.text = None if part.text is None else [part.text]
-        self.thinking = _thoughts(part)
-
-    def add(self, part: Part) -> bool:
-        """A fragment of this part; false where it is a part of its own."""
-        if part.type != self.part.type or _more(part) != _NO_MORE or _more(self.part) != _NO_MORE:
-            return False
-        if self.text is not None and part.text is not None and self.thinking is None and part.thinking is None:
-            self.text.append(part.text)
-        elif self.thinking is not None and part.thinking is not None and self.text is None and part.text is None:
-            self.thinking.extend(_thoughts(part) or ())
+def _whole_part(fragments: list[Part]) -> Part:
+    part = fragments[0]
+    text, thinking = part.text, part.thinking
+    if text is not None:
+        text = "".join([each.text or "" for each in fragments])
+    if thinking is not None:
+        thoughts = [thought for each in fragments for thought in _thoughts(each)]
+        whole = "".join([thought.text or "" for thought in thoughts])
+        if isinstance(thinking, str):
+            thinking = whole
+        elif all(thought.type == "text" for thought in thoughts):
+            thinking = [ThinkingText(type="text", text=whole)]
         else:
-            return False
-        return True
-
-    def whole(self) -> Part:
-        """The part so far."""
-        thinking: str | list[ThinkingText] | None = None
-        if self.thinking is not None:
-            whole = "".join(item.text or "" for item in self.thinking)
-            if isinstance(self.part.thinking, str):
-                thinking = whole
-            elif all(item.type == "text" for item in self.thinking):
-                thinking = [ThinkingText(type="text", text=whole)]
-            else:
-                thinking = list(self.thinking)
-        text = None if self.text is None else "".join(self.text)
-        return msgspec.structs.replace(self.part, text=text, thinking=thinking)
+            thinking = thoughts
+    return msgspec.structs.replace(part, text=text, thinking=thinking)
 
 
-def _thoughts(part: Part) -> list[ThinkingText] | None:
-    return [ThinkingText(text=part.thinking)] if isinstance(part.thinking, str) else part.thinking and [*part.thinking]
+def _thoughts(part: Part) -> list[ThinkingText]:
+    return [ThinkingText(text=part.thinking)] if isinstance(part.thinking, str) else part.thinking or []
 
 
 _EMPTY = wire.ChunkDelta()
@@ -139,7 +127,7 @@ class Answer(msgspec.Struct, eq=False):
     reasoning: list[str] = []
     refusal: list[str] = []
     aliases: list[str] = []  # `reasoning_content` that differs from the `reasoning` beside it
-    parts: list[Piece] | None = None
+    parts: list[list[Part]] | None = None  # the fragments of each
     details: dict[tuple[str | None, int | None], Detail] | None = None
     annotations: list[Annotation] | None = None
     images: list[Image] | None = None
@@ -324,11 +312,13 @@ class Answer(msgspec.Struct, eq=False):
     def _add_parts(self, parts: list[Part]) -> list[int]:
         """Parts of a content list; fragments of one text or thought become one part. Gives the place of each."""
         if self.parts is None:
-            self.parts = [Piece(Part(type="text", text="".join(self.content)))] if self.content else []
+            self.parts = [[Part(type="text", text="".join(self.content))]] if self.content else []
         places = []
         for part in parts:
-            if not self.parts or not self.parts[-1].add(part):
-                self.parts.append(Piece(part))
+            if self.parts and _continues(part, self.parts[-1][0]):
+                self.parts[-1].append(part)
+            else:
+                self.parts.append([part])
             places.append(len(self.parts) - 1)
         return places
 
@@ -427,7 +417,7 @@ class Answer(msgspec.Struct, eq=False):
             content=self._joined(self.content) if self.content or self.has_content else None,
             reasoning=self._joined(self.reasoning) if self.reasoning or self.has_reasoning else None,
             refusal="".join(self.refusal) if self.refusal else None,
-            parts=None if self.parts is None else [part.whole() for part in self.parts],
+            parts=None if self.parts is None else [_whole_part(fragments) for fragments in self.parts],
             reasoning_details=None
             if self.details is None
             else [item.whole(self._joined) for item in self.details.values()],

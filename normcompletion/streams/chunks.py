@@ -237,35 +237,19 @@ def _with_token_list(choice: Any) -> Any:
     return choice
 
 
+_OF_CHUNK = [name for name in Chunk.__struct_fields__ if name not in ("variant", "choices")]
+
+
 def as_chunk(read: Completion) -> Chunk:
     """A response that holds one chunk, in the form of a chunk."""
     if read.error is not None and read.extra.get("/object") == "chat.completion.chunk":
         read.extra = {name: value for name, value in read.extra.items() if name != "/object"}
-    return Chunk(
-        id=read.id,
-        source=read.source,
-        variant=VARIANTS.get(read.variant, read.variant) if read.error is None else "error",
-        model=read.model,
-        provider=read.provider,
-        created=read.created,
-        choices=[
-            ChunkChoice(
-                index=choice.index,
-                delta=choice.message,
-                finish_reason=choice.finish_reason,
-                native_finish_reason=choice.native_finish_reason,
-                logprobs=choice.logprobs,
-                error=choice.error,
-            )
-            for choice in read.choices
-        ],
-        usage=read.usage,
-        system_fingerprint=read.system_fingerprint,
-        service_tier=read.service_tier,
-        error=read.error,
-        extra=read.extra,
-        notes=read.notes,
-    )
+    choices = []
+    for choice in read.choices:
+        members = {name: getattr(choice, name) for name in ChunkChoice.__struct_fields__ if name != "delta"}
+        choices.append(ChunkChoice(delta=choice.message, **members))
+    variant = VARIANTS.get(read.variant, read.variant) if read.error is None else "error"
+    return Chunk(variant=variant, choices=choices, **{name: getattr(read, name) for name in _OF_CHUNK})
 
 
 def as_wire(chunk: Chunk, *, has_natives: bool) -> tuple[wire.Chunk, dict[str, Any], list[Note]]:
