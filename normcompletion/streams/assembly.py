@@ -250,7 +250,7 @@ class Assembly(msgspec.Struct, eq=False):
         if loosened is not None:
             if self._starts_another(loosened.chunk):
                 return False
-            self.camel += loosened.camel
+            self.camel += loosened.camel_keys
             if loosened.extra:
                 owners: Owners = []
                 self.merge(loosened.chunk, owners)

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache, cached_property
-from typing import Any, get_args
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..decoding.detection import Detector, note_conflict, unmarked
 from ..decoding.engine import Engine, json_word
 from ..decoding.lenient import Walk
-from ..decoding.spelling import compiled, is_struct
-from ..decoding.unknown import extra_of
+from ..decoding.spelling import compiled, keys_of
+from ..decoding.unknown import Schema, extra_of, schema_of
 from ..dialect import adapt, wire
 from ..dialect.finish import PLACEHOLDERS, meaning
 from ..envelopes import wrappers
@@ -159,73 +159,52 @@ class ChunkReader:
             return None
         if not self.other_keys.isdisjoint(tree):
             return None
-        found = Loosened({})
-        _take_unknown(tree, _known(wire.Chunk), "", found)
-        if found.is_odd:
+        extra: dict[str, Any] = {}
+        camel_keys = _take_unknown(tree, schema_of(wire.Chunk, "snake"), "", extra)
+        if any(pointer.endswith("/isUnknown") for pointer in extra):  # an SDK changed it
             return None
         try:
-            found.chunk = msgspec.convert(tree, wire.Chunk)
+            return Loosened(msgspec.convert(tree, wire.Chunk), extra, camel_keys)
         except (msgspec.ValidationError, UnicodeEncodeError):  # the latter where half a pair is in a key
             return None
-        return found
 
 
 _ERROR_KEYS = ("error", "errors", "base_resp", "success", "detail", "message", "code")
 
 
-class Loosened:
-    """A chunk, and what was taken out of it: the values of unknown keys by pointer."""
-
-    __slots__ = ("camel", "chunk", "extra", "is_odd")
+class Loosened(NamedTuple):
+    """A chunk, the values of unknown keys that were taken out of it, and how many keys were in camelCase."""
 
     chunk: wire.Chunk
-
-    def __init__(self, extra: dict[str, Any]) -> None:
-        self.extra = extra
-        self.camel = 0  # how many keys are in camelCase
-        self.is_odd = False  # whether an SDK changed it
+    extra: dict[str, Any]
+    camel_keys: int
 
 
-class Known(msgspec.Struct, frozen=True):
-    """The keys of a wire Struct, each with what is known of the objects in its value, and those of camelCase."""
-
-    keys: dict[str, Known | None]
-    camel: dict[str, str]
+_RESPELLED = {camel(key): key for key in keys_of(wire.Chunk) if camel(key) != key}
 
 
-@cache
-def _known(struct: type[msgspec.Struct]) -> Known:
-    keys = {item.encode_name: _known_in(item.type) for item in wire.fields_of(struct)}
-    return Known(keys, {camel(key): key for key in keys if camel(key) != key})
-
-
-def _known_in(annotation: Any) -> Known | None:
-    if is_struct(annotation):
-        return _known(annotation)
-    return next((found for option in get_args(annotation) if (found := _known_in(option)) is not None), None)
-
-
-def _take_unknown(value: Any, known: Known, at: str, found: Loosened) -> None:
-    """Take the keys that are unknown out of an object at a pointer, or a list of such; spell others in snake_case."""
-    if value.__class__ is list:
-        for place, item in enumerate(value):
-            if item.__class__ is dict:
-                _take_unknown(item, known, f"{at}/{place}", found)
-    if value.__class__ is not dict:
-        return
-    keys, spelled = known.keys, dict[str, str]()
-    if not value.keys() <= keys.keys():
-        for key in sorted(value.keys() - keys.keys()):
-            snake, item = known.camel.get(key), value.pop(key)
-            if snake is not None and value.get(snake) is None:
-                value[snake], spelled[snake] = item, key
-                found.camel += 1
-            elif item is not None:
-                found.extra[f"{at}/{escape(key)}"] = item
-            found.is_odd = found.is_odd or key == "isUnknown"
-    for key, item in value.items():
-        if item and (inside := keys[key]) is not None:
-            _take_unknown(item, inside, f"{at}/{spelled.get(key, key)}", found)
+def _take_unknown(tree: dict[str, Any], schema: Schema, at: str, extra: dict[str, Any]) -> int:
+    """Take the keys that are unknown out of an object at a pointer, and spell those of camelCase, which it counts."""
+    keys, spelled = schema.keys, dict[str, str]()
+    for key in sorted([key for key in tree if key not in keys]):
+        value, snake = tree.pop(key), _RESPELLED.get(key)
+        if snake in keys and tree.get(snake) is None:
+            tree[snake], spelled[snake] = value, key
+        elif value is not None:
+            extra[f"{at}/{escape(key)}"] = value
+    count = len(spelled)
+    for key, value in tree.items():
+        kind = value.__class__
+        if (kind is not dict and kind is not list) or (inside := keys[key]) is None:
+            continue
+        pointer = f"{at}/{spelled.get(key, key)}"
+        if kind is dict and inside.schema is not None:
+            count += _take_unknown(value, inside.schema, pointer, extra)
+        elif kind is list and inside.items is not None and inside.items.schema is not None:
+            for place, item in enumerate(value):
+                if item.__class__ is dict:
+                    count += _take_unknown(item, inside.items.schema, f"{pointer}/{place}", extra)
+    return count
 
 
 def _with_token_list(choice: Any) -> Any:
