@@ -50,7 +50,7 @@ from .errors import UnknownPayloadError
 from .findings import Findings
 from .model import Chunk, Completion
 from .payload import MAX_RECORD_BYTES, is_one, parse_checked, to_bytes
-from .streams.assembly import Assembly, several
+from .streams.assembly import Assembly
 from .streams.events import Event, EventReader, is_line
 
 
@@ -145,24 +145,18 @@ class Assembler:
         """
         if isinstance(chunk, Chunk):
             own = msgspec.structs.replace(chunk, choices=deepcopy(chunk.choices), usage=deepcopy(chunk.usage))
-            if not self._assembly.add_chunk(own):
-                raise several(None)
+            self._assembly.add_chunk(own)
         elif isinstance(chunk, Event):
-            self._add((chunk,))
+            self._assembly.add((chunk,))
         else:
             raw = to_bytes(chunk)
             if self._place.source is None and (source := source_of_object(chunk)) is not None:
                 self._place.source, self._is_by_class = source, True
             if isinstance(chunk, str | bytes) and (self._lines is not None or is_line(raw)):
                 self._lines = self._lines or EventReader(are_lines=True)
-                self._add(self._lines.feed(raw))
-            elif not self._assembly.add_event(Event(raw)):
-                raise several(None)
-
-    def _add(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if not self._assembly.add_event(event):
-                raise several(event.offset)
+                self._assembly.add(self._lines.feed(raw))
+            else:
+                self._assembly.add((Event(raw),))
 
     def snapshot(self) -> Completion:
         """The completion so far, apart from the assembly; raises only where nothing was fed yet.
@@ -181,7 +175,7 @@ class Assembler:
 
         """
         if self._lines is not None:
-            self._add(self._lines.close())
+            self._assembly.add(self._lines.close())
             self._lines = None
         return answered(self._completion(final=True), [], strict=self._strict)
 

@@ -22,5 +22,5 @@ markers of all chunks together have said who wrote the stream; then they are tra
 said why has the note `incomplete_stream`. An event that is not JSON raises an error that holds what came before, or is
 skipped with a note. A new answer starts after `[DONE]`; after a whole JSON body or foreign text; when every choice has
 ended and a delta comes under an id that was not seen, or, with a role, under the same one where deltas mostly had none.
-`Assembly.add` gives such an event back; `split_streams` cuts a text there.
+`Assembly.add` refuses such an event; `split_streams` cuts a text there.
 """

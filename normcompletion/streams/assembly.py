@@ -57,6 +57,7 @@ _words = attrgetter(*wire.WORDS, "object")
 _CHUNK_WORDS = {name: adapt.IMPLIED_OBJECTS[name] for name in VARIANTS}
 _IMPLIED = frozenset().union(*_CHUNK_WORDS.values())
 _ERROR_WORDS = re.compile(rb"\W*(?:error|exception|traceback|internal server error)\b:?\s*", re.IGNORECASE)
+_NO_EVENT = Event(b"")
 Owners = list[tuple[Answer, dict[str, list[int]]]]  # the answer of each choice, and the places of the last chunk in it
 _STATED = ("message", "detail", "title", "reason")  # where errors without a form of their own have a sentence
 
@@ -100,17 +101,11 @@ class Assembly(msgspec.Struct, eq=False):
 
     # -- events
 
-    def add_event(self, event: Event) -> bool:
-        """One event; false where another answer starts with it, which is then not added.
+    def add(self, events: Iterable[bytes | Event], raw: bytes | None = None) -> None:
+        """Go on with events, or just their data; `raw` is the whole stream, where their offsets are not known.
 
-        Raises `MalformedPayloadError` where one in the middle is not JSON.
-        """
-        return self.add((event,)) is None
-
-    def add(self, events: Iterable[bytes | Event], raw: bytes | None = None) -> bytes | Event | None:
-        """Events, or just their data; gives the first one with which another answer starts, which is not added.
-
-        `raw` is the whole stream, where the offsets of events are not known.
+        Raises `UnknownPayloadError` with the code `streams` for the first with which another answer starts, and
+        `MalformedPayloadError` for one in the middle that is not JSON.
         """
         self.raw = self.raw if raw is None else raw
         decode: Callable[[bytes], wire.Chunk | None] = self.reader.decode
@@ -125,12 +120,10 @@ class Assembly(msgspec.Struct, eq=False):
                 continue
             if chunk is None or self.is_guarded or self.strict:
                 self.events = number
-                if not self._add_any(Event(event) if isinstance(event, bytes) else event, chunk):
-                    return event
+                self._add_any(Event(event) if isinstance(event, bytes) else event, chunk)
             else:
                 self.merge(chunk)
         self.events = number
-        return None
 
     def _opened(self, event: Event) -> bytes:
         """The data of an event; empty where it needs another look, whatever it is."""
@@ -138,35 +131,45 @@ class Assembly(msgspec.Struct, eq=False):
             self.named.add(self.reader.comments[event.comment])
         return b"" if event.bare or event.broken or event.name == "error" else event.data
 
-    def _add_any(self, event: Event, chunk: wire.Chunk | None) -> bool:
-        """An event that needs a look: false where another answer starts with it."""
+    def _add_any(self, event: Event, chunk: wire.Chunk | None) -> None:
+        """An event that needs a look."""
         data = event.data.strip(BLANKS)
         if chunk is None and (not data or data == DONE or data.startswith(b":")):
             if data == DONE:
                 self._end_cut()
-                self.is_closed = self.is_closed or self.has_begun
+                self._close()
                 self._guard()
-            return True
+            return
         if chunk is None and event.bare and is_foreign(data):
             self.extra.note("foreign_text", "", data.decode("utf-8", "replace"))
-            self.is_closed = self.is_closed or self.has_begun
-            if self.is_closed:
-                self._guard()
-            return True
+            self._close()
+            return
         if self.is_closed or (chunk is not None and self._starts_another(chunk)):
-            return False
+            raise self._several(event)
         self._end_cut()
         if chunk is not None:
             self.merge(chunk)
         elif data.startswith(b"data:"):  # seen at gateways that frame a second time (18.sse)
             self.extra.note("repeated_field", "", None)
             self.events -= 1
-            return self.add_event(msgspec.structs.replace(event, data=data[5:].strip(BLANKS)))
-        elif not self._add_parsed(event, data):
-            return False
+            self.add((msgspec.structs.replace(event, data=data[5:].strip(BLANKS)),))
+            return
+        else:
+            self._add_parsed(event, data)
         if self.strict and duplicate_keys(data):
             self.extra.note("duplicate_key", "", None)
-        return True
+
+    def _close(self) -> None:
+        """End the answer, if it has begun: what follows is another one."""
+        if self.has_begun:
+            self.is_closed = True
+            self._guard()
+
+    def _several(self, event: Event) -> UnknownPayloadError:
+        return several(self._offset_of(event, self.events) or None)
+
+    def _offset_of(self, event: Event, number: int) -> int:
+        return event.offset if self.raw is None else _offset_in(self.raw, number)
 
     @property
     def has_begun(self) -> bool:
@@ -195,7 +198,7 @@ class Assembly(msgspec.Struct, eq=False):
             for choice in chunk.choices
         )
 
-    def _add_parsed(self, event: Event, data: bytes) -> bool:
+    def _add_parsed(self, event: Event, data: bytes) -> None:
         """An event that the strict decode refused."""
         try:
             tree, is_clean = parse_checked(data)
@@ -204,8 +207,9 @@ class Assembly(msgspec.Struct, eq=False):
         else:
             if event.broken:
                 self._break(self.events, event, MalformedPayloadError("its JSON goes on in lines without `data:`"))
-                return True
-            return self.add_tree(tree, event, is_clean=is_clean, data=data)
+            else:
+                self._add_tree(tree, event, data, is_clean=is_clean)
+            return
         if not data.startswith((b"{", b"[", b'"')):
             self._add_sentence(data, event.name)
         elif refusal.code == "truncated" or (not event.ended and refusal.code not in ("too_deep", "number_range")):
@@ -213,7 +217,6 @@ class Assembly(msgspec.Struct, eq=False):
             self._guard()
         else:
             self._break(self.events, event, refusal)
-        return True
 
     def _end_cut(self) -> None:
         """An event that ends too early was not the last one: it is broken."""
@@ -226,8 +229,7 @@ class Assembly(msgspec.Struct, eq=False):
         if self.skip_broken:
             self.extra.note("broken_event", f"/events/{number}", event.data.decode("utf-8", "replace"))
             return
-        offset = event.offset if self.raw is None else _offset_of(self.raw, number)
-        raise broken(number, offset, refusal, self._so_far())
+        raise broken(number, self._offset_of(event, number), refusal, self._so_far())
 
     def _so_far(self) -> Completion | None:
         try:
@@ -235,21 +237,25 @@ class Assembly(msgspec.Struct, eq=False):
         except NormalizeError:
             return None
 
-    def add_tree(self, tree: Any, event: Event, *, is_clean: bool, data: bytes) -> bool:
-        """One event that was parsed, or a list of chunks; false where another answer starts with it."""
-        if isinstance(tree, list) and wrappers.are_chunks(tree):
-            return all(self.add_event(Event(to_json(item))) for item in tree)
+    def _add_tree(self, tree: Any, event: Event, data: bytes, *, is_clean: bool) -> None:
+        """One event that was parsed, or a list of chunks."""
         is_body = event.bare and is_whole(tree)
+        if isinstance(tree, list) and wrappers.are_chunks(tree):
+            for item in tree:
+                self.add((Event(to_json(item), offset=event.offset),))
+            return
         if event.name == "error":
             self._add_error(tree)
-            return True
+            return
         if is_body and self.has_begun and not (isinstance(tree, dict) and form_of(tree)):
-            return False
+            raise self._several(event)
         self.has_halves = self.has_halves or not is_clean
         loosened = self.reader.loosen(tree)
-        if loosened is not None:
-            if self._starts_another(loosened.chunk):
-                return False
+        if loosened is None:
+            self._add_faulty(parse_checked(data)[0], event, is_clean=is_clean)
+        elif self._starts_another(loosened.chunk):
+            raise self._several(event)
+        else:
             self.camel += loosened.camel_keys
             if loosened.extra:
                 owners: Owners = []
@@ -257,15 +263,12 @@ class Assembly(msgspec.Struct, eq=False):
                 self._add_extra(loosened.extra, owners)
             elif self.run is None or not self.run.takes(loosened.chunk):
                 self.merge(loosened.chunk)
-        elif not self._add_faulty(parse_checked(data)[0], event, is_clean=is_clean):
-            return False
         if is_body and len(self.answers) and not self.others and self.events == 1:
-            self.body, self.is_closed = data, True
-            self._guard()
-        return True
+            self.body = data
+            self._close()
 
-    def _add_faulty(self, tree: Any, event: Event, *, is_clean: bool) -> bool:
-        """An event that is not a chunk, or one with a fault; false where another answer starts with it."""
+    def _add_faulty(self, tree: Any, event: Event, *, is_clean: bool) -> None:
+        """An event that is not a chunk, or one with a fault."""
         try:
             chunk = self._read(tree, is_clean=is_clean)
         except UnknownPayloadError as refusal:
@@ -273,7 +276,7 @@ class Assembly(msgspec.Struct, eq=False):
                 self.refusal = refusal.with_traceback(None)
             kind = tree.get("type") if isinstance(tree, dict) else None
             self._keep_event(event.name or (kind if isinstance(kind, str) else "unknown"), tree)
-            return True
+            return
         choices = tree.get("choices") if isinstance(tree, dict) else None
         natives = ("native_finish_reason", "nativeFinishReason")
         if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
@@ -282,7 +285,7 @@ class Assembly(msgspec.Struct, eq=False):
         self.has_native = self.has_native or any(isinstance(word, str) and word for word in sent)
         # As the marker of Atoma's engine, which looks at the first choice.
         self.has_maps = self.has_maps or (bool(choices) and isinstance(choices[0].get("logprobs"), list))
-        return self.add_chunk(chunk, is_named=chunk.variant not in VARIANTS.values(), items=choices)
+        self.add_chunk(chunk, event, is_named=chunk.variant not in VARIANTS.values(), items=choices)
 
     def _read(self, tree: Any, *, is_clean: bool) -> Chunk:
         """One chunk; where it has the markers of several sources, the completion will say so."""
@@ -363,8 +366,8 @@ class Assembly(msgspec.Struct, eq=False):
 
     # -- chunks
 
-    def add_chunk(self, chunk: Chunk, *, is_named: bool = True, items: Any = None) -> bool:
-        """One canonical chunk; false where another answer starts with it.
+    def add_chunk(self, chunk: Chunk, event: Event = _NO_EVENT, *, is_named: bool = True, items: Any = None) -> None:
+        """One canonical chunk, and the event that it was.
 
         `is_named` says that the caller named its source, `items` are its choices as they were sent, if that is known.
         """
@@ -375,7 +378,7 @@ class Assembly(msgspec.Struct, eq=False):
             if isinstance(word, str) and (native is None or isinstance(native, str)):
                 choice.finish_reason, choice.native_finish_reason = word, native
         if self.is_closed or self._starts_another(sent):
-            return False
+            raise self._several(event)
         self._end_cut()
         self.has_chunks = True
         if chunk.error is not None:
@@ -399,7 +402,6 @@ class Assembly(msgspec.Struct, eq=False):
             elif note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
                 (self.extra if owner is None else owner.extra).note(note.code, rest, note.before)
         self._add_extra(extra, owners)
-        return True
 
     def merge(self, chunk: wire.Chunk, owners: Owners | None = None) -> None:
         """Go on with a chunk; adds where it went, choice by choice, to `owners`."""
@@ -686,11 +688,9 @@ def read_stream(
     """
     assembly = Assembly(reader, findings or Findings(), skip_broken=skip_broken)
     if isinstance(payload, bytes):
-        another = assembly.add(frames(payload), payload)
-        if another is not None:
-            raise several(_offset_of(payload, assembly.events))
-    elif not all(assembly.add_event(Event(to_json(chunk))) for chunk in payload):
-        raise several(None)
+        assembly.add(frames(payload), payload)
+    else:
+        assembly.add(Event(to_json(chunk)) for chunk in payload)
     return assembly.completion(findings, final=True)
 
 
@@ -718,7 +718,7 @@ def broken(number: int, offset: int, refusal: MalformedPayloadError, completion:
     return error
 
 
-def _offset_of(raw: bytes, number: int) -> int:
+def _offset_in(raw: bytes, number: int) -> int:
     """Where the event of a number starts in a stream."""
     return next((event.offset for at, event in enumerate(iter_events((raw,)), 1) if at == number), 0)
 

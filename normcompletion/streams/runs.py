@@ -19,16 +19,19 @@ _growing, _NOTHING_GROWS = attrgetter("refusal", "annotations", "images", "audio
 class Run:
     """Chunks that differ in one text of the delta of their only choice, whose answer it is.
 
-    `head` is one of them without what differs: the member `name` of the delta, and the padding.
+    `head` is one of them without what differs: the member `name` of the delta, and the padding. Where the delta has one
+    reasoning detail or one fragment of a tool call, in the list `outer`, the text `inner` of that differs as well;
+    `pieces` are what was said of it so far.
     """
 
-    __slots__ = ("answer", "head", "name", "outer", "padding", "texts")
+    __slots__ = ("answer", "head", "inner", "name", "outer", "padding", "pieces", "texts")
 
-    def __init__(self, head: wire.Chunk, answer: Answer, name: str, outer: str = "") -> None:
+    def __init__(self, head: wire.Chunk, answer: Answer, name: str) -> None:
         self.head = head
         self.answer = answer
         self.name = name
-        self.outer = outer
+        self.outer = self.inner = ""
+        self.pieces: list[str] = []
         self.texts: list[str | None] = []
         self.padding: str | None = None
 
@@ -37,29 +40,31 @@ class Run:
         choices = chunk.choices
         if len(choices) != 1 or (delta := choices[0].delta) is None:
             return False
-        name = self.name
+        name, inner_text = self.name, None
         text, padding = getattr(delta, name), chunk.obfuscation
         if text.__class__ is str:  # and not a list of parts
             setattr(delta, name, None)
         if padding is not None:
             chunk.obfuscation = None
-        if self._is_same(chunk, delta) if self.outer else chunk == self.head:
+        holder = _holder(delta, self.outer) if self.outer else None
+        if holder is not None:
+            inner_text = getattr(holder, self.inner)
+            setattr(holder, self.inner, None)
+        if chunk == self.head:
             self.texts.append(text)
+            if inner_text is not None:
+                self.pieces.append(inner_text)
             if padding is not None:
                 self.padding = padding
             return True
         setattr(delta, name, text)
         chunk.obfuscation = padding
+        if holder is not None:
+            setattr(holder, self.inner, inner_text)
         return False
-
-    def _is_same(self, chunk: wire.Chunk, delta: wire.ChunkDelta) -> bool:
-        """Whether a chunk, its text taken out, is the head of the run; then what is inside of its delta is taken."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Give the answer what was taken."""
-        if not self.texts:
-            return
         answer, delta = self.answer, self.head.choices[0].delta
         assert delta is not None
         answer.deltas += len(self.texts)
@@ -71,31 +76,6 @@ class Run:
         elif said:
             answer.has_reasoning = True
             answer.reasoning += filter(None, said)
-
-
-class InnerRun(Run):
-    """A run of chunks that differ also in a text of their only reasoning detail, or the arguments of their only call.
-
-    That is the member `inner` of the only item of the list `outer`; `pieces` are what was said of it so far.
-    """
-
-    __slots__ = ("inner", "pieces")
-
-    inner: str
-    pieces: list[str]
-
-    def _is_same(self, chunk: wire.Chunk, delta: wire.ChunkDelta) -> bool:
-        holder = _holder(delta, self.outer)
-        if holder is None:
-            return False
-        text = getattr(holder, self.inner)
-        setattr(holder, self.inner, None)
-        if chunk == self.head:
-            if text is not None:
-                self.pieces.append(text)
-            return True
-        setattr(holder, self.inner, text)
-        return False
 
 
 def run_after(chunk: wire.Chunk, answer: Answer) -> Run | None:
@@ -110,34 +90,35 @@ def run_after(chunk: wire.Chunk, answer: Answer) -> Run | None:
         delta.content or (delta.reasoning and delta.reasoning_content)
     ):
         return None
-    name = "reasoning" if delta.reasoning else "reasoning_content" if delta.reasoning_content else "content"
-    run: Run | None = Run(chunk, answer, name)
-    if delta.reasoning_details or delta.tool_calls:
-        run = _inner_run(chunk, answer, name, delta)
-    setattr(delta, name, None)
+    run = Run(
+        chunk, answer, "reasoning" if delta.reasoning else "reasoning_content" if delta.reasoning_content else "content"
+    )
+    if (delta.reasoning_details or delta.tool_calls) and not _finds_inner(run, delta):
+        return None
+    setattr(delta, run.name, None)
     chunk.obfuscation = None
     return run
 
 
-def _inner_run(chunk: wire.Chunk, answer: Answer, name: str, delta: wire.ChunkDelta) -> InnerRun | None:
-    """A run of chunks with a reasoning detail or a fragment of a tool call; `None` for several of them."""
-    run = InnerRun(chunk, answer, name, "tool_calls" if delta.tool_calls else "reasoning_details")
+def _finds_inner(run: Run, delta: wire.ChunkDelta) -> bool:
+    """Set what grows inside of a delta; false where that is not one text."""
+    run.outer = "tool_calls" if delta.tool_calls else "reasoning_details"
     holder = _holder(delta, run.outer)
     if holder is None or (delta.tool_calls and delta.reasoning_details):
-        return None
+        return False
     if delta.tool_calls:
-        sent, call = delta.tool_calls[0], answer.calls.calls[answer.places["tool_calls"][0]]
-        if call.arguments is None or (sent.id or call.id) != call.id or (holder.name or call.name) != call.name:
-            return None
+        sent, call = delta.tool_calls[0], run.answer.calls.calls[run.answer.places["tool_calls"][0]]
+        if call.arguments is None or sent.id or holder.name:  # the next one may be another call
+            return False
         run.inner, run.pieces = "arguments", call.arguments
     else:
-        texts = answer.detail_of(holder).texts
+        texts = run.answer.detail_of(holder).texts
         said = [name for name in ("text", "summary", "data") if getattr(holder, name) is not None]
         if len(said) != 1:
-            return None
+            return False
         run.inner, run.pieces = said[0], texts[said[0]]
     setattr(holder, run.inner, None)
-    return run
+    return True
 
 
 def _holder(delta: wire.ChunkDelta, outer: str) -> Any:

@@ -2,7 +2,7 @@
 
 A new answer starts after `[DONE]`; after a whole JSON body or foreign text; when every choice seen has ended and a
 fragment that is not empty comes under an id that is not empty and was not seen; likewise under the same id with a
-role, if earlier deltas mostly had none. `Assembly.add_event` knows the last two.
+role, if earlier deltas mostly had none. `Assembly.add` knows the last two.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ class StreamSplitter:
     def _takes(self, event: Event) -> bool:
         """Whether the answer goes on with an event; one that is refused does not end it."""
         try:
-            return self._assembly.add_event(event)
-        except NormalizeError:
-            return True
+            self._assembly.add((event,))
+        except NormalizeError as error:
+            return error.code != "streams"
+        return True
 
 
 def _kind_of(event: Event) -> Kind:
