@@ -15,6 +15,7 @@ import pytest
 from normcompletion.batch import durable, journal
 from normcompletion.batch.blocks import Position
 from normcompletion.batch.durable import OutputError
+from normcompletion.batch.inputs import Input
 from normcompletion.batch.journal import Checkpoint, Fingerprint, Header, Journal, check_unchanged, fingerprint
 from normcompletion.batch.outputs.naming import OutputRefusedError
 
@@ -340,7 +341,7 @@ def test_a_fingerprint_knows_a_file_again(tmp_path: Path) -> None:
     def taken(content: bytes) -> Fingerprint:
         path.write_bytes(content)
         os.utime(path, ns=(10, 10))
-        found = fingerprint(str(path))
+        found = fingerprint(Input("log", str(path)))
         assert found is not None
         return found
 
@@ -352,10 +353,10 @@ def test_a_fingerprint_knows_a_file_again(tmp_path: Path) -> None:
             assert taken(content) != taken(content[:position] + b"y" + content[position + 1 :])
     before = taken(b"x")
     os.utime(path, ns=(10, 11))
-    assert fingerprint(str(path)) != before
-    assert fingerprint("-") is None
-    assert fingerprint(os.devnull) is None
-    assert fingerprint(str(tmp_path)) is None
+    assert fingerprint(Input("log", str(path))) != before
+    assert fingerprint(Input("-", "-")) is None
+    assert fingerprint(Input(os.devnull, os.devnull)) is None
+    assert fingerprint(Input("folder", str(tmp_path))) is None
 
 
 @pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.EIO, True)])

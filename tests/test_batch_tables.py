@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from normcompletion.batch.blocks import Position
 from normcompletion.batch.forms import parquet as form
 from normcompletion.batch.inputs import IncompleteInput, Input, InputError, open_decoded
 from normcompletion.batch.units import Block, Unit, blocks, units_of
@@ -128,7 +129,7 @@ def test_a_table_is_cut_in_blocks_and_can_begin_anywhere(table):
     assert len(whole) > 5
     assert [unit.line for block in whole for unit in units_of(block)] == list(range(1, 101))
     for place, block in enumerate(whole):
-        assert cut(table(columns, row_group_size=9), line=block.line, block_bytes=80) == whole[place:]
+        assert cut(table(columns, row_group_size=9), start=Position(line=block.line), block_bytes=80) == whole[place:]
 
 
 def test_a_row_that_is_too_long_is_no_text(table):

@@ -16,6 +16,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from normcompletion.batch import unreadable
+from normcompletion.batch.blocks import Position
 from normcompletion.batch.forms import detection, feed
 from normcompletion.batch.inputs import IncompleteInput, Input, open_decoded
 from normcompletion.batch.units import Block, Range, Unit, blocks, form_of, read_range, units_of
@@ -155,7 +156,7 @@ def test_a_run_can_begin_at_any_block(text, window, bom, ranges):
     options = {"max_record_bytes": 50, "block_bytes": window, "ranges": ranges}
     whole = cut(text, **options)
     for place, block in enumerate(whole):
-        assert cut(text, offset=block.offset, line=block.line, **options) == whole[place:]
+        assert cut(text, start=Position(0, block.offset, block.line), **options) == whole[place:]
 
 
 @given(st.lists(st.integers(0, 30), max_size=30), st.integers(1, 40), st.integers(0, 400), st.booleans())
@@ -169,7 +170,7 @@ def test_ranges_count_their_lines(lengths, size, offset, ended):
     if begin is None:
         return
     with open_decoded(source) as opened:
-        found = list(blocks(opened, ranges=True, offset=begin.offset, line=begin.line, block_bytes=size))
+        found = list(blocks(opened, Position(0, begin.offset, begin.line), ranges=True, block_bytes=size))
     numbered = [unit for block in found for part in read_range(block) for unit in units_of(part)]
     assert numbered == whole[whole.index(begin) :]
 
@@ -297,7 +298,7 @@ def test_the_elements_of_an_array_are_units(values, style, size):
         assert unit.line == raw[: unit.offset].count(b"\n") + 1
         assert raw[unit.offset : unit.offset + unit.length] == unit.text
         assert [later for later in found if later.offset >= unit.offset] == unit_list(
-            raw, offset=unit.offset, line=unit.line
+            raw, start=Position(0, unit.offset, unit.line)
         )
 
 

@@ -18,6 +18,7 @@ import pytest
 from normcompletion import Completion, Envelope, NormalizeError
 from normcompletion.audit import lost
 from normcompletion.batch import Reject, convert, iter_records
+from normcompletion.batch.blocks import Position
 from normcompletion.batch.folders import expand
 from normcompletion.batch.forms import reading
 from normcompletion.batch.inputs import open_decoded
@@ -295,7 +296,7 @@ def test_a_file_can_be_read_from_any_block(name: str) -> None:
 
     def cut(offset: int, line: int) -> list[Any]:
         with open_decoded(source) as opened:
-            return list(blocks(opened, offset=offset, line=line, block_bytes=1))
+            return list(blocks(opened, Position(0, offset, line), block_bytes=1))
 
     whole = cut(0, 1)
     for place, block in enumerate(whole):

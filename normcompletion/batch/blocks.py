@@ -42,6 +42,9 @@ class Position(NamedTuple):
     line: int = 1
 
 
+BEGINNING = Position()
+
+
 class Block(NamedTuple):
     """A bounded piece of one input.
 

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from .blocks import BLOCK_BYTES, Block, Position, Range, Unit
+from .blocks import BEGINNING, BLOCK_BYTES, Block, Position, Range, Unit
 from .conversion import units
 from .folders import Inputs
 from .inputs import STDIN, Decoded, IncompleteInput, Input, open_decoded
@@ -73,7 +73,7 @@ class Reader:
         self._jobs = (options.jobs or os.cpu_count() or 1) if options.limit is None else 1
         self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
 
-    def tasks(self, start: Position = Position()) -> Iterator[Task]:  # noqa: B008 - it cannot be changed
+    def tasks(self, start: Position = BEGINNING) -> Iterator[Task]:
         """The tasks from a position on. Raises `InputError`."""
         group: list[Block] = []
         size = 0
@@ -102,9 +102,7 @@ class Reader:
     def _blocks(self, source: Decoded, at: Position) -> Iterator[Block]:
         return blocks(
             source,
-            at.input,
-            offset=at.offset,
-            line=at.line,
+            at,
             max_record_bytes=self._options.max_record_bytes,
             block_bytes=BLOCK_BYTES,
             ranges=self._jobs > 1,
@@ -123,7 +121,7 @@ class Reader:
         self,
         make: Maker[Result],
         signals: Signals,
-        start: Position = Position(),  # noqa: B008 - as above
+        start: Position = BEGINNING,
         done: int = 0,
     ) -> Generator[tuple[Task, Result]]:
         """Each task with what `make(options)` gives for it, in order; `done` units are there already.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from ..export import to_openai, to_training_line
 from ..model import Completion, to_json
@@ -22,13 +21,8 @@ def is_skipped(code: str, options: Options) -> bool:
 def line_of(options: Options) -> Callable[[Completion], bytes] | None:
     """What makes the line of a completion, and may raise `ExportError`; `None` for canonical records and rows."""
     if options.to == "openai":
-        return partial(_openai_line, extras=options.extras, fill=options.fill)
-    return partial(_messages_line, alone=options.without_request == "write") if options.to == "messages" else None
-
-
-def _openai_line(completion: Completion, *, extras: bool, fill: bool) -> bytes:
-    return to_json(to_openai(completion, extras=extras, fill=fill))
-
-
-def _messages_line(completion: Completion, *, alone: bool) -> bytes:
-    return to_json(to_training_line(completion, answer_alone=alone))
+        return lambda completion: to_json(to_openai(completion, extras=options.extras, fill=options.fill))
+    if options.to == "messages":
+        alone = options.without_request == "write"
+        return lambda completion: to_json(to_training_line(completion, answer_alone=alone))
+    return None

@@ -11,7 +11,6 @@ checkpoints; it is empty before the first of them, and those of the others alway
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ import msgspec
 from . import durable
 from .blocks import Position
 from .durable import OutputError
+from .inputs import STDIN, Input, InputError
 from .outputs.naming import OutputRefusedError, final_path, is_stream, restore
 
 fcntl: ModuleType | None
@@ -222,12 +222,7 @@ class _Lock:
 
     def read(self) -> bytes:
         """What the file holds."""
-        try:
-            return durable.perform("read", self.output, self.path.read_bytes)
-        except OutputError as error:
-            if error.errno == errno.ENOENT:
-                return b""
-            raise
+        return durable.perform("read", self.output, self.path.read_bytes)
 
     def write(self, text: bytes, length: int) -> None:
         """Write `text` behind the first `length` bytes, and wait until it is on disk."""
@@ -259,23 +254,26 @@ def _lock(file: durable.File) -> bool:
     return True
 
 
-def fingerprint(path: str) -> Fingerprint | None:
+def fingerprint(source: Input) -> Fingerprint | None:
     """The fingerprint of an input; `None` where it is not a file: a run that reads a stream cannot be resumed.
 
     Raises:
-        OSError: the file cannot be read.
+        InputError: the file cannot be read.
 
     """
-    file = Path(path)
-    if path == "-" or not file.is_file():
+    path = Path(source.path)
+    if source.path == STDIN or not path.is_file():
         return None
-    with file.open("rb") as stream:
-        status = os.fstat(stream.fileno())
-        digest = hashlib.sha256(stream.read(HASHED_BYTES))
-        if status.st_size > HASHED_BYTES:
-            stream.seek(max(HASHED_BYTES, status.st_size - HASHED_BYTES))
-            digest.update(stream.read(HASHED_BYTES))
-    return Fingerprint(path, status.st_size, status.st_mtime_ns, digest.hexdigest())
+    try:
+        with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            digest = hashlib.sha256(stream.read(HASHED_BYTES))
+            if status.st_size > HASHED_BYTES:
+                stream.seek(max(HASHED_BYTES, status.st_size - HASHED_BYTES))
+                digest.update(stream.read(HASHED_BYTES))
+    except OSError as error:
+        raise InputError(f"{source.name} cannot be read: {error.strerror or error}; check its permissions") from None
+    return Fingerprint(source.path, status.st_size, status.st_mtime_ns, digest.hexdigest())
 
 
 def check_unchanged(saved: Header, now: Header) -> None:
@@ -285,7 +283,7 @@ def check_unchanged(saved: Header, now: Header) -> None:
         OutputRefusedError: the text names up to three differences.
 
     """
-    found = [*_different_programs(saved, now), *_different_options(saved, now), *_different_inputs(saved, now)]
+    found = list(_differences(saved, now))
     if found:
         more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
         raise OutputRefusedError(
@@ -293,19 +291,13 @@ def check_unchanged(saved: Header, now: Header) -> None:
         )
 
 
-def _different_programs(saved: Header, now: Header) -> Iterator[str]:
+def _differences(saved: Header, now: Header) -> Iterator[str]:
     if saved.program != now.program:
         yield f"version {saved.program} began, this is {now.program}"
-
-
-def _different_options(saved: Header, now: Header) -> Iterator[str]:
-    before, after = saved.options, msgspec.json.decode(msgspec.json.encode(now.options))  # lists, where tuples were
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            yield f"{name} was {before.get(name)!r:.64}, is {after.get(name)!r:.64}"
-
-
-def _different_inputs(saved: Header, now: Header) -> Iterator[str]:
+    was, is_now = saved.options, msgspec.json.decode(msgspec.json.encode(now.options))  # lists, where tuples were
+    for name in sorted(was.keys() | is_now.keys()):
+        if was.get(name) != is_now.get(name):
+            yield f"{name} was {was.get(name)!r:.64}, is {is_now.get(name)!r:.64}"
     before = {each.path: each for each in saved.inputs}
     after = {each.path: each for each in now.inputs}
     for path, old in before.items():

@@ -27,6 +27,7 @@ _TITLES = {
     "day": "By day",
     "finish_reason": "By finish reason",
 }
+_TOTALS = {"failed": "failed calls", "pending": "pending calls", "cost": "cost, US dollars"}
 _REMEDIES = {
     "truncated": "look at the raw units: normcompletion convert LOG --rejects rejects.jsonl --rejects-raw",
     "utf16": "iconv -f UTF-16 -t UTF-8 LOG | normcompletion convert -",
@@ -59,22 +60,13 @@ def page(title: str, report: Report, sections: Mapping[str, Mapping[str, Any]] |
 
 
 def _totals(report: Report) -> str:
-    shown: list[tuple[str, int | decimal.Decimal]] = [
-        ("units", report.units),
-        ("converted", report.converted),
-        ("rejected", report.rejected),
-        ("blank", report.blank),
-        ("records", report.records),
-        ("answers", report.answers),
-        ("failed calls", report.failed),
-        ("pending calls", report.pending),
-        ("encrypted", report.encrypted),
-        ("prompt tokens", report.prompt_tokens),
-        ("completion tokens", report.completion_tokens),
-        ("total tokens", report.total_tokens),
-        ("cost, US dollars", report.cost),
-    ]
-    tiles = "\n".join(f"<div><dt>{name}</dt><dd>{_data(value)}</dd></div>" for name, value in shown)
+    tiles = "\n".join(
+        f"<div><dt>{_TOTALS.get(name, name.replace('_', ' '))}</dt><dd>{_data(getattr(report, name))}</dd></div>"
+        for name in (
+            *("units", "converted", "rejected", "blank", "records", "answers", "failed", "pending", "encrypted"),
+            *("prompt_tokens", "completion_tokens", "total_tokens", "cost"),
+        )
+    )
     return f'<section aria-label="Totals"><dl class="totals" id="totals">\n{tiles}\n</dl></section>'
 
 

@@ -10,7 +10,7 @@ import decimal
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import msgspec
@@ -53,20 +53,12 @@ class Reject:
 
     def to_json(self) -> bytes:
         """One JSON line; `raw` as text, or as `raw_base64` where it is not UTF-8."""
-        row: dict[str, Any] = {
-            "source": self.source,
-            "line": self.line,
-            "offset": self.offset,
-            "length": self.length,
-            "code": self.code,
-            "path": self.path,
-            "reason": self.reason,
-        }
-        if self.raw is not None:
+        row = asdict(self)
+        if (raw := row.pop("raw")) is not None:
             try:
-                row["raw"] = self.raw.decode()
+                row["raw"] = raw.decode()
             except UnicodeDecodeError:
-                row["raw_base64"] = base64.b64encode(self.raw).decode()
+                row["raw_base64"] = base64.b64encode(raw).decode()
         return _encode(row) + b"\n"
 
     def __str__(self) -> str:
@@ -210,32 +202,33 @@ class Report:
     def __str__(self) -> str:
         """The summary for a terminal, several lines without a last line feed."""
         calls = [
-            f"{_number(number)} {name}"
+            f"{number:,} {name}"
             for number, name in ((self.failed, "failed"), (self.pending, "pending"), (self.encrypted, "encrypted"))
             if number
         ]
         rows = [
             f"{counted(self.units, 'unit')}: "
-            + ", ".join(f"{_number(getattr(self, name))} {name}" for name in ("converted", "rejected", "blank"))
+            + ", ".join(f"{getattr(self, name):,} {name}" for name in ("converted", "rejected", "blank"))
             + (f" ({counted(self.empty_pages, 'empty page')})" if self.empty_pages else "")
-            + (f"; {_number(self.other_entries)} entries passed over: no completions" if self.other_entries else ""),
+            + (f"; {self.other_entries:,} entries passed over: no completions" if self.other_entries else ""),
             f"{counted(self.records, 'record')}: "
             + ", ".join([counted(self.answers, "answer"), *calls])
-            + (f"; {_number(self.skipped)} skipped" if self.skipped else ""),
+            + (f"; {self.skipped:,} skipped" if self.skipped else ""),
         ]
         if self.passed_over:
             rows.append(
-                f"{counted(self.files, 'file')}: {_number(self.files_read)} read, "
-                f"{_number(self.passed_over.total())} passed over ({_listed(self.passed_over)})"
+                f"{counted(self.files, 'file')}: {self.files_read:,} read, "
+                f"{self.passed_over.total():,} passed over ({_listed(self.passed_over)})"
             )
-        for title, name in _TITLES:
-            counter: Counter[str] = getattr(self, name)
-            if counter:
-                rows.append(f"  {title:9} {_listed(counter)}")
+        rows += [
+            f"  {name.removesuffix('_reasons'):9} {_listed(counter)}"
+            for name in ("variants", "finish_reasons", "notes", "errors", "rejects")
+            if (counter := getattr(self, name))
+        ]
         if self.total_tokens or self.prompt_tokens or self.completion_tokens:
             rows.append(
-                f"  {'tokens':9} prompt {_number(self.prompt_tokens)}, completion {_number(self.completion_tokens)}, "
-                f"total {_number(self.total_tokens)}"
+                f"  {'tokens':9} prompt {self.prompt_tokens:,}, completion {self.completion_tokens:,}, "
+                f"total {self.total_tokens:,}"
             )
         if self.cost:
             rows.append(f"  {'cost':9} {dollars(self.cost)} USD")
@@ -257,18 +250,7 @@ def _with_texts(value: Any) -> Any:
     return plain(value) if isinstance(value, decimal.Decimal) else value
 
 
-_TITLES = (
-    ("variants", "variants"),
-    ("finish", "finish_reasons"),
-    ("notes", "notes"),
-    ("errors", "errors"),
-    ("rejects", "rejects"),
-)
 _SHOWN = 8
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
 
 
 def counted(number: int, what: str) -> str:
@@ -285,5 +267,5 @@ def dollars(cost: decimal.Decimal) -> str:
 
 def _listed(counter: Counter[str]) -> str:
     ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{name} {_number(number)}" for name, number in ranked[:_SHOWN])
+    shown = ", ".join(f"{name} {number:,}" for name, number in ranked[:_SHOWN])
     return shown + (f" and {len(ranked) - _SHOWN} more" if len(ranked) > _SHOWN else "")

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any
 
-from .blocks import Block, Position
+from .blocks import BEGINNING, Block, Position
 from .durable import OutputError
 from .engine import Listener, Reader, Task
 from .folders import Inputs
-from .inputs import IncompleteInput, Input, InputError
-from .journal import Checkpoint, Fingerprint, Header, Journal, fingerprint
+from .inputs import IncompleteInput
+from .journal import Checkpoint, Header, Journal, fingerprint
 from .options import Kind, Options, UsageError
 from .outputs import Sink, open_sink
 from .outputs.naming import can_resume, check_outputs, final_path, is_stream, partial_path, publish, replaces
@@ -59,21 +59,21 @@ class Writer:
     """
 
     def __init__(self, run: Run, journal: Journal, saved: Checkpoint | None, signals: Signals) -> None:
-        self.start = Position() if saved is None else saved.position
-        self.report = run.inputs.report() if saved is None else Report.from_builtins(saved.report)
+        begun = saved or Checkpoint(position=BEGINNING, report=run.inputs.report().to_builtins())
+        self.start = begun.position
+        self.report = Report.from_builtins(begun.report)
         self._run = run
         self._journal = journal
         self._signals = signals
         self._part = 0  # bytes of input
         self._sinks: dict[str, Sink] = {}
-        lengths = {} if saved is None else saved.lengths
         try:
             for name, (path, kind) in run.outputs.items():
                 with self._writing(name):
                     self._sinks[name] = open_sink(
                         path,
                         kind=kind,
-                        resume=lengths.get(name),
+                        resume=begun.lengths.get(name),
                         mode=0o600 if name == "rejects" else 0o666,
                         schema=run.schema,
                         rows_per_part=run.options.rows_per_part,
@@ -185,7 +185,8 @@ class Run:
             for name, path in (("rejects", options.rejects), ("report", options.report)):
                 if path is not None:
                     self.outputs[name] = (path, "jsonl")
-        fingerprints = [] if options.dry_run or is_stream(output) else _fingerprints(inputs)
+        known = [] if options.dry_run or is_stream(output) else [fingerprint(source) for source in inputs]
+        fingerprints = [each for each in known if each is not None]
         self._header = Header(
             program=__version__, options={"output": output, **options.identity()}, inputs=fingerprints
         )
@@ -292,18 +293,3 @@ class Run:
         is_enough = finished or report.units >= RATE_UNITS
         if rate is not None and is_enough and report.rejected / max(report.units, 1) > rate:
             raise BudgetError(f"{refused} --max-error-rate {rate:g}; see why, or allow more")
-
-
-def _fingerprints(inputs: Sequence[Input]) -> list[Fingerprint]:
-    """The fingerprints of the inputs that are files."""
-    found = []
-    for source in inputs:
-        try:
-            each = fingerprint(source.path)
-        except OSError as error:
-            raise InputError(
-                f"{source.name} cannot be read: {error.strerror or error}; check its permissions"
-            ) from None
-        if each is not None:
-            found.append(each)
-    return found

@@ -104,11 +104,7 @@ class Survey(msgspec.Struct, kw_only=True):
         entries: dict[str, Entry] = getattr(self, section)
         if name not in entries and len(entries) >= MAX_ENTRIES:
             name = OTHER_CODES
-        entry = entries.get(name)
-        if entry is None:
-            entries[name] = Entry(count, first)
-        else:
-            entry.count += count
+        entries.setdefault(name, Entry(0, first)).count += count
 
     def new_entries(self, known: Survey | None = None) -> dict[str, list[str]]:
         """The names of new entries by section, for sections that have some."""
@@ -139,15 +135,11 @@ class Survey(msgspec.Struct, kw_only=True):
         return "\n".join(rows)
 
 
-Sightings = dict[tuple[str, str], tuple[int, str]]
-"""By section and name: how often it was seen in a task, and where first."""
-
-
 @dataclass(slots=True)
 class Surveyed(Outcome):
     """What was seen in a task."""
 
-    sightings: Sightings = field(default_factory=dict)
+    survey: Survey = field(default_factory=Survey)
 
 
 class Surveyor:
@@ -159,19 +151,14 @@ class Surveyor:
     def __call__(self, blocks: Iterable[Block], limit: int | None = None) -> Surveyed:
         """What is seen in some blocks, or in their first `limit` units."""
         found = self._conversion(blocks, limit)
-        sightings: Sightings = {}
-
-        def see(section: str, name: str, place: str) -> None:
-            count, first = sightings.get((section, name), (0, place))
-            sightings[section, name] = (count + 1, first)
-
+        survey = Survey()
         for completion, (file, line, _) in zip(found.completions, found.origins, strict=True):
             for section, name in seen(completion):
-                see(section, name, f"{file}:{line}")
+                survey.add(section, name, 1, f"{file}:{line}")
         for _, reject in found.rejects:
-            see("rejects", reject.code, f"{reject.source}:{reject.line}")
-            see("reasons", reject.kind, f"{reject.source}:{reject.line}")
-        return Surveyed(found.report, found.broken, sightings)
+            survey.add("rejects", reject.code, 1, f"{reject.source}:{reject.line}")
+            survey.add("reasons", reject.kind, 1, f"{reject.source}:{reject.line}")
+        return Surveyed(found.report, found.broken, survey)
 
 
 def seen(completion: Completion) -> Iterator[tuple[str, str]]:
@@ -219,8 +206,9 @@ def survey_inputs(inputs: Inputs, options: Options, listener: Listener, signals:
     reader = Reader(inputs, options, listener)
     with closing(reader.results(Surveyor, signals)) as every:
         for task, surveyed in every:
-            for (section, name), (number, first) in surveyed.sightings.items():
-                survey.add(section, name, number, first)
+            for section in SECTIONS:
+                for name, entry in getattr(surveyed.survey, section).items():
+                    survey.add(section, name, entry.count, entry.first)
             report.add(surveyed.report)
             listener.progress(task.consumed, report)
     reader.check_whole()

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from ..envelopes.options import Envelopes
 from ..payload import MAX_RECORD_BYTES
 from . import unreadable
-from .blocks import BLOCK_BYTES, Block, Kind, Position, Range, Unit
+from .blocks import BEGINNING, BLOCK_BYTES, Block, Kind, Position, Range, Unit
 from .forms import jsonl, reading
 from .forms.answers import answers
 from .forms.detection import form_of, is_log
@@ -30,10 +30,8 @@ _HEAD = 512  # bytes that tell a file that is not read
 
 def blocks(
     source: Decoded,
-    index: int = 0,
+    start: Position = BEGINNING,
     *,
-    offset: int = 0,
-    line: int = 1,
     max_record_bytes: int = MAX_RECORD_BYTES,
     block_bytes: int = BLOCK_BYTES,
     ranges: bool = False,
@@ -43,9 +41,8 @@ def blocks(
 
     Args:
         source: the input.
-        index: its place in the list of inputs.
-        offset: where to begin: the byte at which a unit starts, 0 in a table.
-        line: the number of that unit.
+        start: where to begin: its place in the list of inputs, the byte at which a unit starts (0 in a table), and the
+            number of that unit.
         max_record_bytes: the text of a longer unit is not needed.
         block_bytes: a block has about as many.
         ranges: give lines of a plain file as ranges, for `read_range` in another process.
@@ -56,13 +53,16 @@ def blocks(
         IncompleteInput: after everything before the break.
 
     """
+    index, offset, line = start
+    broken: list[IncompleteInput] = []
     known = (envelopes or Envelopes()).of_file(source.path)
     body = None if envelopes is None else known.body
     found = reading.find(source, known, max_record_bytes, first_row=line)
     if found is not None:
-        units, body = found.units(), known.body
+        units, body = _until_break(found.units(), broken), known.body
         if found.is_table:
-            sample, units = _begun(units, SAMPLE)
+            sample = list(islice(units, SAMPLE))
+            units = chain(sample, units)
             body = reading.body_of(found, source.name, sample, known)
     else:
         if (advice := unreadable.advice(source.peek(_HEAD), source.name)) is not None:
@@ -80,46 +80,35 @@ def blocks(
             units = answers(feed, mark, max_record_bytes)
         else:
             units = Values(feed, mark, max_record_bytes, indent).units(inside_arrays=form == "array")
-        units = feed.to_its_end(units)
+        units = _until_break(feed.to_its_end(units), broken)
     behind = (unit for unit in units if (unit.line, unit.offset) >= (line, offset))
     for held in _grouped(behind, block_bytes):
         yield Block(index, held[0].line, held[0].offset, held, body, source.name)
+    if broken:
+        raise broken[0]
     source.consumed = source.size or source.consumed
 
 
-def _begun(units: Iterator[Unit], count: int) -> tuple[list[Unit], Iterator[Unit]]:
-    """The first units, and all of them."""
-    first: list[Unit] = []
+def _until_break(units: Iterator[Unit], broken: list[IncompleteInput]) -> Iterator[Unit]:
+    """The units before the break of an input; why it breaks off is added to `broken`."""
     try:
-        first.extend(islice(units, count))
-    except IncompleteInput as broken:
-        units = _broken(broken)
-    return first, chain(first, units)
-
-
-def _broken(failure: IncompleteInput) -> Iterator[Unit]:
-    raise failure
-    yield
+        yield from units
+    except IncompleteInput as failure:
+        broken.append(failure)
 
 
 def _grouped(units: Iterator[Unit], window: int) -> Iterator[list[Unit]]:
-    """Units in groups of about `window` bytes. Raises `IncompleteInput` after all that stood before the break."""
+    """Units in groups of about `window` bytes."""
     held: list[Unit] = []
     weight = 0
-    failure = None
-    try:
-        for unit in units:
-            held.append(unit)
-            weight += unit.length
-            if weight >= window:
-                yield held
-                held, weight = [], 0
-    except IncompleteInput as broken:
-        failure = broken
+    for unit in units:
+        held.append(unit)
+        weight += unit.length
+        if weight >= window:
+            yield held
+            held, weight = [], 0
     if held:
         yield held
-    if failure is not None:
-        raise failure
 
 
 def units_of(block: Block, limit: int = MAX_RECORD_BYTES) -> Iterator[Unit]:
