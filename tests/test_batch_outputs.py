@@ -584,8 +584,8 @@ def test_parts_need_a_directory() -> None:
 
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the library for an output the error says how to install it, and nothing is made."""
-    monkeypatch.setitem(sys.modules, "backports", None)
-    monkeypatch.setitem(sys.modules, "compression", None)
+    monkeypatch.setitem(sys.modules, "backports.zstd", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     for name, library in (("out.jsonl.zst", "backports.zstd"), ("out.parquet", "pyarrow"), ("out.parts", "pyarrow")):

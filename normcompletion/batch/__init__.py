@@ -249,8 +249,7 @@ def iter_records(
     known = replace(
         Options.of(Reading, options), strict=strict, completions_only=completions_only, rejects_raw=True, origin=False
     )
-    items = _items(_inputs(inputs, None), known)
-    return items if on_error == "yield" else _raised(items)
+    return _items(_inputs(inputs, None), known, raises=on_error == "raise")
 
 
 def survey(
@@ -308,7 +307,7 @@ def _inputs(inputs: Logs, files_from: Name | None, *, strict: bool = False) -> I
     return expand(paths, None if files_from is None else os.fspath(files_from), strict=strict)
 
 
-def _items(inputs: Inputs, options: Options) -> Iterator[Completion | Reject]:
+def _items(inputs: Inputs, options: Options, *, raises: bool) -> Iterator[Completion | Reject]:
     reader = Reader(inputs, options, Listener())
     read = Conversion(options)
     for task in reader.tasks():
@@ -317,14 +316,9 @@ def _items(inputs: Inputs, options: Options) -> Iterator[Completion | Reject]:
         for place, reject in found.rejects:
             yield from found.completions[done:place]
             done = place
+            if raises:
+                raise RejectError(reject)
             yield reject
         yield from found.completions[done:]
         reader.note(found.broken)
     reader.check_whole()
-
-
-def _raised(items: Iterator[Completion | Reject]) -> Iterator[Completion]:
-    for item in items:
-        if isinstance(item, Reject):
-            raise RejectError(item)
-        yield item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias
 
 BLOCK_BYTES = 1 << 20
-Kind: TypeAlias = Literal["", "headers", "foreign", "misfit"]
+UnitKind: TypeAlias = Literal["", "headers", "foreign", "misfit"]
 
 
 class Unit(NamedTuple):
@@ -23,7 +23,7 @@ class Unit(NamedTuple):
     offset: int
     length: int
     text: bytes | None
-    kind: Kind = ""
+    kind: UnitKind = ""
 
 
 class Range(NamedTuple):

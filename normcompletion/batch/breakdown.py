@@ -94,10 +94,10 @@ class Breakdown:
                 _group(groups, name).add(sums)
             duration = None if each.envelope is None else each.envelope.duration
             if duration is not None and duration >= 0:
-                classes = [0] * (len(SECONDS) + 1)
-                classes[bisect_left(SECONDS, duration)] = 1
-                one = Latency(1, decimal.Decimal(repr(duration)), classes)
-                self.latency.setdefault(each.source, Latency()).add(one)
+                latency = self.latency.setdefault(each.source, Latency())
+                latency.calls += 1
+                latency.seconds = EXACT.add(latency.seconds, decimal.Decimal(repr(duration)))
+                latency.classes[bisect_left(SECONDS, duration)] += 1
 
     def add(self, other: Breakdown) -> None:
         """Add what another piece of the same run counted."""

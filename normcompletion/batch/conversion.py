@@ -20,7 +20,7 @@ from ..envelopes.opener import NOT_A_CALL, Opener
 from ..errors import MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..model import Completion
 from ..payload import escape_surrogates
-from .blocks import Block, Range, Unit
+from .blocks import Block, Unit
 from .breakdown import Breakdown
 from .exports import is_skipped, line_of
 from .inputs import IncompleteInput
@@ -70,14 +70,9 @@ class Found(Outcome):
             each.clear()
 
 
-def parts(block: Block) -> Iterator[Block]:
-    """What is in a block: in a range what is there in the file. Raises `IncompleteInput`."""
-    return read_range(block) if isinstance(block.data, Range) else iter((block,))
-
-
 def units(block: Block, max_record_bytes: int) -> Iterator[Unit]:
-    """The units of a block. As `parts`."""
-    for part in parts(block):
+    """The units of a block. Raises `IncompleteInput`."""
+    for part in read_range(block):
         yield from units_of(part, max_record_bytes)
 
 
@@ -127,7 +122,7 @@ class Conversion:
             self._open_with(block.body)
             self._name = escape_surrogates(block.name)
             try:
-                for part in parts(block):
+                for part in read_range(block):
                     units = units_of(part, self._options.max_record_bytes)
                     while some := [
                         *islice(units, PIECE_UNITS if limit is None else min(PIECE_UNITS, limit - report.units))
@@ -162,10 +157,7 @@ class Conversion:
         """One unit: its records, and a reject for each that is refused."""
         report = found.report
         report.units += 1
-        if unit.text is not None and not unit.text.strip(_BLANK):
-            report.blank += 1
-            return
-        if unit.kind == "headers":
+        if unit.kind == "headers" or (unit.text is not None and not unit.text.strip(_BLANK)):
             report.blank += 1
             return
         origin = self._name, unit.line, unit.offset
@@ -215,7 +207,8 @@ class Conversion:
         if self._bare and (bodies := self._bare_bodies([unit])):
             return bodies
         records = list(self._opener.records(unit.text))
-        self._bare = self._may_be_bare and bool(records) and _is_bare(records[0])
+        first = records[0] if records else None
+        self._bare = self._may_be_bare and isinstance(first, Completion) and first.envelope is None
         return records
 
     def _bare_bodies(self, units: list[Unit]) -> list[Completion]:
@@ -270,10 +263,6 @@ def _reader(options: Options) -> Callable[[bytes, str | None, str | None], Compl
         return lambda raw, source, default: normalize(raw, source, strict=True, default_source=default)
     engine = default_engine()
     return engine.read if options.layout == "flat" else engine.read_whole
-
-
-def _is_bare(record: Completion | NormalizeError) -> bool:
-    return isinstance(record, Completion) and record.envelope is None
 
 
 def _origin_at_end(text: bytes) -> re.Match[bytes] | None:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows would write CRLF
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # what network file systems say that need no such sync
@@ -65,13 +65,7 @@ class OutputError(OSError):
         return f"{self.filename}: {self.strerror}{after}; {self.advice}"
 
 
-def perform(
-    step: str,
-    output: str,
-    call: Callable[_Arguments, _Result],
-    *arguments: _Arguments.args,
-    **options: _Arguments.kwargs,
-) -> _Result:
+def perform(step: str, output: str, call: Callable[_P, _R], *arguments: _P.args, **options: _P.kwargs) -> _R:
     """Do one step for an output and return its result.
 
     `step` is one of "open", "write", "truncate", "sync", "close", "rename", "remove", "make directory",
@@ -154,13 +148,7 @@ class File:
             self._perform("sync", os.fsync, self._descriptor)
             self._synced = True
 
-    def _perform(
-        self,
-        step: str,
-        call: Callable[_Arguments, _Result],
-        *arguments: _Arguments.args,
-        **options: _Arguments.kwargs,
-    ) -> _Result:
+    def _perform(self, step: str, call: Callable[_P, _R], *arguments: _P.args, **options: _P.kwargs) -> _R:
         # After an error nobody knows what is on disk, and a second sync would say that all is well.
         if self._failed is not None:
             raise self._failed

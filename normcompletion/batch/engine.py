@@ -12,13 +12,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from .blocks import BEGINNING, BLOCK_BYTES, Block, Position, Range, Unit
 from .conversion import units
 from .folders import Inputs
-from .inputs import STDIN, Decoded, IncompleteInput, Input, open_decoded
+from .inputs import IncompleteInput, Input, open_decoded
 from .options import Options
 from .report import Outcome, Reject, Report
 from .signals import Signals
@@ -71,13 +72,20 @@ class Reader:
         for notice in inputs.notices[:_NOTICES]:
             listener.notice(notice)
         self._jobs = (options.jobs or os.cpu_count() or 1) if options.limit is None else 1
+        self._blocks = partial(
+            blocks,
+            max_record_bytes=options.max_record_bytes,
+            block_bytes=BLOCK_BYTES,
+            ranges=self._jobs > 1,
+            envelopes=options.envelopes,
+        )
         self._task_bytes = BLOCK_BYTES if options.layout is None else 4 * BLOCK_BYTES  # Arrow likes many rows
 
     def tasks(self, start: Position = BEGINNING) -> Iterator[Task]:
         """The tasks from a position on. Raises `InputError`."""
         group: list[Block] = []
         size = 0
-        before = sum(map(_file_size, self._inputs[: start.input]))
+        before = sum(Path(each.path).stat().st_size for each in self._inputs[: start.input])
         for index in range(start.input, len(self._inputs)):
             used = 0
             try:
@@ -98,16 +106,6 @@ class Reader:
             before += used
         if group:
             yield Task(group, before)
-
-    def _blocks(self, source: Decoded, at: Position) -> Iterator[Block]:
-        return blocks(
-            source,
-            at,
-            max_record_bytes=self._options.max_record_bytes,
-            block_bytes=BLOCK_BYTES,
-            ranges=self._jobs > 1,
-            envelopes=self._options.envelopes,
-        )
 
     def units(self) -> Iterator[tuple[Input, Unit]]:
         """The units of all inputs, one by one. Raises `InputError`, and `IncompleteInput` at the end."""
@@ -191,9 +189,3 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _file_size(source: Input) -> int:
-    """The length of an input's file, 0 for what is none."""
-    path = Path(source.path)
-    return path.stat().st_size if source.path != STDIN and path.is_file() else 0

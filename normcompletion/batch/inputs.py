@@ -13,8 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
-from types import ModuleType
-from typing import BinaryIO, Literal, NamedTuple, Self
+from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
 STDIN = "-"
 Compression = Literal["gzip", "zstd"]
@@ -111,7 +110,7 @@ class Decoded:
             self.notice = _notice(self.name, self._head, self.compression)
             if self.compression is not None:
                 pieces = iter(lambda: self._raw(_PIECE), b"")
-                self._decoded = _gunzip(pieces) if self.compression == "gzip" else _unzstd(pieces, _zstd(self.name))
+                self._decoded = _gunzip(pieces) if self.compression == "gzip" else _unzstd(pieces, self.name)
                 self._refuse_packed_twice()
         except _Break as fault:
             self.close()
@@ -284,8 +283,11 @@ def _until_damage(decoder: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
         return
 
 
-def _unzstd(pieces: Iterator[bytes], zstd: ModuleType) -> Iterator[bytes]:
+def _unzstd(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     """The bytes of a zstd file of one or more frames."""
+    zstd = zstd_module()
+    if zstd is None:
+        raise InputError(f"{name} is zstd-compressed; to read it, run: pip install 'normcompletion[batch]'")
     options = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
     decoder = None
     for piece in pieces:
@@ -308,9 +310,9 @@ def _unzstd(pieces: Iterator[bytes], zstd: ModuleType) -> Iterator[bytes]:
         raise _Break("the zstd data ends too early; fetch or write the file again")
 
 
-def _zstd(name: str) -> ModuleType:
-    """The standard library's zstd, or its backport. Not `zstandard`: that reads a cut file without an error."""
+def zstd_module() -> Any:
+    """The standard library's zstd, or its backport, if there is one; `zstandard` reads a cut file without an error."""
     for module in ("compression.zstd", "backports.zstd"):  # the first comes with Python 3.14
         with suppress(ImportError):
             return import_module(module)
-    raise InputError(f"{name} is zstd-compressed; to read it, run: pip install 'normcompletion[batch]'")
+    return None

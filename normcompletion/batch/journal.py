@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self
 
 import msgspec
@@ -111,9 +111,7 @@ class Journal:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the locks back; a checkpoint stays, files that hold none are removed."""
         if self._locks:
             self._locks[0].keep = self.holds_checkpoint

@@ -39,15 +39,11 @@ _ONLY_FOR: dict[str, To] = {
 # What does not change what is written, so that a run that resumes another may differ in it.
 _FREE = ("jobs", "max_errors", "max_error_rate", "resume", "overwrite", "dry_run")
 _ENVELOPES = {
-    "envelope": "envelope",
-    "body": "body",
+    **{name: name for name in ("envelope", "body", "line_prefix", "copy_escapes", "table", "carry")},
     "body_encoding": "encoding",
     "envelope_fields": "fields",
-    "line_prefix": "line_prefix",
-    "copy_escapes": "copy_escapes",
-    "table": "table",
-    "carry": "carry",
 }
+"""The options of `Envelopes`, by the names that they have here."""
 
 
 class UsageError(ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .blocks import BEGINNING, Block, Position
 from .durable import OutputError
@@ -23,6 +23,9 @@ from .page import page
 from .report import Report
 from .signals import Signals
 from .written import Converted, Converter, arrow_schema, csv_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PART_BYTES: dict[Kind, int] = {"jsonl": 64 << 20, "parquet_parts": 256 << 20}  # of input, where none are given
 RATE_UNITS = 1000
@@ -79,9 +82,8 @@ class Writer:
                         rows_per_part=run.options.rows_per_part,
                         threads=run.options.jobs or os.cpu_count() or 1,
                     )
-            if saved is None and run.header and "output" in self._sinks:
-                with self._writing("output"):
-                    self._sinks["output"].write(run.header)
+            if saved is None:
+                self._put("output", run.header)
         except BaseException:
             self.stop()
             raise
@@ -94,12 +96,14 @@ class Writer:
         for reject in converted.rejects:
             self._run.listener.reject(reject)
         self.report.add(converted.report)
-        if "output" in self._sinks and converted.report.records:
-            with self._writing("output"):
-                self._sinks["output"].write(converted.data)
-        if converted.rejects and "rejects" in self._sinks:
-            with self._writing("rejects"):
-                self._sinks["rejects"].write(b"".join([reject.to_json() for reject in converted.rejects]))
+        self._put("output", converted.data)
+        self._put("rejects", b"".join([reject.to_json() for reject in converted.rejects]))
+
+    def _put(self, name: str, data: bytes | pa.RecordBatch) -> None:
+        """Write to one of the outputs, if it is wanted and there is something to write."""
+        if name in self._sinks and len(data):
+            with self._writing(name):
+                self._sinks[name].write(data)
 
     def _writing(self, name: str) -> AbstractContextManager[None]:
         """Around what writes: a signal must not cut that short, but where a reader may keep it waiting for ever."""
@@ -238,7 +242,9 @@ class Run:
                 raise
             if self.broken:
                 journal.start_over()
-                raise self._incomplete()
+                incomplete = IncompleteInputError([each for _, each in sorted(self.broken.items())])
+                self._note_partial(incomplete, "output", "what could be read")
+                raise incomplete
             return writer.report
 
     def _say_where_it_begins(self, saved: Checkpoint | None) -> None:
@@ -265,14 +271,13 @@ class Run:
         """Keep what a later run can go on from, and tell the user with the error."""
         if writer.stop(keep_rejects=isinstance(error, BudgetError)):
             error.add_note(_KEPT)
-        if isinstance(error, BudgetError) and "rejects" in self.outputs and not is_stream(self.outputs["rejects"][0]):
-            error.add_note(f"what was refused is in {partial_path(final_path(self.outputs['rejects'][0]))}")
+        if isinstance(error, BudgetError):
+            self._note_partial(error, "rejects", "what was refused")
 
-    def _incomplete(self) -> IncompleteInputError:
-        error = IncompleteInputError([each for _, each in sorted(self.broken.items())])
-        if "output" in self.outputs and not is_stream(self.outputs["output"][0]):
-            error.add_note(f"what could be read is in {partial_path(final_path(self.outputs['output'][0]))}")
-        return error
+    def _note_partial(self, error: BaseException, name: str, what: str) -> None:
+        """Tell with an error where an output is."""
+        if name in self.outputs and not is_stream(self.outputs[name][0]):
+            error.add_note(f"{what} is in {partial_path(final_path(self.outputs[name][0]))}")
 
     def _convert(self, writer: Writer, signals: Signals) -> None:
         reader = Reader(self.inputs, self.options, self.listener)

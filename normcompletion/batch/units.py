@@ -12,7 +12,7 @@ from itertools import chain, islice
 from ..envelopes.options import Envelopes
 from ..payload import MAX_RECORD_BYTES
 from . import unreadable
-from .blocks import BEGINNING, BLOCK_BYTES, Block, Kind, Position, Range, Unit
+from .blocks import BEGINNING, BLOCK_BYTES, Block, Position, Range, Unit, UnitKind
 from .forms import jsonl, reading
 from .forms.answers import answers
 from .forms.detection import form_of, is_log
@@ -123,6 +123,6 @@ def units_of(block: Block, limit: int = MAX_RECORD_BYTES) -> Iterator[Unit]:
         lines.pop()
     for number, text in enumerate(lines, block.line):
         length = min(len(text) + 1, end - offset)  # the last line of an input may have no line feed
-        kind: Kind = "foreign" if text.startswith(_EVENT) else ""
+        kind: UnitKind = "foreign" if text.startswith(_EVENT) else ""
         yield Unit(number, offset, length, text.removeprefix(b"\x1e") if len(text) <= limit else None, kind)
         offset += length

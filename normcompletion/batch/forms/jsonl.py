@@ -60,9 +60,11 @@ def _pass_over(feed: Feed, data: bytes) -> tuple[int, bytes]:
 
 
 def read_range(block: Block) -> Iterator[Block]:
-    """The block of a range. Raises `IncompleteInput` after everything before the break."""
+    """The block of a range, any other as it is. Raises `IncompleteInput` after everything before the break."""
     part = block.data
-    assert isinstance(part, Range)
+    if not isinstance(part, Range):
+        yield block
+        return
     with open_decoded(Input(part.path, part.path)) as source:
         source.skip(part.start)
         data = source.read(part.stop - part.start)

@@ -189,13 +189,8 @@ class ParquetFile(_Rows):
     def _open(self, number: int) -> File:  # noqa: ARG002 - it is the only one
         return self._target
 
-    def stop(self, *, keep: bool) -> None:
-        """As `Sink.stop`."""
-        super().stop(keep=keep)
-        stop(self._target, keep=keep)
-
     def _remove(self) -> None:
-        pass  # as `stop` does
+        stop(self._target, keep=False)
 
 
 class ParquetFolder(_Rows):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from ..durable import File
+from ..inputs import zstd_module
 from .background import Background
 from .targets import stop
 
@@ -18,19 +18,11 @@ def compressor(path: str) -> Callable[[bytes], bytes] | None:
     if path.lower().endswith(".gz"):
         return lambda content: zlib.compress(content, 6, 31)  # 31: with a gzip header, which holds no time and no name
     if path.lower().endswith(".zst"):
-        try:
-            if sys.version_info >= (3, 14):
-                from compression import zstd
-            else:
-                from backports import zstd
-        except ImportError as missing:
-            raise ImportError(
-                f"writing {path} needs backports.zstd; run: pip install 'normcompletion[batch]'"
-            ) from missing
-        options: Mapping[int, int] = {
-            zstd.CompressionParameter.compression_level: 3,
-            zstd.CompressionParameter.checksum_flag: 1,
-        }
+        zstd = zstd_module()
+        if zstd is None:
+            raise ImportError(f"writing {path} needs backports.zstd; run: pip install 'normcompletion[batch]'")
+        parameter = zstd.CompressionParameter
+        options = {parameter.compression_level: 3, parameter.checksum_flag: 1}
         return lambda content: zstd.compress(content, options=options)
     return None
 
