@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -21,6 +21,8 @@ import orjson
 from .errors import MalformedPayloadError, NormalizeError, UnknownPayloadError, excerpt
 from .model import Chunk, Completion
 from .pointer import pointer
+
+Value = TypeVar("Value")
 
 BLANKS = b" \t\r\n"  # what may be around JSON; `bytes.strip` takes more
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -31,8 +33,7 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_BRACKETS_OR_QUOTES = bytes(set(_NOT_BRACKETS) - set(b'"'))
 _SURROGATES = re.compile("[\ud800-\udfff]")
-decode_exactly = msgspec.json.Decoder(strict=True).decode
-"""JSON text to dictionaries and lists, with integers of any size exact; raises what is in `REFUSALS`."""
+_decode = msgspec.json.Decoder(strict=True).decode
 
 # What msgspec raises for a text it does not take; the last two are not errors of its own.
 REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -77,7 +78,7 @@ def _is_deep_at_once(raw: bytes) -> bool:
 _STARTS = b"{[" + BLANKS  # of a text that may have containers; any other is refused at its first byte
 
 
-def guarded(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def guarded(decode: Callable[[bytes], Value]) -> Callable[[bytes], Value]:
     """A decoder that raises `RecursionError` for a thousand nested containers, on every Python.
 
     On CPython 3.12 and 3.13 C code may recurse 10,000 times whatever the stack, and msgspec needs about 300 bytes a
@@ -86,12 +87,16 @@ def guarded(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     if not (3, 12) <= sys.version_info < (3, 14):
         return decode
 
-    def decode_unless_deep(raw: bytes) -> Any:
+    def decode_unless_deep(raw: bytes) -> Value:
         if len(raw) > MOST_LEVELS and raw[0] in _STARTS and _openers(raw) > MOST_LEVELS and may_nest_deep(raw):
             raise RecursionError("too many nested arrays and objects")
         return decode(raw)
 
     return decode_unless_deep
+
+
+decode_exactly = guarded(_decode)
+"""JSON text to dictionaries and lists, with integers of any size exact; raises what is in `REFUSALS`."""
 
 
 def may_nest_deep(raw: bytes) -> bool:
@@ -135,7 +140,7 @@ def parse_checked(raw: bytes, *, depth: int = 0) -> tuple[Any, bool]:
     """
     check_depth(raw, depth)
     try:
-        return decode_exactly(raw), True
+        return _decode(raw), True
     except REFUSALS as refusal:
         error = refusal.with_traceback(None)  # which holds this frame, and so the payload
     if b"\\u" in raw and not isinstance(error, UnicodeDecodeError):  # half a surrogate pair, which msgspec refuses
@@ -174,7 +179,7 @@ def parse_whatever(raw: bytes) -> Any:
     float cannot hold is kept as its text, half a pair as it is.
     """
     try:
-        return decode_exactly(raw)
+        return _decode(raw)
     except REFUSALS:
         import json  # only texts with such values come here
 

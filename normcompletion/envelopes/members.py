@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from ..errors import MalformedPayloadError, NormalizeError
-from ..payload import BLANKS, REFUSALS, parse
+from ..payload import BLANKS, REFUSALS, guarded, parse
 
 Members = Mapping[str, msgspec.Raw | bytes]
 
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_members = guarded(msgspec.json.Decoder(dict[str, msgspec.Raw]).decode)
+_decode_items = guarded(msgspec.json.Decoder(list[msgspec.Raw]).decode)
 
 
 def members_of(raw: bytes) -> dict[str, msgspec.Raw] | None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 import msgspec
 
 from ..errors import MalformedPayloadError
-from ..payload import BLANKS, MAX_RECORD_BYTES, parse
+from ..payload import BLANKS, MAX_RECORD_BYTES, guarded, parse
 
 DONE = b"[DONE]"
 
@@ -24,7 +24,7 @@ _UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
 _PLAIN, _NEWLINE = (b"{", DONE), b"\n"[0]
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_COMMENT = 200
-_check = msgspec.json.Decoder(msgspec.Raw).decode
+_check = guarded(msgspec.json.Decoder(msgspec.Raw).decode)
 
 
 class Event(msgspec.Struct, frozen=True):

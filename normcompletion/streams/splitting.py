@@ -13,12 +13,12 @@ from typing import Literal
 import msgspec
 
 from ..errors import NormalizeError
-from ..payload import BLANKS, REFUSALS, parse
+from ..payload import BLANKS, REFUSALS, guarded, parse
 from .assembly import Assembly, is_foreign, is_whole
 from .chunks import ChunkReader
 from .events import DONE, Event, EventReader
 
-_listed = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_listed = guarded(msgspec.json.Decoder(list[msgspec.Raw]).decode)
 
 Kind = Literal["stream", "body", "foreign"]
 

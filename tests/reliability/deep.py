@@ -1,16 +1,20 @@
-"""A million nested containers in every position of a body, on a thread with a small stack, one line for each.
+"""Thousands and a million nested containers in every position of a body, on a thread with a small stack.
 
     python -m tests.reliability.deep
 
 A line is the position, the kind of container and what came of it. A crash is the return code of the process.
+Interpreters count the calls of C functions: some take thousands of levels, for which the stack is too small.
 """
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from normcompletion import Assembler, NormalizeError, iter_events, normalize, normalize_chunk, normalize_many
+from normcompletion.batch import Reject, iter_records
 
 LEVELS = 1_000_000
 # Where free-form, unknown and known members are, in a body, an error, an envelope, a chunk; `%s` is the deep value.
@@ -36,6 +40,7 @@ DEEP = {
     "arrays": b"[" * LEVELS + b"1" + b"]" * LEVELS,
     "objects": b'{"a":' * LEVELS + b"1" + b"}" * LEVELS,
     "open arrays": b"[" * LEVELS,
+    "thousands": b"[" * 9000 + b"1" + b"]" * 9000,
 }
 ARGUMENTS = b'{"choices":[{"message":{"tool_calls":[{"function":{"arguments":"%s"}}]}}]}'
 
@@ -66,6 +71,18 @@ def through_stream(raw: bytes) -> object:
     return assembler.finish()
 
 
+def of_log(text: bytes) -> str:
+    """What the first record of a log is rejected for."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "log.json")
+        path.write_bytes(text)
+        try:
+            (first, *_) = iter_records(path, on_error="yield")
+        except NormalizeError as error:
+            return f"{type(error).__name__}:{error.code}"
+    return f"Reject:{first.code}" if isinstance(first, Reject) else "accepted"
+
+
 def results() -> Iterator[tuple[str, str, str]]:
     """Position, containers and outcome."""
     for position, body in POSITIONS.items():
@@ -75,6 +92,8 @@ def results() -> Iterator[tuple[str, str, str]]:
             yield f"{position}, strict", kind, outcome(lambda raw=raw: normalize(raw, strict=True))  # type: ignore[misc]
         many = outcome(lambda raw=raw: list(normalize_many([raw])))  # type: ignore[misc]
         yield f"{position}, many", kind, many
+        if position != "event":
+            yield f"{position}, in a list", kind, of_log(b"[%s,%s]" % (raw, raw))
         if position in ("chunk", "alone"):
             yield f"{position}, normalize_chunk", kind, outcome(lambda raw=raw: normalize_chunk(raw))  # type: ignore[misc]
         if position == "event":

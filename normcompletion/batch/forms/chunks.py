@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ...payload import MAX_RECORD_BYTES, REFUSALS
+from ...payload import MAX_RECORD_BYTES, REFUSALS, guarded, may_nest_deep
 from ..blocks import Unit
 
 _OPEN_ANSWERS = 64  # that wait for more chunks: one that had none for so many others is over
@@ -39,7 +39,7 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
+_decode = guarded(msgspec.json.Decoder(_Chunk).decode)
 
 
 def is_chunk(text: bytes) -> bool:
@@ -58,13 +58,13 @@ def _is_chunk(chunk: _Chunk) -> bool:
 def is_list(head: bytes) -> bool:
     """Whether a text begins as a list of chunks."""
     match = _LIST.match(head)
-    if match is None:
+    if match is None or may_nest_deep(head):
         return False
     import json  # msgspec does not read the first of several values
 
     try:
         element, _ = json.JSONDecoder().raw_decode(head[match.end() :].decode("utf-8", "ignore"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return is_chunk(json.dumps(element).encode())
 
