@@ -153,16 +153,19 @@ class Answer(msgspec.Struct, eq=False):
         """Whether at least half of the deltas had a role."""
         return self.roles * 2 >= self.deltas
 
-    def add(self, choice: wire.ChunkChoice) -> None:
-        """Go on with what a chunk says of this choice."""
+    def add(self, choice: wire.ChunkChoice) -> bool:
+        """Go on with what a chunk says of this choice; whether there was nothing rare that may come again."""
         self.places = {}
         delta = choice.delta
+        is_plain = True
         if delta is not None:
             self.add_delta(delta)
         if _beside(choice) != _NOTHING_BESIDE:
+            is_plain = False
             self._add_beside(choice)
         if delta is not None:
             if _rare(delta) != _NOTHING_RARE:
+                is_plain = False
                 self._add_rare(delta)
             self._add_words(delta)
         if choice.finish_reason is not None or choice.native_finish_reason is not None:
@@ -176,6 +179,7 @@ class Answer(msgspec.Struct, eq=False):
             for name in wire.VENDOR_MEMBERS:
                 if (value := getattr(choice, name)) is not None:
                     self.extra.add(f"/{name}", value)
+        return is_plain
 
     def add_delta(self, delta: wire.ChunkDelta) -> None:
         """Go on with the texts of a delta and its fragments of tool calls."""

@@ -416,13 +416,13 @@ class Assembly(msgspec.Struct, eq=False):
         of = len(chunk.choices)
         for at, choice in enumerate(chunk.choices):
             answer = self._answer(choice.index, of, at)
-            answer.add(choice)
+            is_plain = answer.add(choice)
             if choice.finish_reason is not None or choice.native_finish_reason is not None:
                 self.has_native = self.has_native or choice.native_finish_reason is not None
                 self.is_guarded = self.is_guarded or answer.is_over
             if owners is not None:
                 owners.append((answer, answer.places))
-        if of == 1 and not self.is_guarded and not self.strict:
+        if of == 1 and is_plain and not self.is_guarded and not self.strict:
             self.run = run_after(chunk, answer)
 
     def _guard(self) -> None:
@@ -568,14 +568,13 @@ class Assembly(msgspec.Struct, eq=False):
 
         Where a marker names another source than the caller, the findings say so.
         """
-        body, ids, is_camel, caller = self._union(), list(self.ids), self.camel > 0, self.place.source
+        caller = self.place.source
+        found = self.reader.sources_of(caller, self._union(), list(self.ids), is_camel=self.camel > 0) | self.named
         # A chunk that was read may have had a marker of which nothing is left in it.
         if caller is not None:
-            others = self.reader.contradicting(caller, body, ids, is_camel=is_camel) | self.named
-            for other in sorted(others - {caller}):
+            for other in sorted(found - {caller}):
                 findings.note_at(findings.prefix, "source_conflict", other)
             return caller, "caller"
-        found = self.reader.sources_of(body, ids, is_camel=is_camel) | self.named
         if len(found) > 1:
             raise ambiguous(sorted(found))
         return (next(iter(found)), "marker") if found else unmarked(self.place)

@@ -8,7 +8,7 @@ becomes a canonical `Chunk`; so does every chunk for `normalize_chunk`. `as_wire
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -120,35 +120,25 @@ class ChunkReader:
             chunk.source = unmarked(findings)[0]
         return chunk
 
-    def sources_of(self, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> set[str]:
-        """The sources whose markers a body has, under any of some ids."""
-        found: set[str | None] = set()
-        for body in self._bodies(tree, ids, is_camel=is_camel):
-            try:
-                found.add(
-                    self.detector.of_tree(body) if isinstance(body, dict) else self.detector.source_of(body, "", tree)
-                )
-            except AmbiguousPayloadError as error:
-                found.update(error.candidates)
-        return {source for source in found if source is not None}
-
-    def contradicting(self, source: str, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> set[str]:
-        """The sources whose decisive markers a body has under some id, other than the one that a caller named."""
-        bodies = self._bodies(tree, ids, is_camel=is_camel)
-        return {other for body in bodies for other in self.detector.contradicting(source, body, tree)}
-
-    def _bodies(self, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> Iterator[Any]:
-        """A body under each of some ids: a tree, or the same Struct each time where the tree has the types of one."""
+    def sources_of(self, caller: str | None, tree: dict[str, Any], ids: list[str], *, is_camel: bool) -> set[str]:
+        """The sources whose markers a body has, under any of some ids; beside a caller's word, the decisive ones."""
         body: Any = None
         if not is_camel:
             with suppress(msgspec.ValidationError, UnicodeEncodeError):  # a vendor's value has another type there
                 body = msgspec.convert(tree, self.engine.decoders.loose["snake"].struct)
+        found: set[str | None] = set()
         for identity in ids or [""]:
-            if body is None:
-                yield {**tree, "id": identity}
-            else:
+            tree["id"] = identity
+            if body is not None:
                 body.id = identity
-                yield body
+            try:
+                if caller is not None:
+                    found.update(self.detector.contradicting(caller, tree if body is None else body, tree))
+                else:
+                    found.add(self.detector.of_tree(tree) if body is None else self.detector.source_of(body, "", tree))
+            except AmbiguousPayloadError as error:
+                found.update(error.candidates)
+        return {source for source in found if source is not None}
 
     def loosen(self, tree: Any) -> Loosened | None:
         """A parsed chunk whose unknown keys are taken out of it, in snake_case; `None` where it has another fault.

@@ -5,15 +5,10 @@ What such a chunk adds is what its text adds; everything else in it was said by 
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any
 
 from ..dialect import wire
 from .answer import Answer
-
-# Members of a choice, and of its delta, that add something each time they come, beside texts and calls.
-_adding, _NOTHING_ADDED = attrgetter("text", "logprobs", "message"), (None,) * 3
-_growing, _NOTHING_GROWS = attrgetter("refusal", "annotations", "images", "audio", "function_call"), (None,) * 5
 
 
 class Run:
@@ -79,20 +74,17 @@ class Run:
 
 
 def run_after(chunk: wire.Chunk, answer: Answer) -> Run | None:
-    """The run that may start with a chunk, which was added to the answer; `None` where something else of it grows."""
-    choice = chunk.choices[0]
-    delta = choice.delta
+    """The run that may start with a chunk without anything rare, which was added to the answer.
+
+    `None` where more than one text of it grows.
+    """
+    delta = chunk.choices[0].delta
     if delta is None or answer.parts is not None:
         return None
-    if _adding(choice) != _NOTHING_ADDED or _growing(delta) != _NOTHING_GROWS:
+    names = [name for name in ("content", "reasoning", "reasoning_content") if getattr(delta, name)] or ["content"]
+    if len(names) > 1:
         return None
-    if (delta.reasoning or delta.reasoning_content) and (
-        delta.content or (delta.reasoning and delta.reasoning_content)
-    ):
-        return None
-    run = Run(
-        chunk, answer, "reasoning" if delta.reasoning else "reasoning_content" if delta.reasoning_content else "content"
-    )
+    run = Run(chunk, answer, names[0])
     if (delta.reasoning_details or delta.tool_calls) and not _finds_inner(run, delta):
         return None
     setattr(delta, run.name, None)
