@@ -167,8 +167,7 @@ class EventReader:
         ended = not last or self._are_lines is True
         if last:
             self._line(last.removesuffix(b"\r"), len(last), events, ended=ended)
-        self._end_data(events, ended=ended)
-        self._end_block(events, ended=ended)
+        self._end(events, ended=ended)
         return events
 
     def _line(self, line: bytes, size: int, events: list[Event], *, ended: bool = True) -> None:
@@ -180,16 +179,16 @@ class EventReader:
             if self._block:
                 self._block.append(line)
             else:
-                self._end_data(events)
+                self._end(events)
                 self._name = None
                 self._start = self._start if self.comment else None
             return
         field, colon, value = line.partition(b":")
         # No line inside of JSON starts with a field, but one may start with a colon.
         if colon and field in _FIELDS and (field or not (self._block and self._balance)):
-            self._end_block(events)
-            if self._start is None:
-                self._start = start
+            if self._block:
+                self._end(events)
+            self._start = self._begun(start)
             if field == b"error" or (field == b"event" and self._name is not None):
                 self._end_whole(start, events)
             if field == b"data" or (field == b"error" and not self._data):
@@ -212,7 +211,7 @@ class EventReader:
             self.comment = bare[1:_LONGEST_COMMENT].decode("utf-8", "replace").strip()
             return
         if self._data and self._starts_anew(bare):
-            self._end_data(events)
+            self._end(events)
             self._start = start
         self._data.append(value)
         self._grow(len(value) + 1)
@@ -231,7 +230,7 @@ class EventReader:
     def _end_whole(self, start: int, events: list[Event]) -> None:
         """End an event that may be whole where another one starts: the blank line between them was dropped."""
         if self._data and _may_end(self._data[-1]):
-            self._end_data(events)
+            self._end(events)
             self._start = start
 
     def _bare(self, line: bytes, bare: bytes, start: int, events: list[Event], *, ended: bool) -> None:
@@ -243,14 +242,13 @@ class EventReader:
             self._broken = True
             self._grow(len(line) + 1)
         elif bare == DONE or (bare.startswith(b"{") and is_json(bare)):
-            self._end_data(events)
-            self._end_block(events)
+            self._end(events)
             events.append(Event(bare, self._name, ended, bare=True, offset=self._begun(start), comment=self.comment))
             self._reset()
         else:
-            self._end_data(events)
-            if not self._block or bare.startswith((b"{", b"[")):
-                self._end_block(events)
+            if self._data or bare.startswith((b"{", b"[")):
+                self._end(events)
+            if not self._block:
                 self._start = self._begun(start)
                 self._balance = 0 if bare.startswith((b"{", b"[")) else None
             self._extend(line, events)
@@ -265,22 +263,18 @@ class EventReader:
             self._balance += line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
             if self._balance <= 0:
                 if is_json(b"\n".join(self._block)):
-                    self._end_block(events)
+                    self._end(events)
                 else:
                     self._balance = None
 
-    def _end_data(self, events: list[Event], *, ended: bool = True) -> None:
-        if self._data:
-            data = b"\n".join(self._data)
-            start = self._at if self._start is None else self._start
-            events.append(Event(data, self._name, ended, broken=self._broken, offset=start, comment=self.comment))
-            self._reset()
-
-    def _end_block(self, events: list[Event], *, ended: bool = True) -> None:
-        """Give the text without a field that came so far: what follows starts with one."""
-        if self._block:
-            text = b"\n".join(self._block).strip(BLANKS)
-            events.append(Event(text, None, ended, bare=True, offset=self._begun(0), comment=self.comment))
+    def _end(self, events: list[Event], *, ended: bool = True) -> None:
+        """Give the event that is open, if one is: its data, or a block of lines."""
+        if self._data or self._block:
+            text, name = b"\n".join(self._data), self._name
+            if self._block:
+                text, name = b"\n".join(self._block).strip(BLANKS), None
+            is_bare = bool(self._block)
+            events.append(Event(text, name, ended, is_bare, self._broken, self._start or 0, self.comment))
             self._reset()
 
     def _reset(self) -> None:
@@ -340,14 +334,12 @@ def frames(raw: bytes) -> Iterator[bytes | Event]:
     if b"\r" in raw or not raw.endswith(b"\n"):
         yield from iter_events((raw,))
         return
-    first, *pieces = raw.rstrip(b"\n").split(b"\n\ndata: ")
+    before, *pieces = (b"\n\n" + raw.rstrip(b"\n")).split(b"\n\ndata: ")
     reader = EventReader(len(raw))
-    if first.startswith(b"data: {") and _NEWLINE not in first:
-        yield first[6:]
-        reader.is_fresh = is_open = False
-    else:
-        yield from reader.feed(first + b"\n\n")
-        is_open = reader.is_open or reader.is_fresh
+    if before:
+        yield from reader.feed(before[2:] + b"\n\n")
+    is_open = reader.is_open
+    reader.is_fresh = False
     for piece in pieces:
         if is_open or _NEWLINE in piece or not piece.startswith(_PLAIN):
             yield from reader.feed(b"data: " + piece + b"\n\n")
