@@ -300,24 +300,6 @@ def test_a_body_in_a_fragment_can_be_named():
     assert one({"TRACE_ID": "", "INPUT": "", "OUTPUT": BODY}, body="/OUTPUT").text == "hé"
 
 
-@pytest.mark.parametrize(
-    "tree",
-    [
-        {"context.span_id": "s", "attributes.output.value": "{}"},
-        {"context.span_id": "s", "attributes.llm.model_name": "m"},
-        {"id": "o", "traceId": "t", "type": "GENERATION", "usageDetails": {}, "output": [1]},
-        {"id": "o", "trace_id": "t", "type": "GENERATION", "usage_details": {}, "output": "x"},
-        {"run_type": "llm", "inputs": {}, "outputs": {"generations": []}},
-        {"run_type": "chain", "inputs": {}, "outputs": BODY},
-        {"op_name": "predict", "started_at": "t", "output": None},
-        {"recordId": "1", "modelInput": {}, "modelOutput": {"content": []}},
-    ],
-)
-def test_an_envelope_without_a_whole_response_is_a_fragment(tree):
-    """What a tracing tool writes of messages or of other work is refused as what it is."""
-    assert refused(tree)[0] == "fragment"
-
-
 @pytest.mark.parametrize("tree", [{"version": 1, "interactions": []}, {"log": {"version": "1.2", "entries": []}}])
 def test_a_page_without_entries_gives_nothing(tree):
     """A cassette and a HAR file without entries are empty pages."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import gzip
 import json
 import shutil
 import subprocess
@@ -15,8 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from normcompletion import Completion, Envelope, NormalizeError
-from normcompletion.audit import lost
+from normcompletion import Completion
 from normcompletion.batch import Reject, convert, iter_records
 from normcompletion.batch.blocks import Position
 from normcompletion.batch.folders import expand
@@ -26,12 +22,11 @@ from normcompletion.batch.units import blocks, units_of
 from normcompletion.cli import main
 from normcompletion.cli.options import ENVELOPES
 from normcompletion.envelopes.members import members_of
-from normcompletion.envelopes.opener import Opener
 from normcompletion.envelopes.options import Envelopes
 from normcompletion.envelopes.preset import Preset
 from normcompletion.envelopes.registry import known_envelopes, named, presets
 
-from .conftest import FIXTURES, chat, for_each
+from .conftest import FIXTURES, for_each
 
 FORMS = FIXTURES / "forms"
 
@@ -95,10 +90,13 @@ def test_verify_finds_nothing_lost(name: str, capsys: pytest.CaptureFixture[str]
 # -- no form is taken for another
 
 
+AROUND = {"awslogs.json": "awslogs", "cri_envelopes.log": "log_line"}  # what holds the envelopes of the records
+
+
 def kinds(name: str) -> set[str]:
-    """The presets that a sample's records are of."""
+    """The presets that a sample's units are of."""
     found = {record["envelope"]["kind"] for record in SAMPLES[name].records if "envelope" in record}
-    return found - {"custom"}
+    return (found | {AROUND.get(name, "custom")}) - {"custom"}
 
 
 @for_each(SAMPLES)
@@ -112,11 +110,11 @@ def test_no_form_is_detected_in_another(name: str) -> None:
 
 
 NAMES = {
-    "csv": {"columns.csv", "columns.tsv"},
+    "csv": {"columns.csv", "columns.tsv", "helicone.csv"},
     "sqlite": {"llm.db"},
     "eval": {"inspect.eval"},
     "cassette": {"vcr.yaml", "vcr_httpx.yaml", "vcr_ruby.yml"},
-    "prefixed": {"cri.log", "fluentd.log", "logging.log", "aws_logs_tail.log"},
+    "prefixed": {"cri.log", "cri_envelopes.log", "fluentd.log", "logging.log", "aws_logs_tail.log"},
     "docker": {"docker.log"},
     "chunks": {"chunks.json", "chunks.jsonl"},
 }
@@ -218,75 +216,6 @@ def test_a_command_in_advice_makes_a_log_readable(line: str, tmp_path: Path) -> 
     command = command.replace("normcompletion", f"{sys.executable} -m normcompletion")
     written = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=True)
     assert json.loads(written.stdout.splitlines()[0])["id"] == "a"
-
-
-def test_a_log_line_may_hold_an_envelope(tmp_path: Path) -> None:
-    """What a log line holds is a unit of its own: in an envelope, a record of log10, or refused with advice."""
-    rows = [
-        {"custom_id": "x", "response": {"status_code": 200, "body": chat()}, "error": None},
-        {"id": "l", "organization_id": "o", "kind": "chat", "status": "finished", "request": {}, "response": chat()},
-        {"traceId": "t", "type": "GENERATION", "usageDetails": {}, "output": {}},
-        {"x": {"answer": chat()}},
-    ]
-    log = tmp_path / "app.log"
-    log.write_text("".join(f"2026-01-02T10:00:01Z stdout F {json.dumps(row)}\n" for row in rows))
-    first, second, third, fourth = iter_records(log, on_error="yield")
-    assert first.envelope == Envelope(kind="openai_batch", id="x", status="200")
-    assert second.envelope.kind == "log10_record"
-    assert first.extra["/time"] == second.extra["/time"] == "2026-01-02T10:00:01Z"
-    assert third.code == "fragment"
-    assert "--body /log/x/answer" in fourth.reason
-    (read,) = [
-        item for item in iter_records(log, body="/log/x/answer", on_error="yield") if isinstance(item, Completion)
-    ]
-    assert read.text == "hi"
-
-
-def test_attachments_of_inspect_are_put_back() -> None:
-    """A text that Inspect keeps elsewhere is put back in response and request; one that is missing refuses the call."""
-    body = {"choices": [{"index": 0, "message": {"content": "attachment://ab"}, "finish_reason": "stop"}]}
-    request = {"messages": [{"role": "user", "content": "attachment://cd"}]}
-    call = {"event": "model", "call": {"request": request, "response": body}}
-    sample = {"id": 1, "epoch": 1, "events": [call], "attachments": {"ab": "a long text", "cd": "a question"}}
-    (record,) = Opener(Envelopes()).records(json.dumps(sample).encode())
-    assert isinstance(record, Completion)
-    assert record.text == "a long text"
-    assert record.envelope.request == {"messages": [{"role": "user", "content": "a question"}]}
-    assert lost(sample, record) == []
-    (refused,) = Opener(Envelopes()).records(json.dumps({**sample, "attachments": {}}).encode())
-    assert isinstance(refused, NormalizeError)
-    assert refused.code == "fragment"
-
-
-def test_log_events_are_opened_inside_one_another() -> None:
-    """What a subscribed function gets is base64 of gzip of log events, each with a response."""
-    events = [{"id": str(number), "timestamp": number, "message": json.dumps(chat())} for number in (1, 2)]
-    data = gzip.compress(json.dumps({"logGroup": "g", "logEvents": events}).encode())
-    unit = json.dumps({"awslogs": {"data": base64.b64encode(data).decode()}}).encode()
-    records = [record for record in Opener(Envelopes()).records(unit) if isinstance(record, Completion)]
-    assert [record.envelope and record.envelope.id for record in records] == ["1", "2"]
-    assert [record.text for record in records] == ["hi", "hi"]
-
-
-def test_results_of_promptfoo_may_be_lines() -> None:
-    """A line of promptfoo's JSON lines is a result."""
-    row = {"testIdx": 0, "promptIdx": 0, "response": {"output": "hi", "raw": chat()}, "latencyMs": 812, "cost": 0.5}
-    (record,) = Opener(Envelopes()).records(json.dumps(row).encode())
-    assert isinstance(record, Completion)
-    assert record.envelope == Envelope(kind="promptfoo", duration=0.812)
-
-
-def test_numbers_of_a_csv_file_are_numbers(tmp_path: Path) -> None:
-    """Duration and cost of an envelope are read where a table has them as text, which stays in `extra`."""
-    log = tmp_path / "helicone.csv"
-    with log.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["request_id", "response_status", "delay_ms", "cost", "request_body", "response_body"])
-        rows.writerow(["q1", "200", "900", "1.2e-05", "{}", json.dumps(chat())])
-    (record,) = iter_records(log)
-    assert record.envelope == Envelope(kind="helicone", id="q1", status="200", duration=0.9, request={})
-    assert record.usage.cost == 1.2e-05
-    assert record.extra == {"/cost": "1.2e-05", "/delay_ms": "900"}
 
 
 @for_each(sorted(set.union(*NAMES.values())))

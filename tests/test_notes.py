@@ -2,89 +2,54 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from normcompletion import InvalidPayloadError, normalize
+from normcompletion import InvalidPayloadError, NormalizeError, normalize, normalize_chunk
 from normcompletion.dialect.finish import WORDS
 from normcompletion.findings import NOTES
-from tests.conftest import chat, for_each, refusal, reported
+from tests.conftest import FOUND, Pair, for_each, outcome, refusal, reported
 
-FAULTS: dict[str, Any] = {
-    "wrong_type": chat(usage="much"),
-    "out_of_range": chat(usage={"prompt_tokens": 2**64}),
-    "float_as_integer": chat(usage={"prompt_tokens": 3.0}),
-    "text_as_integer": chat(usage={"prompt_tokens": "3"}),
-    "text_as_number": chat(usage={"cost": "0.5"}),
-    "number_as_text": chat(model=4),
-    "object_as_text": {"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}}]},
-    "text_as_object": {"choices": [{"message": {"images": [{"type": "image_url", "image_url": "https://x"}]}}]},
-    "uneven_logprobs": {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": []}}]},
-    "lone_surrogate": b'{"choices":[{"message":{"content":"\\ud83d"}}]}',
-    "whole_in_stream": b'data: {"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
-    "broken_event": b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: {1}\n\n',
-    "duplicate_key": b'{"model":"a","model":"b","choices":[{"message":{"content":"hi"}}]}',
-}
-
-OPTIONS: dict[str, Any] = {"broken_event": {"on_broken": "skip"}}
-
-REMARKS: dict[str, Any] = {
-    "fractional_time": chat(created=1.5),
-    "text_time": chat(created="2026-11-21T00:00:00Z"),
-    "milliseconds": chat(created=1_700_000_000_000),
-    "unknown_finish_reason": {"choices": [{"message": {"content": "hi"}, "finish_reason": "odd"}]},
-    "unknown_role": {"choices": [{"message": {"role": "bard", "content": "hi"}}]},
-    "placeholder": {"choices": [{"message": {"content": "hi"}, "finish_reason": ""}]},
-    "source_conflict": {"choices": [{"message": {"content": "hi"}}], "openrouter_metadata": {"a": 1}},
-    "usage_elsewhere": {"choices": [{"message": {"content": "hi"}, "usage": {"total_tokens": 3}}]},
-    "no_choices": {"id": "a", "object": "chat.completion", "choices": []},
-    "incomplete_stream": b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n',
-    "conflicting_value": b'data: {"model":"a","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
-    b'data: {"model":"b","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
-    "continued_text": b'data: {"choices":[{"delta":{"content":"h"}}]}\n\n'
-    b'data: {"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}\n\n',
-    "counting_index": b"".join(
-        b'data: {"choices":[{"index":%d,"delta":{"content":"a"},"finish_reason":%b}]}\n\n' % (at, word)
-        for at, word in enumerate((b"null", b"null", b'"stop"'))
-    ),
-    "misplaced_fragment": b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f",'
-    b'"arguments":"["}}]}}]}\n\ndata: {"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"]"}}]},'
-    b'"finish_reason":"tool_calls"}]}\n\n',
-    "repeated_field": b'data: data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n',
-    "foreign_text": b'HTTP/1.1 200 OK\n\ndata: {"choices":[{"index":0,"delta":{"content":"hi"},'
-    b'"finish_reason":"stop"}]}\n\n',
-    "cumulative_delta": b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":[{"1":{"logprob":-1}}],'
-    b'"finish_reason":"stopped"}]}\n\n',
-    "python_arguments": {
-        "choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{'a': 1}"}}]}}]
-    },
-}
+BROKEN = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: {1}\n\n'
 
 
-def test_every_repair_is_a_fault_or_a_remark_here() -> None:
-    """The two tables of this module hold every code of `NOTES`, each on the right side."""
-    assert {code: kind for code, (kind, _) in NOTES.items()} == {
-        **dict.fromkeys(FAULTS, "fault"),
-        **dict.fromkeys(REMARKS, "remark"),
-    }
+@for_each(FOUND)
+def test_strict_mode_refuses_faults_and_lets_remarks_pass(pair: Pair) -> None:
+    """Strict mode refuses a fixture with all faults that lenient mode notes, and a repeated key, but for no remark."""
+    call = normalize_chunk if pair.is_chunk else normalize
+    completion = outcome(lambda: call(pair.raw)).completion
+    if completion is None:
+        return
+    faults = {note.code for note in completion.notes if NOTES[note.code][0] == "fault"}
+    faults |= {"duplicate_key"} if pair.name.endswith("/duplicate_key") else set()
+    found = []
+    try:
+        call(pair.raw, strict=True)
+    except InvalidPayloadError as error:
+        found = [fault.code for fault in error.faults]
+        assert error.code == found[0]
+    except NormalizeError:  # a failed call
+        pass
+    assert set(found) == faults
 
 
-@pytest.mark.parametrize("code", FAULTS)
-def test_strict_mode_refuses_each_fault(code: str) -> None:
-    """A payload with one fault is read leniently with its note, and refused in strict mode with its code."""
-    notes = [note.code for note in normalize(FAULTS[code], **OPTIONS.get(code, {})).notes]
-    assert notes == ([] if code == "duplicate_key" else [code])
-    error = refusal(FAULTS[code], strict=True, **OPTIONS.get(code, {}))
-    assert isinstance(error, InvalidPayloadError)
-    assert [fault.code for fault in error.faults] == [error.code] == [code]
+def test_every_note_is_in_a_fixture() -> None:
+    """Every code of `NOTES` is a note of a fixture, but for those that need an option or are for strict mode alone."""
+    noted = set()
+    for pair in FOUND:
+        expected = json.loads(pair.expected or b"{}")
+        noted |= {note["code"] for note in expected.get("notes", ())}
+    assert noted == NOTES.keys() - {"duplicate_key", "broken_event", "source_conflict"}
 
 
-@pytest.mark.parametrize("code", REMARKS)
-def test_strict_mode_lets_each_remark_pass(code: str) -> None:
-    """A payload with a remark has its note, in strict mode too."""
-    source = "openai" if code == "source_conflict" else None
-    assert code in {note.code for note in normalize(REMARKS[code], source=source, strict=True).notes}
+def test_a_skipped_event_is_a_fault_and_a_contradicted_source_a_remark() -> None:
+    """Strict mode refuses a broken event that is skipped, and lets the marker of another source than the named pass."""
+    assert [note.code for note in normalize(BROKEN, on_broken="skip").notes] == ["broken_event"]
+    assert refusal(BROKEN, on_broken="skip", strict=True).code == "broken_event"
+    body = {"choices": [{"message": {"content": "hi"}}], "openrouter_metadata": {"a": 1}}
+    assert [note.code for note in normalize(body, source="openai", strict=True).notes] == ["source_conflict"]
 
 
 READ_AS: dict[str, tuple[str, ...]] = {
