@@ -81,15 +81,6 @@ def test_a_goal_is_a_quotient_where_it_is_not_beside_orjson():
     assert [each.goal.workload for each in reached({"workloads": {}})] == []
 
 
-def test_the_section_is_renewed_in_place():
-    """What is around the markers stays; without them the error says what to put where."""
-    once = readme.written(f"a\n{readme.BEGIN}\nold\n{readme.END}\nz\n", FAST)
-    assert once == f"a\n{readme.BEGIN}\n{readme.section(FAST)}{readme.END}\nz\n"
-    assert readme.written(once, FAST) == once
-    with pytest.raises(ValueError, match="put them where the tables belong"):
-        readme.written("a\n", FAST)
-
-
 def test_the_readme_has_the_numbers_of_the_result():
     """The committed result makes the tables of both documents as they are there, and the chart is well-formed."""
     result, text = read_result(readme.RESULT), readme.DETAILS.read_text()
@@ -162,15 +153,6 @@ def test_whoever_writes_parquet_finds_the_same_rows(tmp_path, monkeypatch, capsy
     for contender in batch.CONTENDERS.values():
         line = rf"^\| {re.escape(contender.label)} \| {contender.suffix[1:]}(?: \| \d+\.?\d*){{6}} \|$"
         assert re.search(line, shown, re.MULTILINE) or f"{contender.label}: left out" in shown
-
-
-@pytest.mark.parametrize("arguments", [["--only", "openruter"], ["--records", "0"], ["--rounds", "0"]])
-def test_a_wrong_call_is_reported(arguments, capsys):
-    """Exit code 2, with what is possible."""
-    with pytest.raises(SystemExit) as exit_:
-        command.main(arguments)
-    assert exit_.value.code == 2
-    assert re.search("there are openrouter|whole numbers from 1", capsys.readouterr().err)
 
 
 @pytest.mark.slow

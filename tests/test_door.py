@@ -157,30 +157,6 @@ def test_usage_in_a_place_of_its_own_gives_way_to_that_of_the_body() -> None:
     assert all(explain(item).lost == [] for item in (body, {**body, "usage": {"total_tokens": 9}}))
 
 
-def test_usage_in_a_place_of_its_own_is_read_in_streams_by_the_same_rule() -> None:
-    """Saved, fed live or chunk by chunk: usage of a choice or of `x_groq`, where no chunk's own says anything."""
-    end = {"id": "c", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]}
-    choice = {**end["choices"][0], "usage": {"total_tokens": 1, "cached_tokens": 3}}  # type: ignore[index]
-    groq = {"id": "r", "usage": {"total_tokens": 2, "queue_time": 0.1}}
-    own = {"id": "c", "choices": [], "usage": {"total_tokens": 9}}
-
-    def read(*chunks: dict[str, Any]) -> tuple[int | None, list[str], Any]:
-        completion = assemble(chunks)
-        assert assemble(map(normalize_chunk, chunks)) == completion
-        assert normalize(b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)) == completion
-        return completion.usage.total_tokens, [note.path for note in completion.notes], completion.extra
-
-    in_choice = {**end, "choices": [choice]}
-    rest = {"/choices/0/usage/cached_tokens": 3}
-    assert read(in_choice) == (1, ["/choices/0/usage"], rest)
-    assert read({**in_choice, "x_groq": groq}) == (1, ["/choices/0/usage"], {**rest, "/x_groq": groq})
-    assert read({**end, "x_groq": groq}) == (2, ["/x_groq/usage"], {"/x_groq": groq})
-    assert read({**end, "x_groq": groq}, own) == (9, [], {"/x_groq": groq})
-    total, notes, extra = read({**end, "x_groq": groq, "usage": None}, own)
-    assert (total, notes, extra) == (9, [], {"/x_groq": groq})
-    assert read({**in_choice, "usage": {}}) == (1, ["/choices/0/usage"], rest)
-
-
 def test_a_limit_and_a_wrong_word_are_refused_at_once() -> None:
     """`detect` and `explain` have the limit of a record, and `on_broken` is one of two words."""
     for call in (

@@ -1,4 +1,4 @@
-"""What an assembled stream says, rule by rule."""
+"""What an assembled stream says, rule by rule; what real servers send is among the fixtures."""
 
 from __future__ import annotations
 
@@ -44,26 +44,6 @@ def test_the_words_of_a_chunk_whose_time_is_in_milliseconds_stand() -> None:
         completion = both(first, {**END, "id": "two", "created": 1_700_000_001})
         assert completion.id == "one"
         assert [note.path for note in completion.notes if note.before == "two"] == ["/id"]
-
-
-def test_a_second_value_of_a_word_is_remarked() -> None:
-    """Of a finish word, its native form and a role the stream's other value is remarked."""
-    finish = both(piece({"content": "hi"}, finish_reason="length"), END)
-    assert finish.choices[0].finish_reason == "stop"
-    native = both(
-        piece({"content": "hi"}, native_finish_reason="A"), piece({}, finish_reason="stop", native_finish_reason="B")
-    )
-    assert native.choices[0].native_finish_reason == "B"
-    role = both(piece({"role": "assistant", "content": "hi"}), piece({"role": "user"}, finish_reason="stop"))
-    assert role.choices[0].message.role == "assistant"
-    for completion, path, before in (
-        (finish, "/choices/0/finish_reason", "length"),
-        (native, "/choices/0/native_finish_reason", "A"),
-        (role, "/choices/0/delta/role", "user"),
-    ):
-        assert [(note.code, note.path, note.before) for note in completion.notes] == [
-            ("conflicting_value", path, before)
-        ]
 
 
 def test_the_first_name_of_an_answer_is_kept() -> None:
@@ -486,3 +466,65 @@ def test_a_snapshot_changes_nothing() -> None:
             assembler.feed(chunk)
             assert assembler.snapshot() == assembler.snapshot()
         assert assembler.finish() == assemble(chunks)
+
+
+def test_the_first_event_names_a_stream_without_chunks() -> None:
+    """The error for a stream without a chunk is that of its first event."""
+    assert "Responses or Messages" in str(refusal(saved({"type": "ping"}, {"object": "embedding"})))
+    assert "an embedding" in str(refusal(saved({"object": "embedding"}, {"type": "ping"})))
+
+
+@pytest.mark.parametrize("broken", ['{"id": "c", "choi', '{"id": nope}', "{\n"])
+def test_a_broken_event_costs_itself_alone(broken: str) -> None:
+    """The error names the event and its offset and holds what came before; skipping goes on behind it with a note."""
+    before, behind = saved(piece({"content": "Low"})), saved(piece({"content": " tide"}), END)
+    raw = before + f"data: {broken}\n\n".encode() + behind
+    for fails in (lambda: normalize(raw), lambda: assemble(iter_events([raw]))):
+        with pytest.raises(MalformedPayloadError, match=f"event 2, at byte {len(before)}") as caught:
+            fails()
+        assert "cut off" not in str(caught.value)
+        assert (caught.value.offset, caught.value.completion.text) == (len(before), "Low")
+    for completion in (normalize(raw, on_broken="skip"), assemble(iter_events([raw]), on_broken="skip")):
+        assert (completion.text, [note.code for note in completion.notes]) == ("Low tide", ["broken_event"])
+
+
+@pytest.mark.parametrize(
+    ("fragments", "whole", "arguments", "codes"),
+    [
+        (["{", "}"], ["{}"], ["{}"], []),
+        (["{", '"a":'], ['{"a":1}'], ['{"a":1}'], ["continued_text"]),
+        ([], ["{}"], ["{}"], ["continued_text"]),
+        (["{", "}"], ["[]"], ["{}"], []),
+        (["{", "}"], ["{}", "{}"], ["{}"], []),
+    ],
+)
+def test_calls_of_a_whole_message_behind_deltas_add_what_they_lack(
+    fragments: list[str], whole: list[str], arguments: list[str], codes: list[str]
+) -> None:
+    """Calls of a whole message add what the deltas lack, with a note; one that has others goes to `extra`."""
+    calls = [{"index": 0, "function": {"arguments": text}} for text in fragments]
+    if calls:
+        calls[0]["function"]["name"] = "f"  # type: ignore[index]
+    said = [{"index": at, "function": {"name": "f", "arguments": text}} for at, text in enumerate(whole)]
+    message = {"role": "assistant", "content": "a", "tool_calls": said}
+    end = piece({}, finish_reason="tool_calls", message=message)
+    completion = both(piece({"content": "a"}), *(piece({"tool_calls": [call]}) for call in calls), end)
+    assert [call.function and call.function.arguments for call in completion.tool_calls] == arguments
+    assert [note.code for note in completion.notes] == codes
+    assert (completion.extra == {}) == (arguments == whole)
+
+
+def test_details_of_usage_are_put_together() -> None:
+    """Details of usage that come in two chunks are one object, with the members of both."""
+    parts = [{"cached_tokens": 1}, {"audio_tokens": 3, "cached_tokens": None}]
+    usages = [{"prompt_tokens": 4, "prompt_tokens_details": part} for part in parts]
+    details = both(*({**END, "usage": usage} for usage in usages)).usage.prompt_tokens_details
+    assert (details.cached_tokens, details.audio_tokens) == (1, 3)
+
+
+def test_members_of_a_vendor_list_are_joined_by_their_index() -> None:
+    """Objects of a vendor's list with the same `index` are one, and others are its next members."""
+    lists = [[{"index": 0, "t": "a"}], [{"index": 1, "t": "x"}], [{"index": 0, "t": "b"}], [{"t": "y"}], ["z"]]
+    joined = [{"index": 0, "t": "ab"}, {"index": 1, "t": "x"}, {"t": "y"}, "z"]
+    completion = both(*(piece({"content": "", "x_list": items}) for items in lists), END)
+    assert completion.extra == {"/choices/0/delta/x_list": joined}

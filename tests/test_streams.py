@@ -360,21 +360,6 @@ def test_unknown_events_are_kept_by_name_and_bounded() -> None:
     assert assembler.finish().extra == {f"/events/tick{at}": {"n": 2} for at in range(64)}
 
 
-def test_null_never_overwrites_and_words_are_never_glued() -> None:
-    """Words that come again, come as null or come empty leave the first one standing, without a note."""
-    said = {"id": "c1", "model": "m", "provider": "P", "created": 5, "system_fingerprint": "f", "service_tier": "s"}
-    silent = dict.fromkeys(said)
-    empty = {**dict.fromkeys(said, ""), "created": 0}
-    deltas = [{"role": "assistant", "content": "a"}, {"role": None, "content": None}, {"role": "assistant"}]
-    chunks = [
-        {**of_delta(**delta), **words} for delta, words in zip(deltas * 3, [said, silent, empty] * 3, strict=True)
-    ]
-    chunks.append(chunk(finish="stop"))
-    completion = assemble(chunks)
-    assert {name: getattr(completion, name) for name in said} == said
-    assert (completion.choices[0].message.role, completion.text, completion.notes) == ("assistant", "aaa", [])
-
-
 def test_a_chat_whose_text_is_beside_its_deltas_too_is_a_chat() -> None:
     """A chunk with a delta is one of a chat, saved or not, though Together says its text in `text` as well."""
     chunks = [chunk("Low "), chunk("tide", finish="stop")]
