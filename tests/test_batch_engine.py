@@ -236,6 +236,14 @@ def test_a_single_parquet_file_is_written_from_the_beginning(logs, tmp_path):
     assert "can be resumed: -o " in heard.notices[0]
 
 
+def test_a_file_with_a_wrong_name_is_read_with_a_notice(tmp_path):
+    """A plain log that is called `.gz` is converted, and the listener is called with what it is."""
+    (tmp_path / "a.jsonl.gz").write_bytes(chat(1))
+    heard = Heard()
+    assert convert(tmp_path, tmp_path / "out.jsonl", listener=heard).records == 1
+    assert "a.jsonl.gz" in heard.notices[0]
+
+
 class Heard(Listener):
     """Remembers what a run says."""
 

@@ -189,6 +189,7 @@ def test_every_code_is_in_the_table():
 
 def test_the_bar_has_room_beside_the_counts():
     """On a terminal of 80 columns the counts and the rate are whole, and a fifth of the line at least is the bar."""
+    assert counts(5e9, 9.0, 0).startswith("5G rec")
     bar = tqdm(total=100 << 30, **SHAPE, file=io.StringIO(), ncols=80)
     bar.set_postfix_str(counts(123_456_789, 99_999.0, 123_456), refresh=False)
     bar.update(50 << 30)

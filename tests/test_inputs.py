@@ -256,6 +256,7 @@ def test_many_opens_pages():
     started = {**record, "status": "started", "response": None}
     for page, prefix in (
         ({"data": [record, started], "total": 2}, "/data"),
+        ({"object": "list", "data": [record, started]}, "/data"),
         ({"completions": [record, started]}, "/completions"),
         ([record, started], ""),
     ):

@@ -528,3 +528,12 @@ def test_members_of_a_vendor_list_are_joined_by_their_index() -> None:
     joined = [{"index": 0, "t": "ab"}, {"index": 1, "t": "x"}, {"t": "y"}, "z"]
     completion = both(*(piece({"content": "", "x_list": items}) for items in lists), END)
     assert completion.extra == {"/choices/0/delta/x_list": joined}
+
+
+def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -> None:
+    """A chunk that repeats an index keeps the vendor keys of every content part."""
+    part = [{"type": "reference", "reference_ids": [1]}]
+    twice = {"choices": piece({"content": part})["choices"] * 2}
+    for _ in range(3):
+        extra = both(piece({"content": part}), twice, END).extra
+        assert extra == {f"/choices/0/delta/content/{place}/reference_ids": [1] for place in range(3)}
