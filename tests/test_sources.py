@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from normcompletion import (
-    Assembler,
     UnknownPayloadError,
     UnknownSourceError,
     assemble,
@@ -113,9 +112,8 @@ def test_the_class_of_stream_events_settles_their_source() -> None:
     assert normalize_chunk(chunks[0]).source == "openrouter"
     completion = assemble(chunks)
     assert (completion.text, completion.source, completion.source_basis) == ("hi", "openrouter", "object")
-    named = Assembler(source="atoma")
-    named.feed(chunks[1])
-    assert (named.finish().source, named.finish().source_basis) == ("atoma", "caller")
+    named = assemble(chunks[1:], source="atoma")
+    assert (named.source, named.source_basis) == ("atoma", "caller")
 
 
 @pytest.mark.parametrize("body", [OPENROUTER, {**OPENROUTER, "vendor": 1}, {**OPENROUTER, "created": 1.5}])
@@ -155,10 +153,11 @@ def test_a_named_source_of_a_stream_overrides_detection_with_the_same_remark(mem
     """A stream that is saved, fed live or read chunk by chunk has one remark, as the whole body has."""
     chunks = [{**chunk, **member} for chunk in MARKED_CHUNKS]
     raw = saved(*chunks)
-    by_chunk = Assembler(source="atoma")
-    for chunk in chunks:
-        by_chunk.feed(normalize_chunk(chunk, source="atoma"))
-    for completion in (normalize(raw, source="atoma"), assemble(chunks, source="atoma"), by_chunk.finish()):
+    by_chunk = [normalize_chunk(chunk, source="atoma") for chunk in chunks]
+    for completion in (
+        normalize(raw, source="atoma"),
+        *(assemble(each, source="atoma") for each in (chunks, by_chunk)),
+    ):
         assert (completion.source, completion.source_basis) == ("atoma", "caller")
         assert [(note.path, note.before) for note in completion.notes if note.code == "source_conflict"] == [
             ("", "openrouter")

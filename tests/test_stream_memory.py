@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from normcompletion import Assembler, Completion, normalize
-from normcompletion.streams.events import EventReader
+from normcompletion import Assembler, Completion, assemble, iter_events, normalize
 from tests.conftest import memory_of, saved
 
 SIZE = 1 << 19  # bytes of noise
@@ -41,22 +40,12 @@ def noisy_stream(noise: bytes, size: int) -> Iterator[bytes]:
     yield b"\n\n" + saved(LAST) + b"data: [DONE]\n\n"
 
 
-def feed(pieces: Iterator[bytes]) -> Completion:
-    reader, assembler = EventReader(), Assembler()
-    for piece in pieces:
-        for found in reader.feed(piece):
-            assembler.feed(found)
-    for found in reader.close():
-        assembler.feed(found)
-    return assembler.finish()
-
-
 @pytest.mark.parametrize("name", sorted(NOISE))
 def test_noise_costs_no_memory(name: str) -> None:
     """Comments, keep-alives and fields without data take less than a quarter of their size and change nothing."""
-    feed(noisy_stream(b": warm\n\n", 100))
+    assemble(iter_events(noisy_stream(b": warm\n\n", 100)))
     found: list[Completion] = []
-    _, peak = memory_of(lambda: found.append(feed(noisy_stream(NOISE[name], SIZE))))
+    _, peak = memory_of(lambda: found.append(assemble(iter_events(noisy_stream(NOISE[name], SIZE)))))
     assert found[0].text == "Fog lifts."
     assert peak < SIZE // 4
 
@@ -96,11 +85,7 @@ def test_extra_and_notes_do_not_grow_with_the_chunks() -> None:
         }
         for turn in range(2_000)
     ]
-    raw = saved(*chunks)
-    assembler = Assembler()
-    for chunk in chunks:
-        assembler.feed(chunk)
-    for completion in (normalize(raw), assembler.finish()):
+    for completion in (normalize(saved(*chunks)), assemble(chunks)):
         assert completion.text == "x" * 2_000
         assert completion.id == "a0"
         assert completion.extra == {

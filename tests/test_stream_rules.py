@@ -342,11 +342,8 @@ def test_words_in_object_that_no_variant_implies_follow_the_rule_of_values() -> 
     """Of two such words the last one stays and the first is noted, also where one is a number or was read by itself."""
     for first, second in (("a", "b"), (5, "b"), ("a", 5)):
         chunks = [{**piece({"content": "hi"}), "object": first}, {**END, "object": second}]
-        assembler = Assembler()
-        for chunk in chunks:
-            assembler.feed(normalize_chunk(chunk))
         completion = both(*chunks)
-        assert assembler.finish().to_json() == completion.to_json()
+        assert assemble(map(normalize_chunk, chunks)).to_json() == completion.to_json()
         assert completion.extra["/object"] == str(second)
         assert ("/object", str(first)) in {(note.path, note.before) for note in completion.notes}
 

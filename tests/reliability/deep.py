@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from normcompletion import Assembler, NormalizeError, iter_events, normalize, normalize_chunk, normalize_many
+from normcompletion import NormalizeError, assemble, iter_events, normalize, normalize_chunk, normalize_many
 from normcompletion.batch import Reject, iter_records
 
 LEVELS = 1_000_000
@@ -65,10 +65,7 @@ def parse_arguments() -> str:
 
 def through_stream(raw: bytes) -> object:
     """The completion of a stream whose bytes come in pieces."""
-    assembler = Assembler()
-    for event in iter_events(raw[at : at + 65_536] for at in range(0, len(raw), 65_536)):
-        assembler.feed(event)
-    return assembler.finish()
+    return assemble(iter_events(raw[at : at + 65_536] for at in range(0, len(raw), 65_536)))
 
 
 def of_log(text: bytes) -> str:

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from normcompletion import (
-    Assembler,
     NormalizeError,
     SourceReportedError,
     UnknownSourceError,
+    assemble,
     detect,
     explain,
     iter_events,
@@ -47,14 +47,6 @@ def secret(name: str) -> str:
     return hashlib.sha512(name.encode()).hexdigest()
 
 
-def live(raw: bytes) -> object:
-    """The completion of a stream that comes in pieces."""
-    assembler = Assembler(strict=True)
-    for event in iter_events([raw]):
-        assembler.feed(event)
-    return assembler.finish()
-
-
 VERBS: list[Verb] = [
     normalize,
     lambda raw: normalize(raw, strict=True),
@@ -62,7 +54,7 @@ VERBS: list[Verb] = [
     lambda raw: normalize(raw, max_record_bytes=10),
     lambda raw: normalize_chunk(raw, strict=True),
     lambda raw: list(normalize_many([raw], strict=True)),
-    live,
+    lambda raw: assemble(iter_events([raw]), strict=True),
 ]
 
 
@@ -78,7 +70,6 @@ def leaves(tree: Any) -> Iterator[tuple[Any, Any]]:
 def planted(pair: Pair) -> Iterator[tuple[str, bytes]]:
     """A secret and a payload that holds it: as a text, as other types, as number, in broken and cut JSON."""
     chance = random.Random(f"{SEED} {pair.name}")
-    lines = pair.raw.decode("utf-8", "replace").split("\n")
     if isinstance(pair.tree, dict | list):
         for at in range(6):
             tree = pair.tree
