@@ -534,3 +534,10 @@ def test_choices_of_one_index_in_one_chunk_keep_the_vendor_keys_of_each_part() -
     for _ in range(3):
         extra = both(piece({"content": part}), twice, END).extra
         assert extra == {f"/choices/0/delta/content/{place}/reference_ids": [1] for place in range(3)}
+
+
+def test_two_indexes_are_two_answers() -> None:
+    """Two consecutive indexes of which only the last ends are two answers, though three such ones count chunks."""
+    words = (("Low ", None), ("ti", None), ("de", "stop"))
+    chunks = [piece({"content": word}, index=at, finish_reason=finish) for at, (word, finish) in enumerate(words)]
+    assert [len(both(*some).choices) for some in (chunks, chunks[1:])] == [1, 2]
