@@ -42,14 +42,6 @@ def test_what_is_slower_each_time_fails(ratios, capsys):
     assert "--write" in printed[-1]
 
 
-def test_other_versions_have_a_wider_margin():
-    """The highest number of any version counts there, with more room; the own one decides where there is one."""
-    other = {"Python 2.0": {"cpu": ALL}, "Python 2.1": {"cpu": {**ALL, "all": 3.0}}}
-    assert gate.limits(other, "cpu")["all"] == 3 * gate.ELSEWHERE
-    assert gate.limits({**other, **HERE}, "cpu")["all"] == gate.MARGINS["cpu"] < gate.ELSEWHERE
-    assert gate.limits(other, "instructions") == {}
-
-
 def test_the_gate_measures_in_processes_of_its_own(tmp_path, monkeypatch):
     """A ratio of a real workload comes back; a process that fails ends the gate with its command."""
     monkeypatch.setenv("NORMCOMPLETION_BENCH_CACHE", str(tmp_path))

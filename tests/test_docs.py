@@ -8,7 +8,6 @@ import importlib
 import inspect
 import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,9 +65,3 @@ def test_guides_run(module, monkeypatch):
     found = importlib.import_module(module)
     assert len(found.__doc__.splitlines()) >= 5
     run_examples(found.__doc__, dict(vars(found)), module)
-
-
-def test_no_sentence_of_the_model_is_for_its_makers():
-    """The descriptions in the JSON Schema do not speak of the code."""
-    text = (Path(ROOT) / "tests" / "schema.json").read_text()
-    assert not [word for word in ("Leaf", "garbage", "decoder", ">>>") if word in text]

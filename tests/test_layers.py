@@ -123,11 +123,3 @@ def test_imports_point_one_way():
         if LEVEL[other] >= LEVEL[name] and name not in ("__init__", "__main__")
     ]
     assert wrong == []
-
-
-def test_the_model_knows_nobody():
-    """The model imports only the type of `extra` and what masks keys in `repr`, and names no source."""
-    assert imported("model", PACKAGE / "model.py") == {"extra", "masking"}
-    tree = ast.parse((PACKAGE / "model.py").read_text())
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert not names & {"atoma", "log10", "openrouter"}
