@@ -140,23 +140,6 @@ def test_choices_without_an_index_give_the_first_text_and_the_first_calls() -> N
     assert (indexed.text, indexed.tool_calls) == ("", [])
 
 
-def test_usage_in_a_place_of_its_own_gives_way_to_that_of_the_body() -> None:
-    """Usage in a choice or in `x_groq` is read where the body has none; the rest is kept."""
-    choice = {"index": 0, "message": {"content": "hi"}, "usage": {"total_tokens": 1, "cached_tokens": 3}}
-    groq = {"id": "r", "usage": {"total_tokens": 2, "queue_time": 0.1}}
-    body = {"choices": [choice], "x_groq": groq, "usage": {"total_tokens": 9}}
-    whole = normalize(body)
-    assert (whole.usage.total_tokens, whole.notes) == (9, [])
-    assert whole.extra["/choices/0/usage"] == {"total_tokens": 1}
-    assert whole.extra["/x_groq"] == groq
-    del body["usage"]
-    first = normalize(body)
-    assert (first.usage.total_tokens, [note.path for note in first.notes]) == (1, ["/choices/0/usage"])
-    assert first.extra["/x_groq"] == groq
-    assert normalize({**body, "usage": {"total_tokens": None}}) == first
-    assert all(explain(item).lost == [] for item in (body, {**body, "usage": {"total_tokens": 9}}))
-
-
 def test_a_limit_and_a_wrong_word_are_refused_at_once() -> None:
     """`detect` and `explain` have the limit of a record, and `on_broken` is one of two words."""
     for call in (

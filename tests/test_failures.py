@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from normcompletion import NormalizeError, UnknownPayloadError, normalize
+from normcompletion import UnknownPayloadError, normalize
 from normcompletion.dialect.failures import ALONE, FORMS, Form, form_of
 from tests.conftest import PAIRS, chat, reported
 
@@ -89,17 +89,6 @@ def test_a_function_call_of_nothing_is_no_call(calls: dict[str, Any]) -> None:
         completion = normalize(body)
         assert completion.tool_calls == []
         assert completion.notes == []
-
-
-def test_a_list_of_one_error_is_that_error() -> None:
-    """Gemini's list of one error is a failed call; a list of anything else is not one response."""
-    completion = reported([{"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}])
-    assert completion.error.code == 400
-    assert completion.extra == {"/0/error/status": "INVALID_ARGUMENT"}
-    for items in ([], [{"error": {"code": 1}}, {"error": {"code": 2}}], [chat()]):
-        with pytest.raises(NormalizeError) as caught:
-            normalize(items)
-        assert caught.value.code == "list"
 
 
 def test_what_no_error_can_hold_stays_in_extra() -> None:

@@ -59,14 +59,6 @@ def test_a_message_with_a_member_of_an_error_is_one(member: dict[str, Any]) -> N
     assert refusal({"message": "no", "more": 1}).code == "unknown_shape"
 
 
-def test_a_detail_alone_is_an_error() -> None:
-    """`detail` is an error body where nothing else has a value."""
-    for body in ({"detail": "no"}, {"detail": "no", "id": None}):
-        completion = reported(body)
-        assert completion.error.message == "no"
-    assert refusal({"detail": "no", "more": 1}).code == "unknown_shape"
-
-
 @pytest.mark.parametrize(
     ("member", "fits"),
     [

@@ -98,15 +98,3 @@ def test_a_key_with_a_slash_is_escaped_in_pointers() -> None:
     assert normalize({"choices": [{"message": {"content": "x"}, **keys}]}).extra == expected
     assert both(piece({"content": "x"}, **keys), END).extra == expected
     assert pointer(("a/b", 0, "c~d")) == "/a~1b/0/c~0d"
-
-
-def test_arguments_of_a_wrong_type_keep_the_rest_of_the_call() -> None:
-    """A member of a wrong type deep in a body is in `extra` with a note, and what is beside it is read."""
-    call = {"id": "t", "function": {"name": ["f"], "arguments": "{}"}}
-    completion = normalize({"choices": [{"message": {"content": {"a": 1}, "tool_calls": [call]}, "index": "x"}]})
-    assert completion.tool_calls[0].function.arguments == "{}"
-    assert completion.extra == {
-        "/choices/0/message/content": {"a": 1},
-        "/choices/0/message/tool_calls/0/function/name": ["f"],
-        "/choices/0/index": "x",
-    }
