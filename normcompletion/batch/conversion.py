@@ -221,7 +221,7 @@ class Conversion:
         read, source, default = self._read, options.source, options.default_source
         completions: list[Completion] = []
         for _, _, _, text, kind in units:
-            if text is None or kind or not text.startswith(b"{") or _ORIGIN_MARK in text[-_MARKED:]:
+            if text is None or kind or not text.startswith(b"{") or text.find(_ORIGIN_MARK, -_MARKED) >= 0:
                 break
             try:
                 completion = read(text, source, default)

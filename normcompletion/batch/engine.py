@@ -116,11 +116,7 @@ class Reader:
         self.check_whole()
 
     def results(
-        self,
-        make: Maker[Result],
-        signals: Signals,
-        start: Position = BEGINNING,
-        done: int = 0,
+        self, make: Maker[Result], signals: Signals, start: Position = BEGINNING, done: int = 0
     ) -> Generator[tuple[Task, Result]]:
         """Each task with what `make(options)` gives for it, in order; `done` units are there already.
 

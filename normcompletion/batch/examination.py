@@ -59,9 +59,7 @@ class Examiner:
                 for unit in units(block, self._options.max_record_bytes):
                     if limit is not None and examined.report.units >= limit:
                         return examined
-                    found = self._conversion(
-                        [Block(block.input, unit.line, unit.offset, [unit], block.body, block.name)]
-                    )
+                    found = self._conversion([block._replace(data=[unit])])
                     examined.report.add(found.report)
                     for _, reject in found.rejects:
                         row = {"file": reject.source, "line": reject.line, "code": reject.code, "reason": reject.reason}
