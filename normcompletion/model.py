@@ -43,6 +43,7 @@ Role = Literal["assistant", "user", "system", "developer", "tool", "function", "
 SourceBasis = Literal["marker", "envelope", "object", "caller", "dialect"]
 
 _LONGEST_TEXT = 80
+_MOST_LEVELS = 16  # of containers in each other
 
 
 class Model(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -58,16 +59,17 @@ class Model(Struct, kw_only=True, forbid_unknown_fields=True):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _shortened(value: Any) -> str:
+def _shortened(value: Any, levels: int = _MOST_LEVELS) -> str:
     if isinstance(value, str):
         value = mask_known(value)
         if len(value) > _LONGEST_TEXT:
             half = _LONGEST_TEXT // 2
             value = f"{value[:half]}…{value[-half:]}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_shortened, value))}]"
+        return f"[{', '.join(_shortened(item, levels - 1) for item in value) if levels else '…'}]"
     if isinstance(value, dict | Extra):
-        return f"{{{', '.join(f'{_shortened(key)}: {_shortened(item)}' for key, item in value.items())}}}"
+        members = (f"{_shortened(key)}: {_shortened(item, levels - 1)}" for key, item in value.items())
+        return f"{{{', '.join(members) if levels else '…'}}}"
     return repr(value)
 
 

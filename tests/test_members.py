@@ -112,3 +112,10 @@ def test_tool_arguments_may_hold_many_brackets(levels: int, deep: bool) -> None:
             completion.tool_calls[0].parse_arguments()
     else:
         assert len(completion.tool_calls[0].parse_arguments()) == 4
+
+
+def test_a_repr_ends_at_sixteen_containers_in_each_other() -> None:
+    """A completion shows itself however deep a value nests: what is sixteen containers down is not shown."""
+    deep = "[" * 500 + "]" * 500
+    shown = repr(normalize('{"choices": [{"message": {"content": "Hi"}, "vendor": ' + deep + "}]}"))
+    assert shown.endswith("extra={'/choices/0/vendor': " + "[" * 15 + "[…]" + "]" * 15 + "})")
