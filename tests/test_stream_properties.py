@@ -370,6 +370,25 @@ def test_every_path_reads_any_chunks_alike(chunks: list[Tree], strict: bool) -> 
     assert result(lambda: by_chunks(raw, strict=strict)) == whole
 
 
+@examples(300)
+@given(
+    choice=CHOICES,
+    delta=DELTAS,
+    name=st.sampled_from(["content", "reasoning", "reasoning_content"]),
+    texts=st.lists(WORDS, min_size=2, max_size=5),
+)
+def test_chunks_that_differ_in_one_text_say_what_each_says_by_itself(
+    choice: Tree, delta: Tree, name: str, texts: list[Any]
+) -> None:
+    """Chunks that are alike but for a text give what they give when each is merged by itself."""
+    assume(isinstance(choice, dict) and isinstance(delta, dict))
+    raw = saved(*({"choices": [{**choice, "delta": {**delta, name: text}}]} for text in texts))
+    whole = result(lambda: normalize(raw))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("normcompletion.streams.assembly.run_after", lambda chunk, answer: None)
+        assert result(lambda: normalize(raw)) == whole
+
+
 @examples(50)
 @given(raw=streams, random=randoms, strict=st.booleans())
 def test_a_stream_cut_off_anywhere_has_one_result(raw: bytes, random: Random, strict: bool) -> None:  # noqa: FBT001

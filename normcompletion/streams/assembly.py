@@ -438,10 +438,8 @@ class Assembly(msgspec.Struct, eq=False):
             self.run = None
 
     def _answer(self, index: int | None, of: int, at: int) -> Answer:
-        """The answer of a choice under an index that was not seen. Without one, it is the only answer there is."""
+        """The answer of a choice, by its index; without one, it is the only answer there is."""
         answers = self.answers
-        if of == 1 and (found := answers.get(index)) is not None:
-            return found
         key: Any = index
         if index is None and of > 1 and at > 0:
             key = f"#{at}"  # several without an index in one chunk
