@@ -76,6 +76,7 @@ class Assembly(msgspec.Struct, eq=False):
     camel: int = 0  # how many keys were in camelCase
     answers: dict[Any, Answer] = {}
     words: dict[str, Any] = {}
+    padding: dict[str, Any] = {}  # the last of each, by name
     run: Run | None = None
     said: tuple[Any, ...] = (None,) * (len(wire.WORDS) + 1)  # the words of the last chunk
     ids: dict[str, None] = {}
@@ -166,7 +167,15 @@ class Assembly(msgspec.Struct, eq=False):
             self._guard()
 
     def _several(self, event: Event) -> UnknownPayloadError:
-        return several(self._offset_of(event, self.events) or None)
+        """The error for an event with which a second answer starts."""
+        offset = self._offset_of(event, self.events) or None
+        where = "" if offset is None else f"; the second starts at byte {offset}"
+        error = UnknownPayloadError(
+            f"several answers follow one another{where}; normalize_many([payload]) reads a text that holds several",
+            code="streams",
+        )
+        error.offset = offset
+        return error
 
     def _offset_of(self, event: Event, number: int) -> int:
         return event.offset if self.raw is None else _offset_in(self.raw, number)
@@ -229,7 +238,16 @@ class Assembly(msgspec.Struct, eq=False):
         if self.skip_broken:
             self.extra.note("broken_event", f"/events/{number}", event.data.decode("utf-8", "replace"))
             return
-        raise broken(number, self._offset_of(event, number), refusal, self._so_far())
+        offset = self._offset_of(event, number)
+        reason = "its JSON ends too early" if refusal.code == "truncated" else str(refusal).partition(";")[0]
+        error = MalformedPayloadError(
+            f"event {number}, at byte {offset} of the stream, is broken: {reason}; "
+            'its error has what came before in .completion, on_broken="skip" goes on behind it',
+            code="syntax" if refusal.code in ("truncated", "leading_text") else refusal.code,
+            offset=offset,
+        )
+        error.completion = self._so_far()
+        raise error
 
     def _so_far(self) -> Completion | None:
         try:
@@ -409,9 +427,9 @@ class Assembly(msgspec.Struct, eq=False):
         if chunk.usage is not None:
             self._add_usage(chunk.usage)
         if chunk.obfuscation is not None:
-            self.extra.set("/obfuscation", chunk.obfuscation)
+            self.padding["obfuscation"] = chunk.obfuscation
         if chunk.p is not None:
-            self.extra.set("/p", chunk.p)
+            self.padding["p"] = chunk.p
         self._add_words(chunk)
         of = len(chunk.choices)
         for at, choice in enumerate(chunk.choices):
@@ -434,7 +452,7 @@ class Assembly(msgspec.Struct, eq=False):
         if self.run is not None:
             self.run.close()
             if self.run.padding is not None:
-                self.extra.set("/obfuscation", self.run.padding)
+                self.padding["obfuscation"] = self.run.padding
             self.run = None
 
     def _answer(self, index: int | None, of: int, at: int) -> Answer:
@@ -496,6 +514,9 @@ class Assembly(msgspec.Struct, eq=False):
     def _add_extra(self, extra: dict[str, Any], owners: Owners) -> None:
         """What the model has no field for, where it belongs in the assembled body."""
         for pointer, value in extra.items():
+            if pointer[1:] in wire.PADDING:
+                self.padding[pointer[1:]] = value
+                continue
             owner, rest = _owner(pointer, owners)
             values = self.extra if owner is None else owner.extra
             values.add(rest, value, is_delta=rest.startswith(_FRAGMENTED))
@@ -531,6 +552,7 @@ class Assembly(msgspec.Struct, eq=False):
         self._keep(completion, answers, findings)
         if findings.extra and (completion.usage is None or adapt.is_blank(completion.usage)):
             completion.usage = self._usage_elsewhere(len(choices), findings) or completion.usage
+        findings.extra |= {f"{findings.prefix}/{name}": text for name, text in self.padding.items()}
         self._add_notes(completion, answers, findings, final=final)
         if self.has_halves:
             mend(completion, findings)
@@ -588,8 +610,7 @@ class Assembly(msgspec.Struct, eq=False):
             tree["object"] = next(iter(self.objects))
         values = [*self.extra.items()]
         for answer in self.answers.values():
-            if answer.extra:
-                values += [(f"/choices/0{pointer}", value) for pointer, value in answer.extra.items()]
+            values += [(f"/choices/0{pointer}", value) for pointer, value in answer.extra.items()]
         if self.usage is not None:
             tree["usage"] = msgspec.to_builtins(self.usage)
         for pointer, value in values:
@@ -689,30 +710,6 @@ def read_stream(
     else:
         assembly.add(Event(to_json(chunk)) for chunk in payload)
     return assembly.completion(findings, final=True)
-
-
-def several(offset: int | None) -> UnknownPayloadError:
-    """The error for a text in which a second answer starts at an offset."""
-    where = "" if offset is None else f"; the second starts at byte {offset}"
-    error = UnknownPayloadError(
-        f"several answers follow one another{where}; normalize_many([payload]) reads a text that holds several",
-        code="streams",
-    )
-    error.offset = offset
-    return error
-
-
-def broken(number: int, offset: int, refusal: MalformedPayloadError, completion: Completion | None) -> NormalizeError:
-    """The error for an event that is not JSON; `completion` is what came before it."""
-    reason = "its JSON ends too early" if refusal.code == "truncated" else str(refusal).partition(";")[0]
-    error = MalformedPayloadError(
-        f"event {number}, at byte {offset} of the stream, is broken: {reason}; "
-        'its error has what came before in .completion, on_broken="skip" goes on behind it',
-        code="syntax" if refusal.code in ("truncated", "leading_text") else refusal.code,
-        offset=offset,
-    )
-    error.completion = completion
-    return error
 
 
 def _offset_in(raw: bytes, number: int) -> int:

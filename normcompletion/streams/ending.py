@@ -102,9 +102,7 @@ def merged_usage(held: Any, later: Any, path: str, note: Callable[[str, str, Any
 
 def mend(completion: Completion, findings: Findings) -> None:
     """Join the halves of surrogate pairs that two chunks had, and replace those without another half."""
-    for at, choice in enumerate(completion.choices):
-        _mend(choice, f"{findings.prefix}/choices/{at}", findings)
-    for name in ("id", "model", "provider", "system_fingerprint", "service_tier", "error"):
+    for name in ("choices", "id", "model", "provider", "system_fingerprint", "service_tier", "error"):
         value = getattr(completion, name)
         setattr(completion, name, _mended(value, f"{findings.prefix}/{name}", findings))
 
@@ -121,15 +119,9 @@ def _mended(value: Any, at: str, findings: Findings) -> Any:
     if isinstance(value, list):
         value[:] = [_mended(item, f"{at}/{place}", findings) for place, item in enumerate(value)]
     elif isinstance(value, msgspec.Struct):
-        _mend(value, at, findings)
+        for name in value.__struct_fields__:
+            setattr(value, name, _mended(getattr(value, name), f"{at}/{_IN_DELTA.get(name, name)}", findings))
     return value
-
-
-def _mend(part: msgspec.Struct, at: str, findings: Findings) -> None:
-    for name in part.__struct_fields__:
-        value = getattr(part, name)
-        if isinstance(value, str | list | msgspec.Struct):
-            setattr(part, name, _mended(value, f"{at}/{_IN_DELTA.get(name, name)}", findings))
 
 
 def paired(value: Any) -> Any:

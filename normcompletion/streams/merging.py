@@ -51,10 +51,6 @@ class Values(msgspec.Struct, eq=False):
     notes: dict[tuple[str, str], Note] = {}
     held: dict[str, Any] = {}
 
-    def __bool__(self) -> bool:
-        """Whether there is any value."""
-        return bool(self.held)
-
     def note(self, code: str, path: str, before: Any) -> None:
         """Record a repair at a pointer."""
         if (code, path) not in self.notes:
