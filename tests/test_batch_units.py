@@ -149,6 +149,7 @@ def test_lines_do_not_depend_on_how_they_are_read(text, window, limit, size):
 
 @examples(60)
 @example(text=b"x" * 30 + b"\n" + b"y" * 30 + b"\nz\n", window=4, bom=False, ranges=False)
+@example(text=(b"x" * 75 + b"\n") * 2, window=51, bom=False, ranges=False)  # both are longer than the limit
 @given(TEXTS, st.integers(4, 80), st.booleans(), st.booleans())
 def test_a_run_can_begin_at_any_block(text, window, bom, ranges):
     """From the place of any block on, the blocks are those of the whole that come after it."""

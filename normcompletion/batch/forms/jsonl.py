@@ -20,16 +20,17 @@ def blocks(feed: Feed, start: Position, *, window: int, limit: int, ranges: bool
     source = feed.source
     # What is written to a log while it is read belongs to the next run.
     until = source.size if source.is_plain_file and source.size else None
+    longest = limit + len(b"\r\n")
     data = b""
     while until is None or at < until:
         wanted = window if until is None else min(window, until - at)
         if len(data) < wanted:
             data += feed(wanted - len(data))
         end = data.rfind(b"\n", 0, wanted) + 1 or data.find(b"\n", wanted) + 1
-        while not end and len(data) <= limit and (more := feed()):
+        while not end and len(data) <= longest and (more := feed()):
             end = len(data) + found if (found := more.find(b"\n") + 1) else 0
             data += more
-        if not end and len(data) > limit:
+        if end > max(wanted, longest) or (not end and len(data) > longest):
             length, data = _pass_over(feed, data)
             yield Block(index, line, at, [Unit(line, at, length, None)])
             at += length
