@@ -36,8 +36,8 @@ body or a chunk is never an empty success: it raises one of the errors in `normc
 
 ## Performance
 
-A body in canonical words takes about as long as `orjson.loads`; a log or a pipeline that never reads `extra` never pays
-for it, because it is collected when it is first read. `normalize(body, source="openrouter")` saves nothing worth
+A body in canonical words takes little longer than `orjson.loads`; a log or a pipeline that never reads `extra` never
+pays for it, because it is collected when it is first read. `normalize(body, source="openrouter")` saves nothing worth
 mentioning: name the source where you know it, not for speed. `normcompletion bench LOG` measures your own log beside
 `orjson`, `msgspec` and `json`. In bulk, `convert --layout flat` or `--columns` cost least, and `--jobs 0` uses every
 processor with the same output.
