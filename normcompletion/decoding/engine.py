@@ -36,11 +36,11 @@ from .decoder import Decoder, Decoders, Registry, both_spellings, only_without_c
 from .detection import Detector, ambiguous, note_conflict, only_canonical, unmarked
 from .lenient import Walk
 from .record import from_record
-from .unknown import extra_of
+from .unknown import CONTAINERS, extra_of
 
 ReadStream = Callable[[bytes | list[Any], Findings], Completion]
 
-TREES = frozenset({dict, list})
+TREES = frozenset(CONTAINERS)
 MOST_TRIES = range(4)  # decoders that one payload is given to
 
 
