@@ -262,12 +262,15 @@ def leaves(items: list[Any], kind: type[Kind]) -> list[Kind]:
     return [item if item.__class__ is kind else leaf(item, kind) for item in items if item is not None]
 
 
+TEXT_PARTS = ("text", "output_text", None)  # the types of parts whose texts are the content
+
+
 def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
     """The text of the text parts and the text of the thinking parts."""
     text: list[str] = []
     thought: list[str] = []
     for part in parts:
-        if part.text is not None and part.type in ("text", "output_text", None):
+        if part.text is not None and part.type in TEXT_PARTS:
             text.append(part.text)
         elif part.thinking is not None:
             if isinstance(part.thinking, str):

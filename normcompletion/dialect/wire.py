@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import FieldInfo, fields
 
 from .. import model as canonical
@@ -213,10 +213,16 @@ class CanonicalCompletion(
     object: ClassVar[str] = "chat.completion"  # the only word that this Struct accepts, sent or implied
 
 
+class ChunkPart(canonical.Part, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A part of a content list. `closed` (Mistral) stays in `extra`."""
+
+    closed: bool | None = None
+
+
 class ChunkDelta(Wire, kw_only=True):
     """What a chunk adds to a message, with every alias that hosts use; also a whole message beside it."""
 
-    content: str | list[canonical.Part] | None = None
+    content: str | list[ChunkPart] | None = None
     role: str | None = None
     reasoning: str | None = None
     reasoning_details: list[canonical.ReasoningDetail] | None = None
@@ -249,11 +255,13 @@ class ChunkChoice(Wire, kw_only=True):
     """A choice of a chunk; `text` is that of a text completion.
 
     `VENDOR_MEMBERS` are known because whole families of services send them with each chunk; they stay in `extra`.
+    `camel_finish` is the finish word as Mistral's TypeScript SDK spells its key, in chunks that have no other such key.
     """
 
     index: Integer | None = None
     delta: ChunkDelta | None = None
     finish_reason: str | None = None
+    camel_finish: str | UnsetType | None = field(name="finishReason", default=UNSET)
     native_finish_reason: str | None = None
     logprobs: ChunkLogprobs | None = None
     text: str | None = None

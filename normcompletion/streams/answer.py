@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..dialect import wire
-from ..dialect.adapt import joined
+from ..dialect.adapt import joined, leaf, leaves
 from ..dialect.finish import PLACEHOLDERS
 from ..model import (
     Annotation,
@@ -71,7 +71,7 @@ class Detail(msgspec.Struct, eq=False):
         return msgspec.structs.replace(self.words, **texts)
 
 
-def _continues(part: Part, before: Part) -> bool:
+def continues(part: Part, before: Part) -> bool:
     """Whether a part of a content list is the next fragment of the text, or the thought, of the part before."""
     if part.type != before.type or _more(part) != _NO_MORE or _more(before) != _NO_MORE:
         return False
@@ -80,7 +80,7 @@ def _continues(part: Part, before: Part) -> bool:
 
 
 def _whole_part(fragments: list[Part]) -> Part:
-    part = fragments[0]
+    part = leaf(fragments[0], Part)
     text, thinking = part.text, part.thinking
     if text is not None:
         text = "".join([each.text or "" for each in fragments])
@@ -181,6 +181,14 @@ class Answer(msgspec.Struct, eq=False):
                     self.extra.add(f"/{name}", value)
         return is_plain
 
+    def respell(self, choice: wire.ChunkChoice) -> None:
+        """Spell the finish word of a choice in snake_case; where it is there in both spellings, one is kept apart."""
+        if choice.finish_reason is None:
+            choice.finish_reason = choice.camel_finish  # type: ignore[assignment]  # it is set
+        elif choice.camel_finish is not None:
+            self.extra.add("/finishReason", choice.camel_finish)
+        choice.camel_finish = None
+
     def add_delta(self, delta: wire.ChunkDelta) -> None:
         """Go on with the texts of a delta and its fragments of tool calls."""
         self.deltas += 1
@@ -197,14 +205,18 @@ class Answer(msgspec.Struct, eq=False):
             else:
                 self.parts = self.parts or []
         if delta.reasoning is not None or delta.reasoning_content is not None:
-            self.has_reasoning = True
-            if thought := delta.reasoning or delta.reasoning_content:
-                self.reasoning.append(thought)
-                if delta.reasoning_content and delta.reasoning_content != thought:
-                    self.aliases.append(delta.reasoning_content)  # where the two differ, one is kept apart
+            self.add_reasoning(delta.reasoning, delta.reasoning_content)
         if delta.tool_calls is not None:
             self.has_calls = True
             self.places["tool_calls"] = self.calls.take(delta.tool_calls, self.extra)
+
+    def add_reasoning(self, thought: str | None, alias: str | None) -> None:
+        """Go on with the reasoning of a delta, under either name; where the two differ, one is kept apart."""
+        self.has_reasoning = True
+        if text := thought or alias:
+            self.reasoning.append(text)
+            if alias and alias != text:
+                self.aliases.append(alias)
 
     def _add_words(self, delta: wire.ChunkDelta) -> None:
         if (role := delta.role) is not None:
@@ -222,7 +234,7 @@ class Answer(msgspec.Struct, eq=False):
         if delta.channel is not None:
             self.extra.add("/delta/channel", delta.channel)
 
-    def _add_content(self, parts: list[Part], delta: wire.ChunkDelta) -> None:
+    def _add_content(self, parts: Sequence[Part], delta: wire.ChunkDelta) -> None:
         """The parts of a delta, with their texts and thoughts."""
         self.places["content"] = self._add_parts(parts)
         text, thought = joined(parts)
@@ -313,18 +325,25 @@ class Answer(msgspec.Struct, eq=False):
             elif value is not None:
                 audio[name] = value
 
-    def _add_parts(self, parts: list[Part]) -> list[int]:
+    def _add_parts(self, parts: Sequence[Part]) -> list[int]:
         """Parts of a content list; fragments of one text or thought become one part. Gives the place of each."""
         if self.parts is None:
             self.parts = [[Part(type="text", text="".join(self.content))]] if self.content else []
         places = []
         for part in parts:
-            if self.parts and _continues(part, self.parts[-1][0]):
+            if self.parts and continues(part, self.parts[-1][0]):
                 self.parts[-1].append(part)
             else:
                 self.parts.append([part])
             places.append(len(self.parts) - 1)
+        self._keep_closed(parts, places, "delta")
         return places
+
+    def _keep_closed(self, parts: Sequence[Part], places: Iterable[int], key: str) -> None:
+        """Keep what says of parts whether they are closed (Mistral), which no canonical part does."""
+        for part, place in zip(parts, places, strict=False):
+            if isinstance(part, wire.ChunkPart) and part.closed is not None:
+                self.extra.add(f"/{key}/content/{place}/closed", part.closed)
 
     def _add_logprobs(self, logprobs: Logprobs) -> None:
         """Log-probs of a chunk's tokens."""
@@ -345,6 +364,9 @@ class Answer(msgspec.Struct, eq=False):
         if message.channel is not None:
             self.extra.add("/message/channel", message.channel)
             message.channel = None
+        if isinstance(message.content, list):
+            self._keep_closed(message.content, range(len(message.content)), "message")
+            message.content = leaves(message.content, Part)  # type: ignore[assignment]
         if not self.has_delta:
             self.messages.append(message)
             return

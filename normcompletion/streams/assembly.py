@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from ..decoding.detection import ambiguous, unmarked
 from ..decoding.engine import apply_placeholders
@@ -426,14 +427,14 @@ class Assembly(msgspec.Struct, eq=False):
         self._end_run()
         if chunk.usage is not None:
             self._add_usage(chunk.usage)
-        if chunk.obfuscation is not None:
-            self.padding["obfuscation"] = chunk.obfuscation
-        if chunk.p is not None:
-            self.padding["p"] = chunk.p
+        self._add_padding(chunk)
         self._add_words(chunk)
         of = len(chunk.choices)
         for at, choice in enumerate(chunk.choices):
             answer = self._answer(choice.index, of, at)
+            if choice.camel_finish is not UNSET:
+                self.camel += 1
+                answer.respell(choice)
             is_plain = answer.add(choice)
             if choice.finish_reason is not None or choice.native_finish_reason is not None:
                 self.has_native = self.has_native or choice.native_finish_reason is not None
@@ -441,7 +442,13 @@ class Assembly(msgspec.Struct, eq=False):
             if owners is not None:
                 owners.append((answer, answer.places))
         if of == 1 and is_plain and not self.is_guarded and not self.strict:
-            self.run = run_after(chunk, answer)
+            self.run = run_after(chunk, answer, self._add_usage)
+
+    def _add_padding(self, chunk: wire.Chunk) -> None:
+        if chunk.obfuscation is not None:
+            self.padding["obfuscation"] = chunk.obfuscation
+        if chunk.p is not None:
+            self.padding["p"] = chunk.p
 
     def _guard(self) -> None:
         """From now on, have a look at each event before it is merged."""
@@ -451,8 +458,7 @@ class Assembly(msgspec.Struct, eq=False):
     def _end_run(self) -> None:
         if self.run is not None:
             self.run.close()
-            if self.run.padding is not None:
-                self.padding["obfuscation"] = self.run.padding
+            self._add_padding(self.run.head)
             self.run = None
 
     def _answer(self, index: int | None, of: int, at: int) -> Answer:
