@@ -370,19 +370,35 @@ def test_every_path_reads_any_chunks_alike(chunks: list[Tree], strict: bool) -> 
     assert result(lambda: by_chunks(raw, strict=strict)) == whole
 
 
-@examples(300)
-@given(
-    choice=CHOICES,
-    delta=DELTAS,
-    name=st.sampled_from(["content", "reasoning", "reasoning_content"]),
-    texts=st.lists(WORDS, min_size=2, max_size=5),
+ARGUMENTS = st.fixed_dictionaries({"index": st.just(0), "function": st.fixed_dictionaries({"arguments": WORDS})})
+SUMMARIES = st.fixed_dictionaries({"type": st.just("reasoning.text"), "index": st.just(0), "text": WORDS})
+TEXT_PARTS = st.fixed_dictionaries({"type": st.sampled_from(["text", "x"]), "text": WORDS})
+THOUGHTS = st.fixed_dictionaries({"type": st.just("text"), "text": WORDS})
+THINKING = st.fixed_dictionaries(
+    {"type": st.just("thinking"), "closed": st.booleans(), "thinking": WORDS | st.lists(THOUGHTS, max_size=2)}
 )
-def test_chunks_that_differ_in_one_text_say_what_each_says_by_itself(
-    choice: Tree, delta: Tree, name: str, texts: list[Any]
+# What may differ in chunks that are else alike.
+CHANGES = members(
+    {
+        "content": WORDS | st.lists(TEXT_PARTS | THINKING, min_size=1, max_size=2),
+        "reasoning": WORDS,
+        "reasoning_content": WORDS,
+        "tool_calls": st.lists(ARGUMENTS, min_size=1, max_size=2),
+        "reasoning_details": st.lists(SUMMARIES, min_size=1, max_size=2),
+        "role": st.just("assistant"),
+    }
+)
+BESIDE = members({"usage": members({"total_tokens": st.integers(0, 2)}), "obfuscation": WORDS, "p": WORDS})
+
+
+@examples(500)
+@given(choice=CHOICES, delta=DELTAS, changes=st.lists(st.tuples(CHANGES, BESIDE), min_size=2, max_size=6))
+def test_chunks_that_differ_in_texts_say_what_each_says_by_itself(
+    choice: Tree, delta: Tree, changes: list[tuple[Tree, Tree]]
 ) -> None:
-    """Chunks that are alike but for a text give what they give when each is merged by itself."""
+    """Chunks that are alike but for texts, padding and usage give what they give when each is merged by itself."""
     assume(isinstance(choice, dict) and isinstance(delta, dict))
-    raw = saved(*({"choices": [{**choice, "delta": {**delta, name: text}}]} for text in texts))
+    raw = saved(*({"choices": [{**choice, "delta": {**delta, **texts}}], **beside} for texts, beside in changes))
     whole = result(lambda: normalize(raw))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("normcompletion.streams.assembly.run_after", lambda chunk, answer: None)

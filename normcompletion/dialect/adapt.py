@@ -7,6 +7,7 @@ rules. What has no canonical field, and every repair, goes to the findings.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -265,7 +266,7 @@ def leaves(items: list[Any], kind: type[Kind]) -> list[Kind]:
 TEXT_PARTS = ("text", "output_text", None)  # the types of parts whose texts are the content
 
 
-def joined(parts: list[model.Part]) -> tuple[str | None, str | None]:
+def joined(parts: Sequence[model.Part]) -> tuple[str | None, str | None]:
     """The text of the text parts and the text of the thinking parts."""
     text: list[str] = []
     thought: list[str] = []

@@ -11,8 +11,8 @@ are taken out of the tree, camelCase is spelled in snake_case, and the rest is c
 chunk with another fault goes through the lenient decode and the adapters of whole responses.
 
 **Merging** (`runs.py`, `assembly.py`, `answer.py`, `calls.py`, `merging.py`). Most chunks differ from the one before in
-one text alone, which one comparison of Structs shows: such a `Run` only appends it to a list. What any other chunk says
-goes member by member to the answers of its choices (`Assembly.merge`, `Answer.add`). Texts are joined when somebody
+their texts alone, which one comparison of Structs shows: such a `Run` only appends them to lists. What any other chunk
+says goes member by member to the answers of its choices (`Assembly.merge`, `Answer.add`). Texts are joined when somebody
 asks, so time and memory are linear in the chunks. Words are never joined: the first id, model and provider stay, the
 last finish word, and another value has a note. Usage is merged member by member. Values without a field follow the
 rules of `merging.py`.

@@ -40,7 +40,7 @@ _beside, _NOTHING_BESIDE = attrgetter("text", "logprobs", "message"), (None,) * 
 _rare, _NOTHING_RARE = attrgetter("refusal", "annotations", "images", "audio", "function_call"), (None,) * 5
 _vendor, _NO_VENDOR = attrgetter(*wire.VENDOR_MEMBERS), (None,) * len(wire.VENDOR_MEMBERS)
 _NOT_OVER = (None, *PLACEHOLDERS)
-_DETAIL_TEXTS = ("text", "summary", "data")
+DETAIL_TEXTS = ("text", "summary", "data")
 
 
 class Detail(msgspec.Struct, eq=False):
@@ -56,7 +56,7 @@ class Detail(msgspec.Struct, eq=False):
             value = getattr(fragment, name)
             if value is None:
                 continue
-            if name in _DETAIL_TEXTS:
+            if name in DETAIL_TEXTS:
                 self.texts.setdefault(name, []).append(value)
                 continue
             held = getattr(self.words, name)
@@ -366,7 +366,7 @@ class Answer(msgspec.Struct, eq=False):
             message.channel = None
         if isinstance(message.content, list):
             self._keep_closed(message.content, range(len(message.content)), "message")
-            message.content = leaves(message.content, Part)  # type: ignore[assignment]
+            message.content = leaves(message.content, Part)  # type: ignore[arg-type]
         if not self.has_delta:
             self.messages.append(message)
             return
@@ -417,7 +417,7 @@ class Answer(msgspec.Struct, eq=False):
         """Go on with what another answer has."""
         said = other.message()
         delta = wire.ChunkDelta(**{name: getattr(said, name) for name in wire.DELTA_MEMBERS})
-        delta.content = said.content if said.parts is None else said.parts
+        delta.content = said.content if said.parts is None else said.parts  # type: ignore[assignment]
         delta.role = other.role
         choice = wire.ChunkChoice(delta=delta)
         choice.logprobs, choice.error = other.whole_logprobs(), other.error  # type: ignore[assignment]

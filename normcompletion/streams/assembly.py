@@ -7,7 +7,7 @@ overwrites. Time and memory are linear in the chunks: fragments are joined once,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from operator import attrgetter
 from typing import Any
@@ -40,7 +40,7 @@ from .chunks import VARIANTS, ChunkReader, as_wire
 from .ending import as_one, choice_of, mend, merged_usage, paired
 from .events import DONE, Event, frames, iter_events
 from .merging import Values
-from .runs import Run, run_after
+from .runs import Other, Reading, Run, run_after
 
 _MAX_NAMES = 64
 _FRAGMENTED = ("/delta/", "/logprobs/", "/message/")  # where unknown values are fragments
@@ -110,22 +110,29 @@ class Assembly(msgspec.Struct, eq=False):
         `MalformedPayloadError` for one in the middle that is not JSON.
         """
         self.raw = self.raw if raw is None else raw
-        decode: Callable[[bytes], wire.Chunk | None] = self.reader.decode
-        number = before = self.events
-        for number, event in enumerate(events, before + 1):
-            data: Any = event if event.__class__ is bytes else self._opened(event)  # type: ignore[arg-type]
-            try:
-                chunk = decode(data)
-            except REFUSALS:
-                chunk = None
-            if chunk is not None and self.run is not None and self.run.takes(chunk):
-                continue
+        remaining, reading = iter(events), (self.reader.decode, self._opened, self._add_usage)
+        while (found := self._next(remaining, reading)) is not None:
+            self.events += 1
+            event, chunk = found
             if chunk is None or self.is_guarded or self.strict:
-                self.events = number
                 self._add_any(Event(event) if isinstance(event, bytes) else event, chunk)
             else:
                 self.merge(chunk)
-        self.events = number
+
+    def _next(self, events: Iterator[bytes | Event], reading: Reading) -> Other | None:
+        """The next event that does not go on with a run, with its chunk."""
+        if (run := self.run) is not None:
+            before = run.count
+            other = run.take(events, reading)
+            self.events += run.count - before
+            return other
+        decode, opened, _ = reading
+        for event in events:
+            try:
+                return event, decode(event if isinstance(event, bytes) else opened(event))
+            except REFUSALS:
+                return event, None
+        return None
 
     def _opened(self, event: Event) -> bytes:
         """The data of an event; empty where it needs another look, whatever it is."""
@@ -280,7 +287,7 @@ class Assembly(msgspec.Struct, eq=False):
                 owners: Owners = []
                 self.merge(loosened.chunk, owners)
                 self._add_extra(loosened.extra, owners)
-            elif self.run is None or not self.run.takes(loosened.chunk):
+            else:
                 self.merge(loosened.chunk)
         if is_body and len(self.answers) and not self.others and self.events == 1:
             self.body = data
@@ -442,7 +449,7 @@ class Assembly(msgspec.Struct, eq=False):
             if owners is not None:
                 owners.append((answer, answer.places))
         if of == 1 and is_plain and not self.is_guarded and not self.strict:
-            self.run = run_after(chunk, answer, self._add_usage)
+            self.run = run_after(chunk, answer)
 
     def _add_padding(self, chunk: wire.Chunk) -> None:
         if chunk.obfuscation is not None:

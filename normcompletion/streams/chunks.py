@@ -238,7 +238,8 @@ def as_wire(chunk: Chunk, *, has_natives: bool) -> tuple[wire.Chunk, dict[str, A
             **{name: getattr(choice.delta, name) for name in wire.DELTA_MEMBERS}
         )
         assert delta is not None
-        delta.content = choice.delta.content if choice.delta.parts is None else choice.delta.parts
+        parts: Any = choice.delta.parts
+        delta.content = choice.delta.content if parts is None else parts
         roles = (f"{base}/delta/role", f"{base}/message/role")
         if (said := _said_before(notes, ("placeholder", "unknown_role"), roles)) is not None:
             delta.role = said
