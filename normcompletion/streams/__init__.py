@@ -12,10 +12,10 @@ chunk with another fault goes through the lenient decode and the adapters of who
 
 **Merging** (`runs.py`, `assembly.py`, `answer.py`, `calls.py`, `merging.py`). Most chunks differ from the one before in
 their texts alone, which one comparison of Structs shows: such a `Run` only appends them to lists. What any other chunk
-says goes member by member to the answers of its choices (`Assembly.merge`, `Answer.add`). Texts are joined when somebody
-asks, so time and memory are linear in the chunks. Words are never joined: the first id, model and provider stay, the
-last finish word, and another value has a note. Usage is merged member by member. Values without a field follow the
-rules of `merging.py`.
+says goes member by member to the answers of its choices (`Assembly.merge`, `Answer.add`). Texts are joined when
+somebody asks, so time and memory are linear in the chunks. Words are never joined: the first id, model and provider
+stay, the last finish word, and another value has a note. Usage is merged member by member. Values without a field
+follow the rules of `merging.py`.
 
 **Endings** (`ending.py`, `splitting.py`). Finish words and roles are kept as they were sent until the end, when the
 markers of all chunks together have said who wrote the stream; then they are translated. A stream that ended before it
