@@ -51,11 +51,8 @@ class Decoder:
     """One form of a wire Struct; compiled when it is first needed. `variant` is the shape that it reads, if any.
 
     `decode` gives the Struct of a JSON text, and raises `REFUSALS`. After it took a payload, the decoder `strict` is
-    tried first: itself, or the strict form of a loose one; the canonical decoder after a body of one of the
-    `canonical_sources`, which that can tell from others.
+    tried first: itself, or the strict form of a loose one.
     """
-
-    canonical_sources: frozenset[str] = frozenset()
 
     def __init__(self, original: type[msgspec.Struct], form: Form, variant: Variant | None = None) -> None:
         self.original = original

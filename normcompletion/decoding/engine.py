@@ -70,8 +70,8 @@ class Engine:
         self.detector = Detector(registry.bodies, registry.signs)
         self.canonical_detector = Detector(only_canonical(registry.bodies), registry.signs)
         self.error_detector = Detector(registry.errors, registry.signs)
-        for decoder in (self.decoders.snake, self.decoders.loose["snake"]):
-            decoder.canonical_sources = self.canonical_detector.decisive_sources
+        # Whose bodies the canonical decoder can tell from those of others.
+        self.canonical_sources = self.canonical_detector.decisive_sources
         self.reader = self.read_inside  # bound once
 
     # -- from bytes
@@ -186,7 +186,8 @@ class Engine:
         findings.camel = decoder.camel
         findings.pending.append((findings.prefix, payload, decoder.schema))
         completion = self._from_body(body, findings, payload)
-        self.first = self.canonical if completion.source in decoder.canonical_sources else decoder.strict
+        has_canonical = not decoder.camel and completion.source in self.canonical_sources
+        self.first = self.canonical if has_canonical else decoder.strict
         return completion
 
     def _from_body(self, body: Any, findings: Findings, payload: Any) -> Completion:
