@@ -25,7 +25,7 @@ from .model import Completion
 from .payload import BLANKS, escape_surrogates, looks_like_stream, parse, replace_surrogates
 from .pointer import camel, escape
 from .streams.events import DONE, iter_events
-from .streams.merging import LABELS
+from .streams.values import LABELS
 
 LOST = "lost"
 

@@ -28,11 +28,12 @@ sources.checks
 sources.registry decoding.unknown
 decoding.lenient decoding.decoder decoding.record
 decoding.engine
-streams streams.events streams.merging
+streams streams.events streams.values
 streams.calls streams.chunks
 streams.answer
-streams.runs
-streams.ending
+streams.runs streams.ending
+streams.merging
+streams.result
 streams.assembly
 streams.splitting
 export.record

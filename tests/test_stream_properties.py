@@ -401,7 +401,7 @@ def test_chunks_that_differ_in_texts_say_what_each_says_by_itself(
     raw = saved(*({"choices": [{**choice, "delta": {**delta, **texts}}], **beside} for texts, beside in changes))
     whole = result(lambda: normalize(raw))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("normcompletion.streams.assembly.run_after", lambda chunk, answer: None)
+        patch.setattr("normcompletion.streams.merging.run_after", lambda chunk, answer: None)
         assert result(lambda: normalize(raw)) == whole
 
 

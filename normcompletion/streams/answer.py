@@ -28,7 +28,7 @@ from ..model import (
     to_json,
 )
 from .calls import Calls
-from .merging import UNNOTED, Values
+from .values import UNNOTED, Values
 
 Whole = TypeVar("Whole", Annotation, Image)
 

@@ -1,30 +1,21 @@
-"""Chunks to one completion: every piece of text is kept, no word is joined to another, nothing is invented.
-
-What is a word (id, model, role, finish reason, a call's id) is never concatenated; what is text always is. Null never
-overwrites. Time and memory are linear in the chunks: fragments are joined once, at the end.
-"""
+"""Events to one completion: chunks are merged, errors are reported, and nothing else is dropped or invented."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 from copy import copy
-from operator import attrgetter
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
-from ..decoding.detection import ambiguous, unmarked
-from ..decoding.engine import apply_placeholders
-from ..decoding.lenient import Walk
-from ..decoding.unknown import extra_of
+from ..decoding.detection import unmarked
 from ..dialect import adapt, wire
 from ..dialect.failures import form_of
 from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..findings import Findings
-from ..model import Chunk, Completion, ServiceError, Usage, to_json
+from ..model import Chunk, Completion, ServiceError, to_json
 from ..payload import (
     BLANKS,
     REFUSALS,
@@ -34,71 +25,34 @@ from ..payload import (
     parse_checked,
     replace_surrogates,
 )
-from ..pointer import camel, escape
-from .answer import Answer
+from ..pointer import escape
 from .chunks import VARIANTS, ChunkReader, as_wire
-from .ending import as_one, choice_of, mend, merged_usage, paired
 from .events import DONE, Event, frames, iter_events
-from .merging import Values
-from .runs import Other, Reading, Run, run_after
+from .merging import MAX_NAMES, Merged, Owners, owner_of
+from .result import completed
+from .runs import Other, Reading
 
-_MAX_NAMES = 64
-_FRAGMENTED = ("/delta/", "/logprobs/", "/message/")  # where unknown values are fragments
-_LISTS = {
-    "tool_calls": "tool_calls",
-    "toolCalls": "tool_calls",
-    "reasoning_details": "reasoning_details",
-    "reasoningDetails": "reasoning_details",
-    "content": "content",
-    "annotations": "annotations",
-    "images": "images",
-}
-_SNAKE = {"/delta/function_call", *(f"/{name}" for name in wire.VENDOR_MEMBERS)}  # not spelled as they were sent
-_words = attrgetter(*wire.WORDS, "object")
-_CHUNK_WORDS = {name: adapt.IMPLIED_OBJECTS[name] for name in VARIANTS}
-_IMPLIED = frozenset().union(*_CHUNK_WORDS.values())
 _ERROR_WORDS = re.compile(rb"\W*(?:error|exception|traceback|internal server error)\b:?\s*", re.IGNORECASE)
 _NO_EVENT = Event(b"")
-Owners = list[tuple[Answer, dict[str, list[int]]]]  # the answer of each choice, and the places of the last chunk in it
 _STATED = ("message", "detail", "title", "reason")  # where errors without a form of their own have a sentence
 
 
-class Assembly(msgspec.Struct, eq=False):
-    """The completion in the making, of any number of choices.
+class Assembly(Merged, eq=False):
+    """The completion in the making: events read as chunks, which are merged.
 
-    `place` are the findings of the place where the stream is: what the caller named, and what an unmarked one there is.
     `skip_broken` goes on behind an event that is not JSON, with a note.
     """
 
-    reader: ChunkReader
-    place: Findings = msgspec.field(default_factory=Findings)
-    strict: bool = False
     skip_broken: bool = False
-    camel: int = 0  # how many keys were in camelCase
-    answers: dict[Any, Answer] = {}
-    words: dict[str, Any] = {}
-    padding: dict[str, Any] = {}  # the last of each, by name
-    run: Run | None = None
-    said: tuple[Any, ...] = (None,) * (len(wire.WORDS) + 1)  # the words of the last chunk
-    ids: dict[str, None] = {}
-    objects: dict[str, None] = {}  # the words in `object` that a variant implies
-    usage: Usage | None = None
-    error: ServiceError | None = None
-    has_native: bool = False  # whether the wire had `native_finish_reason`
-    has_maps: bool = False  # whether log-probs were lists of token maps
-    has_halves: bool = False  # whether a text may hold half of a surrogate pair
-    named: set[str] = set()  # the sources of errors, of comments, and of canonical chunks of the caller
-    is_sealed: bool = False  # whether the stream is confidential
     events: int = 0  # how many there were
-    has_chunks: bool = False
     cut: tuple[int, Event, MalformedPayloadError] | None = None  # an event that may be cut off, its number
     refusal: NormalizeError | None = None  # of the first event that is not a chunk
     text: str | None = None  # the first event that was a sentence
-    others: dict[str, Any] = {}  # what was not a chunk, by name; the last value is kept
+    others: dict[str, Any] = msgspec.field(
+        default_factory=dict
+    )  # what was not a chunk, by name; the last value is kept
     body: bytes | None = None  # a JSON body in place of a stream
     is_closed: bool = False  # whether the answer is over: what follows is another one
-    is_guarded: bool = False  # whether each event needs a look before it is merged
-    extra: Values = msgspec.field(default_factory=Values)  # by pointer into the assembled body
     raw: bytes | None = None  # the whole stream, as long as its events are added without their offsets
 
     # -- events
@@ -110,7 +64,7 @@ class Assembly(msgspec.Struct, eq=False):
         `MalformedPayloadError` for one in the middle that is not JSON.
         """
         self.raw = self.raw if raw is None else raw
-        remaining, reading = iter(events), (self.reader.decode, self._opened, self._add_usage)
+        remaining, reading = iter(events), (self.reader.decode, self._opened, self.add_usage)
         while (found := self._next(remaining, reading)) is not None:
             self.events += 1
             event, chunk = found
@@ -147,7 +101,7 @@ class Assembly(msgspec.Struct, eq=False):
             if data == DONE:
                 self._end_cut()
                 self._close()
-                self._guard()
+                self.guard()
             return
         if chunk is None and event.bare and is_foreign(data):
             self.extra.note("foreign_text", "", data.decode("utf-8", "replace"))
@@ -172,7 +126,7 @@ class Assembly(msgspec.Struct, eq=False):
         """End the answer, if it has begun: what follows is another one."""
         if self.has_begun:
             self.is_closed = True
-            self._guard()
+            self.guard()
 
     def _several(self, event: Event) -> UnknownPayloadError:
         """The error for an event with which a second answer starts."""
@@ -231,7 +185,7 @@ class Assembly(msgspec.Struct, eq=False):
             self._add_sentence(data, event.name)
         elif refusal.code == "truncated" or (not event.ended and refusal.code not in ("too_deep", "number_range")):
             self.cut = self.events, event, refusal
-            self._guard()
+            self.guard()
         else:
             self._break(self.events, event, refusal)
 
@@ -286,7 +240,7 @@ class Assembly(msgspec.Struct, eq=False):
             if loosened.extra:
                 owners: Owners = []
                 self.merge(loosened.chunk, owners)
-                self._add_extra(loosened.extra, owners)
+                self.add_extra(loosened.extra, owners)
             else:
                 self.merge(loosened.chunk)
         if is_body and len(self.answers) and not self.others and self.events == 1:
@@ -338,7 +292,7 @@ class Assembly(msgspec.Struct, eq=False):
         text = data.decode("utf-8", "replace")
         start = _ERROR_WORDS.match(data)
         if name == "error" or (start is not None and self.has_begun):
-            self._set_error(ServiceError(message=text))
+            self.set_error(ServiceError(message=text))
             return
         if self.text is None:
             self.text = text
@@ -348,7 +302,7 @@ class Assembly(msgspec.Struct, eq=False):
         """The JSON of an event that is called `error`, whatever it holds."""
         if not isinstance(tree, dict):
             text = self._whole(tree) if isinstance(tree, str) else to_json(tree).decode()
-            self._set_error(ServiceError(message=text))
+            self.set_error(ServiceError(message=text))
             return
         try:
             chunk = self._read(tree, is_clean=False)
@@ -380,15 +334,8 @@ class Assembly(msgspec.Struct, eq=False):
         return replaced
 
     def _keep_event(self, name: str, value: Any) -> None:
-        if name in self.others or len(self.others) < _MAX_NAMES:
+        if name in self.others or len(self.others) < MAX_NAMES:
             self.others[name] = value
-
-    def _set_error(self, error: ServiceError) -> None:
-        self.has_chunks = True
-        if self.error is None:
-            self.error = error
-        elif self.error != error:
-            self.extra.note("conflicting_value", "/error", msgspec.to_builtins(error))
 
     # -- chunks
 
@@ -408,7 +355,7 @@ class Assembly(msgspec.Struct, eq=False):
         self._end_cut()
         self.has_chunks = True
         if chunk.error is not None:
-            self._set_error(chunk.error)
+            self.set_error(chunk.error)
         if is_named and chunk.source != unmarked(self.place)[0]:
             self.named.add(chunk.source)
         self.is_sealed = self.is_sealed or chunk.variant == "confidential"
@@ -420,119 +367,14 @@ class Assembly(msgspec.Struct, eq=False):
             notes.remove(note)
         self.merge(sent, owners)
         for note in notes:
-            owner, rest = _owner(note.path, owners)
+            owner, rest = owner_of(note.path, owners)
             if note.code == "source_conflict":
                 self.named.add(note.before)
             elif note.code == "cumulative_delta" and owner is not None:
                 owner.cumulative = wire.ATOMA_ENGINE
             elif note.code != "python_arguments":  # of a fragment; the whole text is looked at in the end
                 (self.extra if owner is None else owner.extra).note(note.code, rest, note.before)
-        self._add_extra(extra, owners)
-
-    def merge(self, chunk: wire.Chunk, owners: Owners | None = None) -> None:
-        """Go on with a chunk; adds where it went, choice by choice, to `owners`."""
-        self._end_run()
-        if chunk.usage is not None:
-            self._add_usage(chunk.usage)
-        self._add_padding(chunk)
-        self._add_words(chunk)
-        of = len(chunk.choices)
-        for at, choice in enumerate(chunk.choices):
-            answer = self._answer(choice.index, of, at)
-            if choice.camel_finish is not UNSET:
-                self.camel += 1
-                answer.respell(choice)
-            is_plain = answer.add(choice)
-            if choice.finish_reason is not None or choice.native_finish_reason is not None:
-                self.has_native = self.has_native or choice.native_finish_reason is not None
-                self.is_guarded = self.is_guarded or answer.is_over
-            if owners is not None:
-                owners.append((answer, answer.places))
-        if of == 1 and is_plain and not self.is_guarded and not self.strict:
-            self.run = run_after(chunk, answer)
-
-    def _add_padding(self, chunk: wire.Chunk) -> None:
-        if chunk.obfuscation is not None:
-            self.padding["obfuscation"] = chunk.obfuscation
-        if chunk.p is not None:
-            self.padding["p"] = chunk.p
-
-    def _guard(self) -> None:
-        """From now on, have a look at each event before it is merged."""
-        self._end_run()
-        self.is_guarded = True
-
-    def _end_run(self) -> None:
-        if self.run is not None:
-            self.run.close()
-            self._add_padding(self.run.head)
-            self.run = None
-
-    def _answer(self, index: int | None, of: int, at: int) -> Answer:
-        """The answer of a choice, by its index; without one, it is the only answer there is."""
-        answers = self.answers
-        key: Any = index
-        if index is None and of > 1 and at > 0:
-            key = f"#{at}"  # several without an index in one chunk
-        found = answers.get(key)
-        if found is None and len(answers) == 1 and (index is None or None in answers) and of == 1:
-            found = next(iter(answers.values()))
-            found.index = index if found.index is None else found.index
-        if found is None:
-            found = Answer(index)
-        answers[key] = found
-        return found
-
-    def _add_words(self, chunk: wire.Chunk) -> None:
-        """The words of the whole response: the first that says something is kept, another is remarked."""
-        self.has_chunks = True
-        said, before = _words(chunk), self.said
-        if said == before:
-            return
-        self.said = said
-        if chunk.id and len(self.ids) < _MAX_NAMES:
-            self.ids[chunk.id] = None
-        if chunk.object in _IMPLIED:
-            self.objects[chunk.object] = None
-        elif chunk.object:
-            self.extra.add("/object", chunk.object)
-            if chunk.object == "error":  # some services tell their errors by this word
-                self._set_error(ServiceError())
-        for name, sent, last in zip(wire.WORDS, said, before, strict=False):
-            if sent is None or sent == last:
-                continue
-            is_time = name == "created" and not (sent.__class__ is int and sent < adapt.MILLISECONDS_FROM)
-            value = self._seconds(sent) if is_time else sent
-            held = self.words.get(name)
-            if not held:
-                self.words[name] = value
-            elif value and value != held:
-                self.extra.note("conflicting_value", f"/{name}", value)
-
-    def _seconds(self, created: float | str) -> int | None:
-        findings = Findings()
-        seconds = adapt.created(created, findings)
-        for note in findings.notes:
-            self.extra.note(note.code, note.path, note.before)
-        for pointer, value in findings.extra.items():
-            self.extra.set(pointer, value)
-        return seconds
-
-    def _add_usage(self, usage: Usage) -> None:
-        if self.usage is None:
-            self.usage = usage
-        elif usage != self.usage:
-            merged_usage(self.usage, usage, "/usage", self.extra.note)
-
-    def _add_extra(self, extra: dict[str, Any], owners: Owners) -> None:
-        """What the model has no field for, where it belongs in the assembled body."""
-        for pointer, value in extra.items():
-            if pointer[1:] in wire.PADDING:
-                self.padding[pointer[1:]] = value
-                continue
-            owner, rest = _owner(pointer, owners)
-            values = self.extra if owner is None else owner.extra
-            values.add(rest, value, is_delta=rest.startswith(_FRAGMENTED))
+        self.add_extra(extra, owners)
 
     # -- the result
 
@@ -542,47 +384,16 @@ class Assembly(msgspec.Struct, eq=False):
         `final` says that the stream is over: what is missing then is noted. Raises `NormalizeError` where no event was
         a chunk.
         """
-        self._end_run()
+        self.end_run()
         if final and self.body is not None and not self.extra.notes:  # a body in place of a stream
             findings.source, findings.default_source = self.place.source, self.place.default_source
             return self.reader.engine.read_inside(self.body, findings)
         error = self.error if self.has_chunks else self._nothing()
-        source, why = self._source(findings)
-        findings.camel = self.camel > 0
-        answers = self._assembled()
-        words = self.reader.engine.finish_words(source)
-        choices = [choice_of(answer, at, findings, words) for at, answer in enumerate(answers)]
-        completion = Completion(
-            source=source,
-            source_basis=why,  # type: ignore[arg-type]
-            variant=self._variant(answers, error),
-            choices=choices,
-            usage=copy(self.usage),
-            error=error,
-            notes=findings.notes,
-            **self.words,
-        )
-        self._keep(completion, answers, findings)
-        if findings.extra and (completion.usage is None or adapt.is_blank(completion.usage)):
-            completion.usage = self._usage_elsewhere(len(choices), findings) or completion.usage
-        findings.extra |= {f"{findings.prefix}/{name}": text for name, text in self.padding.items()}
-        self._add_notes(completion, answers, findings, final=final)
-        if self.has_halves:
-            mend(completion, findings)
-            findings.extra.update({pointer: paired(value) for pointer, value in findings.extra.items()})
-        placeholders = self.reader.engine.placeholders.get(source)
-        if placeholders and completion.variant in ("chat", "text"):
-            apply_placeholders(completion, placeholders, findings)
-        completion.extra = extra_of(findings)
-        return completion
-
-    def _assembled(self) -> list[Answer]:
-        """The answers so far, in the order of their indexes."""
-        answers = [*dict.fromkeys(self.answers.values())]  # one may have several keys
-        if len(answers) == 1:
-            return [answers[0].assembled()]
-        answers.sort(key=lambda answer: answer.index or 0)
-        return as_one([answer.assembled() for answer in answers])
+        for name, value in self.others.items():
+            if self.has_chunks or name != "text":  # a sentence alone is the error
+                findings.extra[f"{findings.prefix}/events/{escape(name)}"] = value
+        rest = None if self.cut is None else self.cut[1].data.decode("utf-8", "replace")
+        return completed(self, error, findings, final=final, rest=rest)
 
     def _nothing(self) -> ServiceError:
         """What a stream without a chunk says: a sentence is an error, in place of a stream."""
@@ -595,119 +406,6 @@ class Assembly(msgspec.Struct, eq=False):
         raise UnknownPayloadError(
             "the stream holds no event with a chunk; log the body, not only the keep-alives", code="empty"
         )
-
-    def _source(self, findings: Findings) -> tuple[str, str]:
-        """Who wrote the stream, and how that is known: the caller, or the markers of what all chunks said together.
-
-        Where a marker names another source than the caller, the findings say so.
-        """
-        caller = self.place.source
-        found = self.reader.sources_of(caller, self._union(), list(self.ids), is_camel=self.camel > 0) | self.named
-        # A chunk that was read may have had a marker of which nothing is left in it.
-        if caller is not None:
-            for other in sorted(found - {caller}):
-                findings.note_at(findings.prefix, "source_conflict", other)
-            return caller, "caller"
-        if len(found) > 1:
-            raise ambiguous(sorted(found))
-        return (next(iter(found)), "marker") if found else unmarked(self.place)
-
-    def _union(self) -> dict[str, Any]:
-        """What the chunks said, as far as markers look at it: as one body."""
-        tree: dict[str, Any] = {name: value for name, value in self.words.items() if value is not None}
-        choice: dict[str, Any] = {"native_finish_reason": ""} if self.has_native else {}
-        if self.has_maps:
-            choice["logprobs"] = []
-        tree["choices"] = [choice]
-        if self.objects:
-            tree["object"] = next(iter(self.objects))
-        values = [*self.extra.items()]
-        for answer in self.answers.values():
-            values += [(f"/choices/0{pointer}", value) for pointer, value in answer.extra.items()]
-        if self.usage is not None:
-            tree["usage"] = msgspec.to_builtins(self.usage)
-        for pointer, value in values:
-            holder: Any = tree
-            *parents, name = pointer.split("/")[1:]
-            for parent in parents:
-                holder = holder[0] if isinstance(holder, list) else holder.setdefault(parent, {})
-                if not isinstance(holder, dict):
-                    break
-            else:
-                holder.setdefault(name, value)
-        return tree
-
-    def _variant(self, answers: list[Answer], error: ServiceError | None) -> str:
-        if answers:
-            return "text" if any(answer.has_text for answer in answers) else "chat"
-        if self.is_sealed:
-            return "confidential"
-        if error is not None:
-            return "error"
-        return "text" if "text_completion" in self.objects else "chat"
-
-    def _keep(self, completion: Completion, answers: list[Answer], findings: Findings) -> None:
-        """Put what has no canonical field into `extra`."""
-        root = findings.prefix
-        for name, value in self.others.items():
-            if self.has_chunks or name != "text":  # a sentence alone is the error
-                findings.extra[f"{root}/events/{escape(name)}"] = value
-        implied = _CHUNK_WORDS.get(completion.variant, ())
-        for word in self.objects:
-            if word not in implied:
-                findings.extra[f"{root}/object"] = word
-        for pointer, value in self.extra.items():
-            findings.extra[root + pointer] = value
-        for at, answer in enumerate(answers):
-            if answer.aliases:
-                findings.keep("".join(answer.aliases), "choices", at, "delta", "reasoning_content")
-            if answer.differing is not None:
-                findings.keep(adapt.sent_members(answer.differing, findings), "choices", at, "message")
-            for pointer, value in answer.extra.items():
-                spelled = camel(pointer) if findings.camel and pointer in _SNAKE else pointer
-                findings.extra[f"{root}/choices/{at}{spelled}"] = value
-
-    def _usage_elsewhere(self, of: int, findings: Findings) -> Usage | None:
-        """The usage that is in a place of its own, by the rule of whole bodies; so far it is in `extra`."""
-        body: dict[str, Any] = {"choices": []}
-        for at in range(of):
-            sent = findings.extra.pop(findings.pointer("choices", at, "usage"), None)
-            body["choices"].append({"usage": sent})
-            if sent is not None:
-                break
-        else:
-            name = camel("x_groq") if findings.camel else "x_groq"
-            body[name] = findings.extra.get(findings.pointer("x_groq"))
-            if body[name] is None:
-                return None
-        findings.is_clean = False  # values in `extra` may hold half a surrogate pair
-        read = Walk(findings).struct(body, self.reader.form, findings.prefix)
-        counts = adapt.usage_elsewhere(read, findings)
-        return None if counts is None else adapt.usage(counts)
-
-    def _add_notes(self, completion: Completion, answers: list[Answer], findings: Findings, *, final: bool) -> None:
-        """Put the repairs into the findings, with pointers into the assembled body."""
-        notes = {("", code, path): note for (code, path), note in self.extra.notes.items()}
-        for at, answer in enumerate(answers):
-            for each in (*answer.origins, answer):
-                for note in (*each.extra.notes.values(), *each.ending.notes.values()):
-                    if not (each.cumulative and note.path == "/logprobs"):  # they are those so far, too
-                        notes.setdefault((f"/choices/{at}", note.code, note.path), note)
-        for (base, code, path), note in notes.items():
-            spelled = camel(path) if findings.camel and code == "conflicting_value" else path
-            findings.note_at(findings.prefix + base + spelled, code, note.before)
-        for at, choice in enumerate(completion.choices):
-            if choice.message.tool_calls:  # which are canonical already: this notes what is odd in them
-                adapt.tool_calls(choice.message.tool_calls, findings, "choices", at, "delta")
-        if not final or completion.error is not None:
-            return
-        if self.cut is not None:
-            findings.note_at(findings.prefix, "incomplete_stream", self.cut[1].data.decode("utf-8", "replace"))
-        for at, choice in enumerate(completion.choices):
-            if choice.finish_reason is None and choice.error is None:
-                findings.note("incomplete_stream", None, "choices", at, "finish_reason")
-        if not completion.choices and completion.variant != "confidential":
-            findings.note("incomplete_stream", None, "choices")
 
 
 def read_stream(
@@ -746,21 +444,3 @@ def _has_fragment(choice: wire.ChunkChoice) -> bool:
     """Whether a choice of a chunk has a fragment that is not empty, or begins with a role."""
     delta = choice.delta
     return bool(choice.text) or (delta is not None and any(getattr(delta, name) for name in delta.__struct_fields__))
-
-
-def _owner(pointer: str, owners: Owners) -> tuple[Answer | None, str]:
-    """Whose a pointer into a chunk is, and where it points in the assembled body, below that choice."""
-    if not pointer.startswith("/choices/"):
-        return None, pointer
-    steps = pointer.split("/")
-    if not steps[2].isdigit() or int(steps[2]) >= len(owners):
-        return None, pointer
-    answer, places = owners[int(steps[2])]
-    rest = steps[3:]
-    if len(rest) > 2 and rest[0] == "delta" and rest[1] in _LISTS and rest[2].isdigit():
-        held = places.get(_LISTS[rest[1]], [])
-        if int(rest[2]) < len(held):
-            rest[2] = str(held[int(rest[2])])
-    elif len(rest) > 2 and rest[:2] == ["logprobs", "content"] and rest[2].isdigit() and "logprobs" in places:
-        rest[2] = str(int(rest[2]) + places["logprobs"][0])
-    return answer, "".join(f"/{step}" for step in rest)

@@ -6,7 +6,7 @@ import msgspec
 
 from ..model import FunctionCall, ToolCall
 from .events import is_json
-from .merging import Values
+from .values import Values
 
 
 class Call(msgspec.Struct, eq=False):

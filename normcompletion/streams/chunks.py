@@ -31,6 +31,7 @@ from ..pointer import camel, escape
 
 # The variants of a whole response, and what its chunks are called.
 VARIANTS = {"chat": "chunk", "text": "text_chunk"}
+CHUNK_WORDS = {name: adapt.IMPLIED_OBJECTS[name] for name in VARIANTS}  # in `object`, which the variant implies
 
 
 class ChunkReader:

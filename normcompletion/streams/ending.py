@@ -1,8 +1,7 @@
-"""What a stream says when somebody asks: choices of answers, their finish words, usage, and texts put together."""
+"""Answers as choices: their finish words, answers that are one, and halves of characters put together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from ..findings import Findings
 from ..model import Choice, Completion
 from ..payload import escape_surrogates, replace_surrogates
 from .answer import Answer
-from .merging import Values
+from .values import Values
 
 # How the members of a message are called in the deltas of a stream.
 _IN_DELTA = {"message": "delta", "parts": "content"}
@@ -84,20 +83,6 @@ def as_one(answers: list[Answer]) -> list[Answer]:
         built.absorb(answer)
     built.extra.note("counting_index", "/index", answers[-1].index)
     return [built]
-
-
-def merged_usage(held: Any, later: Any, path: str, note: Callable[[str, str, Any], None]) -> None:
-    """Put later usage, or its details, into earlier one: null never overwrites, a zero never replaces a count."""
-    for name in later.__struct_fields__:
-        value, before = getattr(later, name), getattr(held, name)
-        if value is None or value == before:
-            continue
-        if isinstance(before, msgspec.Struct):
-            merged_usage(before, value, f"{path}/{name}", note)
-        elif before and not value and not isinstance(value, bool):
-            note("conflicting_value", f"{path}/{name}", value)
-        else:
-            setattr(held, name, value)
 
 
 def mend(completion: Completion, findings: Findings) -> None:
