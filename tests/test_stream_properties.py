@@ -309,7 +309,13 @@ def members(of: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Tree]:
 FUNCTIONS = members({"name": WORDS, "arguments": WORDS})
 CALLS = members({"index": st.integers(0, 1), "id": WORDS, "type": WORDS, "function": FUNCTIONS, "x": SMALL})
 PARTS = members(
-    {"type": WORDS, "text": WORDS, "thinking": WORDS | st.just([{"type": "text", "text": "t"}]), "x": SMALL}
+    {
+        "type": WORDS,
+        "text": WORDS,
+        "thinking": WORDS | st.just([{"type": "text", "text": "t"}]),
+        "closed": st.booleans(),
+        "x": SMALL,
+    }
 )
 DETAILS = members({"type": WORDS, "index": st.integers(0, 1), "text": WORDS, "signature": WORDS, "data": WORDS})
 ANNOTATIONS = members({"type": WORDS, "url_citation": members({"url": WORDS, "title": WORDS, "x": SMALL})})

@@ -181,14 +181,6 @@ class Answer(msgspec.Struct, eq=False):
                     self.extra.add(f"/{name}", value)
         return is_plain
 
-    def respell(self, choice: wire.ChunkChoice) -> None:
-        """Spell the finish word of a choice in snake_case; where it is there in both spellings, one is kept apart."""
-        if choice.finish_reason is None:
-            choice.finish_reason = choice.camel_finish  # type: ignore[assignment]  # it is set
-        elif choice.camel_finish is not None:
-            self.extra.add("/finishReason", choice.camel_finish)
-        choice.camel_finish = None
-
     def add_delta(self, delta: wire.ChunkDelta) -> None:
         """Go on with the texts of a delta and its fragments of tool calls."""
         self.deltas += 1

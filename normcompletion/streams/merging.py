@@ -75,8 +75,7 @@ class Merged(msgspec.Struct, eq=False):
         for at, choice in enumerate(chunk.choices):
             answer = self._answer(choice.index, of, at)
             if choice.camel_finish is not UNSET:
-                self.camel += 1
-                answer.respell(choice)
+                self._respell(choice, answer)
             is_plain = answer.add(choice)
             if choice.finish_reason is not None or choice.native_finish_reason is not None:
                 self.has_native = self.has_native or choice.native_finish_reason is not None
@@ -85,6 +84,15 @@ class Merged(msgspec.Struct, eq=False):
                 owners.append((answer, answer.places))
         if of == 1 and is_plain and not self.is_guarded and not self.strict:
             self.run = run_after(chunk, answer)
+
+    def _respell(self, choice: wire.ChunkChoice, answer: Answer) -> None:
+        """Spell the finish word of a choice in snake_case; where it is there in both spellings, one is kept apart."""
+        if choice.finish_reason is None:
+            self.camel += 1
+            choice.finish_reason = choice.camel_finish  # type: ignore[assignment]  # it is set
+        elif choice.camel_finish is not None:
+            answer.extra.add("/finishReason", choice.camel_finish)
+        choice.camel_finish = None
 
     def _add_padding(self, chunk: wire.Chunk) -> None:
         if chunk.obfuscation is not None:
