@@ -327,6 +327,14 @@ def test_half_a_pair_in_an_error_event_is_replaced(data: str) -> None:
     assert f"{caught.value.error.message}{caught.value.error.code}".encode()
 
 
+def test_a_boolean_in_an_error_event_is_no_code():
+    """An event that is called `error` has no code where its status is true or false; the message is kept."""
+    with pytest.raises(SourceReportedError) as caught:
+        normalize('event: error\ndata: {"status": false, "detail": "unreachable"}\n\n')
+    error = caught.value.error
+    assert (error.code, error.message) == (None, "unreachable")
+
+
 @pytest.mark.parametrize(
     "payload",
     [b'data: [{"choices":[]},{"choices":[]}]\n\n: x\n\ndat', b"data: [1]\n\ndata: [2]\n\n", b"data: [[]]\n\n"],

@@ -319,7 +319,7 @@ class Assembly(Merged, eq=False):
             if chunk.error.code is None:
                 codes = (stated.get(name) for name in ("code", "status_code", "status"))
                 code = next(
-                    (code for code in codes if isinstance(code, str) or (isinstance(code, int) and in_range(code))),
+                    (code for code in codes if type(code) is str or (type(code) is int and in_range(code))),
                     None,
                 )
                 chunk.error.code = self._whole(code) if isinstance(code, str) else code
