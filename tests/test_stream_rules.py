@@ -327,6 +327,14 @@ def test_half_a_pair_in_an_error_event_is_replaced(data: str) -> None:
     assert f"{caught.value.error.message}{caught.value.error.code}".encode()
 
 
+def test_a_comment_behind_data_tells_a_source_however_it_is_indented():
+    """A comment that a gateway put behind `data:` is a comment, in a saved stream as in events."""
+    chunk = b'data: {"choices": [{"index": 0, "delta": {"content": "Low tide"}, "finish_reason": "stop"}]}\n\n'
+    for start in (b"data: :", b"data:  :", b"data:\t:"):
+        raw = chunk.replace(b'"stop"', b"null") + start + b" OPENROUTER PROCESSING\n\n" + chunk
+        assert normalize(raw).source == assemble(iter_events([raw])).source == "openrouter"
+
+
 def test_a_boolean_in_an_error_event_is_no_code():
     """An event that is called `error` has no code where its status is true or false; the message is kept."""
     with pytest.raises(SourceReportedError) as caught:

@@ -21,7 +21,7 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error", b"")
 _FIELD_STARTS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":", b"{", DONE)
 _UNKNOWN_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*:")
-_NEWLINE = b"\n"[0]
+_PLAIN, _NEWLINE = (b"{", DONE), b"\n"[0]
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_COMMENT = 200
 _check = guarded(msgspec.json.Decoder(msgspec.Raw).decode)
@@ -341,7 +341,7 @@ def frames(raw: bytes) -> Iterator[bytes | Event]:
     is_open = reader.is_open
     reader.is_fresh = False
     for piece in pieces:
-        if _NEWLINE in piece or is_open or piece.startswith(b":"):
+        if is_open or _NEWLINE in piece or not piece.startswith(_PLAIN):
             yield from reader.feed(b"data: " + piece + b"\n\n")
             is_open = reader.is_open
         else:
