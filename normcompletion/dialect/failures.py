@@ -467,7 +467,7 @@ class _Reading:
         """Put the value at a pointer into a field, where that is open and the value has its type."""
         if field == "status":
             field, value = "code", value if is_failure_status(value) else None
-        if value == "" or pointer in self.taken or getattr(self.error, field) is not None or not _fits(field, value):
+        if value == "" or pointer in self.taken or getattr(self.error, field) is not None or not fits(field, value):
             return
         self.taken.add(pointer)
         setattr(self.error, field, self.findings.text(value, pointer) if isinstance(value, str) else value)
@@ -487,7 +487,8 @@ class _Reading:
             self.keep(item, f"{inside}{escape(str(key))}")
 
 
-def _fits(field: str, value: Any) -> bool:
+def fits(field: str, value: Any) -> bool:
+    """Whether a value has the type of a field of an error."""
     if field == "metadata":
         return isinstance(value, dict)
     if field == "code" and isinstance(value, int) and not isinstance(value, bool):

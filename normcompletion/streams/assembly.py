@@ -11,7 +11,7 @@ import msgspec
 
 from ..decoding.detection import unmarked
 from ..dialect import adapt, wire
-from ..dialect.failures import form_of
+from ..dialect.failures import fits, form_of
 from ..envelopes import wrappers
 from ..errors import AmbiguousPayloadError, MalformedPayloadError, NormalizeError, UnknownPayloadError
 from ..findings import Findings
@@ -21,7 +21,6 @@ from ..payload import (
     REFUSALS,
     duplicate_keys,
     escape_surrogates,
-    in_range,
     parse_checked,
     replace_surrogates,
 )
@@ -48,9 +47,8 @@ class Assembly(Merged, eq=False):
     cut: tuple[int, Event, MalformedPayloadError] | None = None  # an event that may be cut off, its number
     refusal: NormalizeError | None = None  # of the first event that is not a chunk
     text: str | None = None  # the first event that was a sentence
-    others: dict[str, Any] = msgspec.field(
-        default_factory=dict
-    )  # what was not a chunk, by name; the last value is kept
+    # What was not a chunk, by name; the last value is kept.
+    others: dict[str, Any] = msgspec.field(default_factory=dict)
     body: bytes | None = None  # a JSON body in place of a stream
     is_closed: bool = False  # whether the answer is over: what follows is another one
     raw: bytes | None = None  # the whole stream, as long as its events are added without their offsets
@@ -318,10 +316,7 @@ class Assembly(Merged, eq=False):
                 chunk.error.message = next((self._whole(text) for text in texts if isinstance(text, str)), None)
             if chunk.error.code is None:
                 codes = (stated.get(name) for name in ("code", "status_code", "status"))
-                code = next(
-                    (code for code in codes if type(code) is str or (type(code) is int and in_range(code))),
-                    None,
-                )
+                code = next((code for code in codes if fits("code", code)), None)
                 chunk.error.code = self._whole(code) if isinstance(code, str) else code
         self.add_chunk(chunk, is_named=True)
 

@@ -24,7 +24,7 @@ _SNAKE = {"/delta/function_call", *(f"/{name}" for name in wire.VENDOR_MEMBERS)}
 
 
 def completed(
-    merged: Merged, error: ServiceError | None, findings: Findings, *, final: bool, rest: str | None = None
+    merged: Merged, error: ServiceError | None, findings: Findings, *, final: bool, rest: str | None
 ) -> Completion:
     """What chunks say so far, as `Assembly.completion` gives it; `rest` is the text of an event that was cut off."""
     source, why = _source(merged, findings)

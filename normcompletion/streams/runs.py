@@ -45,11 +45,11 @@ class Run:
         self.pieces: list[str] = []
         self.parts: list[Part] | None = None
 
-    def take(self, events: Iterator[bytes | Event], read: Reading) -> Other | None:
+    def take(self, events: Iterator[bytes | Event], reading: Reading) -> Other | None:
         """Take chunks as long as they go on with the run; gives the first event that does not."""
-        decode, opened, add_usage = read
-        head, held, answer, is_nested = self.head, self.delta, self.answer, self.find is not None
-        add_text, add_thought = answer.content.append, answer.reasoning.append
+        decode, opened, add_usage = reading
+        head, held, answer, has_item = self.head, self.delta, self.answer, self.find is not None
+        add_text, add_reasoning = answer.content.append, answer.add_reasoning
         for event in events:
             try:
                 chunk = decode(event if event.__class__ is bytes else opened(event))  # type: ignore[arg-type]
@@ -66,38 +66,34 @@ class Run:
                 held.reasoning_content = alias
             if chunk.obfuscation is not None:
                 head.obfuscation = chunk.obfuscation
-            if (is_nested or chunk != head) and not self._takes_more(chunk, delta):
+            if chunk.p is not None:
+                head.p = chunk.p
+            if (usage := chunk.usage) is not None:
+                head.usage = usage
+            if (has_item or chunk != head) and not self._takes_item(chunk, delta):
                 return event, chunk
-            if chunk.usage is not None:
-                add_usage(chunk.usage)
+            if usage is not None:
+                add_usage(usage)
             self.count += 1
             if content.__class__ is str:
                 if content:
                     add_text(content)
                 else:
                     answer.has_content = True
-            if text := thought or alias:
-                add_thought(text)
-                if alias and alias != text:
-                    answer.aliases.append(alias)
-            elif thought is not None or alias is not None:
-                answer.has_reasoning = True
+            if thought is not None or alias is not None:
+                add_reasoning(thought, alias)
         return None
 
-    def _takes_more(self, chunk: wire.Chunk, delta: wire.ChunkDelta) -> bool:
-        """Whether a chunk that differs in more than its plain texts goes on with the run; takes the rest of it then."""
-        head, text = self.head, None
-        if chunk.p is not None:
-            head.p = chunk.p
-        if chunk.usage is not None:
-            head.usage = chunk.usage
+    def _takes_item(self, chunk: wire.Chunk, delta: wire.ChunkDelta) -> bool:
+        """Whether a chunk goes on with the run where an item of a list or the role differs; takes the item's text."""
+        text = None
         if self.find is not None:
             holder = self.find(delta)
             if holder is None:
                 return False
             text = getattr(holder, self.name)
             setattr(self.holder, self.name, text)
-        if chunk != head and not self._goes_on_without_role(chunk, delta):
+        if chunk != self.head and not self._goes_on_without_role(chunk, delta):
             return False
         if self.parts is not None:
             self.parts += delta.content  # type: ignore[arg-type]
@@ -126,9 +122,10 @@ def run_after(chunk: wire.Chunk, answer: Answer) -> Run | None:
     delta = chunk.choices[0].delta
     if delta is None or not answer.has_delta:
         return None
-    run = Run(chunk, answer)
     has_parts = delta.content.__class__ is list
-    lists = has_parts + bool(delta.tool_calls) + bool(delta.reasoning_details)
+    if has_parts + bool(delta.tool_calls) + bool(delta.reasoning_details) > 1:
+        return None
+    run = Run(chunk, answer)
     if has_parts:
         is_one = _grows_in_part(run, delta)
     elif delta.tool_calls:
@@ -137,7 +134,7 @@ def run_after(chunk: wire.Chunk, answer: Answer) -> Run | None:
         is_one = _grows_in_detail(run, delta)
     else:
         is_one = answer.parts is None
-    return run if is_one and lists < 2 else None
+    return run if is_one else None
 
 
 def _grows_in_part(run: Run, delta: wire.ChunkDelta) -> bool:
